@@ -1,0 +1,162 @@
+"""The client for an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from pihupulse_provider.api import endpoints
+from pihupulse_provider.api.account import Account
+from pihupulse_provider.api.codec import Answer
+from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
+from pihupulse_provider.api.errors import TransportError
+from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
+from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
+from pihupulse_provider.api.models import (
+    Candidate,
+    ItemT,
+    NewCandidate,
+    NewScreening,
+    Page,
+    Report,
+    Screening,
+    Template,
+)
+from pihupulse_provider.api.pagination import Pages
+from pihupulse_provider.api.rate_limit import Slot
+from pihupulse_provider.api.retry import RetryPolicy
+from pihupulse_provider.api.transport import answer, client_options, request_options, transport_error
+
+
+class AsyncClient:
+    """PihuPulse for one event loop, which it never blocks; use it as a context manager, or close it.
+
+    :param account: whom to talk to.
+    :param limit: the account's rate limit; None for the one that all clients in this process share.
+    :param retry: when to send again.
+    :param transport: what carries the requests; None for the network.
+    :param sleep: waits that many seconds.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        limit: RateLimit | None = None,
+        retry: RetryPolicy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.account = account
+        self.limit = limit or process_rate_limit(account.key, account.plan)
+        self._retry = retry or RetryPolicy()
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(transport=transport, **client_options(account))
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def run(self, call: Call[ResultT], *, poll: bool = False) -> ResultT:
+        """Carry out a call of :mod:`pihupulse_provider.api.endpoints`.
+
+        :param poll: whether it only looks whether something has happened, and so gives way to other work.
+        :raises PihuPulseError: a subclass that says what went wrong.
+        """
+        steps = exchange(call, self._retry, poll=poll)
+        reply: Any = None
+        try:
+            while True:
+                reply = await self._do(steps.send(reply))
+        except StopIteration as end:
+            result: ResultT = end.value
+            return result
+
+    async def _do(self, step: Reserve | Send | Observe | Sleep) -> Any:
+        match step:
+            case Reserve():
+                return await self._reserve(poll=step.poll)
+            case Send():
+                return await self._send(step.call)
+            case Observe():
+                return await self._limit(self.limit.observe, step.slot, step.seen)
+            case Sleep():
+                return await self._sleep(step.seconds)
+
+    async def _reserve(self, *, poll: bool) -> Slot:
+        while True:
+            slot: Slot = await self._limit(self.limit.reserve, poll=poll)
+            if (wait := slot.at - self.limit.now()) > 0:
+                await self._sleep(wait)
+            if slot.taken and not self.limit.is_void(slot):
+                return slot
+
+    async def _send(self, call: Call[Any]) -> Answer | TransportError:
+        request = self._http.build_request(**request_options(self.account, call))
+        sent_at = self.limit.now()
+        try:
+            response = await self._http.send(request)
+        except httpx.HTTPError as error:
+            return transport_error(self.account, call, error)
+        return answer(response, sent_at, self.limit.now())
+
+    async def _limit(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.limit.blocks:
+            return await asyncio.to_thread(step, *args, **kwargs)
+        return step(*args, **kwargs)
+
+    async def list_candidates(
+        self, page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None
+    ) -> Page[Candidate]:
+        """Return one page of candidates (API reference, "List Candidates")."""
+        return await self.run(endpoints.list_candidates(page, limit, status))
+
+    def iter_candidates(self, status: str | None = None, limit: int = MAX_PAGE_SIZE) -> AsyncIterator[Candidate]:
+        """Return all candidates, page by page as they are asked for."""
+        return self._iterate(lambda page: endpoints.list_candidates(page, limit, status))
+
+    async def get_candidate(self, candidate_id: str) -> Candidate:
+        """Return one candidate with its details (API reference, "Get Candidate")."""
+        return await self.run(endpoints.get_candidate(candidate_id))
+
+    async def create_candidate(self, candidate: NewCandidate) -> Candidate:
+        """Create a candidate (API reference, "Create Candidate"); not repeated when its answer is lost."""
+        return await self.run(endpoints.create_candidate(candidate))
+
+    async def list_screenings(self, page: int = 1, limit: int = MAX_PAGE_SIZE) -> Page[Screening]:
+        """Return one page of screenings (API reference, "List Screenings")."""
+        return await self.run(endpoints.list_screenings(page, limit))
+
+    def iter_screenings(self, limit: int = MAX_PAGE_SIZE) -> AsyncIterator[Screening]:
+        """Return all screenings, page by page as they are asked for."""
+        return self._iterate(lambda page: endpoints.list_screenings(page, limit))
+
+    async def create_screening(self, screening: NewScreening) -> Screening:
+        """Create a screening (API reference, "Create Screening"); not repeated when its answer is lost."""
+        return await self.run(endpoints.create_screening(screening))
+
+    async def list_templates(self) -> list[Template]:
+        """Return the screening templates (API reference, "List Templates")."""
+        return (await self.run(endpoints.list_templates())).data
+
+    async def get_report(self, screening_id: str) -> Report:
+        """Return a completed screening's report (API reference, "Get Screening Report")."""
+        return await self.run(endpoints.get_report(screening_id))
+
+    async def _iterate(self, call: Callable[[int], Call[Page[ItemT]]]) -> AsyncIterator[ItemT]:
+        pages = Pages()
+        while pages.next is not None:
+            for item in pages.take(await self.run(call(pages.next))):
+                yield item

@@ -1,0 +1,111 @@
+"""The seven documented endpoints as data (API reference, "API Endpoints"): nothing else is ever called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.models import (
+    Candidate,
+    Model,
+    NewCandidate,
+    NewScreening,
+    Page,
+    Report,
+    Screening,
+    Template,
+)
+
+ResultT = TypeVar("ResultT", bound=Model)
+MAX_PAGE_SIZE = 100
+"""The largest ``limit`` of a list (API reference, "List Candidates")."""
+CANDIDATE_STATUSES = ("active", "archived", "all")
+"""What a list of candidates can be filtered by (API reference, "List Candidates")."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[ResultT]):
+    """One request that the reference documents, and what it answers with.
+
+    :ivar name: the endpoint's name in messages; it holds no id and no value.
+    :ivar result: the model of the answer.
+    :ivar enveloped: whether the model is what stands under ``data``, rather than the whole answer.
+    :ivar repeatable: whether doing it twice does no harm.
+    """
+
+    name: str
+    method: str
+    path: str
+    result: type[ResultT]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: Model | None = None
+    enveloped: bool = True
+
+    @property
+    def repeatable(self) -> bool:
+        """Return whether the request changes nothing."""
+        return self.method == "GET"
+
+    @property
+    def personal_values(self) -> list[str]:
+        """Return the personal data in the request, to be kept out of messages."""
+        if self.body is None:
+            return []
+        values = (getattr(self.body, name) for name in self.body.personal_fields())
+        return [value for value in values if isinstance(value, str)]
+
+
+def list_candidates(page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None) -> Call[Page[Candidate]]:
+    """GET /candidates."""
+    if status is not None and status not in CANDIDATE_STATUSES:
+        raise ConfigurationError(f"status is {status!r}: candidates can be listed by {', '.join(CANDIDATE_STATUSES)}.")
+    params = {**_page(page, limit), **({"status": status} if status else {})}
+    return Call("GET /candidates", "GET", "/candidates", Page[Candidate], params, enveloped=False)
+
+
+def get_candidate(candidate_id: str) -> Call[Candidate]:
+    """GET /candidates/:id."""
+    return Call("GET /candidates/:id", "GET", f"/candidates/{_id(candidate_id, 'candidate_id')}", Candidate)
+
+
+def create_candidate(candidate: NewCandidate) -> Call[Candidate]:
+    """POST /candidates."""
+    return Call("POST /candidates", "POST", "/candidates", Candidate, body=candidate)
+
+
+def list_screenings(page: int = 1, limit: int = MAX_PAGE_SIZE) -> Call[Page[Screening]]:
+    """GET /screenings."""
+    return Call("GET /screenings", "GET", "/screenings", Page[Screening], _page(page, limit), enveloped=False)
+
+
+def create_screening(screening: NewScreening) -> Call[Screening]:
+    """POST /screenings."""
+    return Call("POST /screenings", "POST", "/screenings", Screening, body=screening)
+
+
+def list_templates() -> Call[Page[Template]]:
+    """GET /templates."""
+    return Call("GET /templates", "GET", "/templates", Page[Template], enveloped=False)
+
+
+def get_report(screening_id: str) -> Call[Report]:
+    """GET /screenings/:id/report."""
+    path = f"/screenings/{_id(screening_id, 'screening_id')}/report"
+    return Call("GET /screenings/:id/report", "GET", path, Report)
+
+
+def _page(page: int, limit: int) -> dict[str, int]:
+    if page < 1:
+        raise ConfigurationError(f"page is {page}: pages are counted from 1.")
+    if not 1 <= limit <= MAX_PAGE_SIZE:
+        raise ConfigurationError(f"limit is {limit}: a page holds 1 to {MAX_PAGE_SIZE} results.")
+    return {"page": page, "limit": limit}
+
+
+def _id(value: str, argument: str) -> str:
+    if not value.strip() or value in (".", ".."):
+        raise ConfigurationError(f"{argument} is {value!r}: it must be the id that PihuPulse gave.")
+    return quote(value, safe="")

@@ -1,0 +1,149 @@
+"""What can go wrong between us and PihuPulse, as a tree of types.
+
+    PihuPulseError
+    ├── ConfigurationError          the connection or an argument is unusable
+    ├── TransportError              no whole answer came
+    │   ├── NotSentError            the request surely never reached the service
+    │   └── NoAnswerError           it may have been carried out (timeout, dropped connection)
+    ├── ResponseError               a success whose body is not what the reference describes
+    ├── StatusError                 the service answered with an error status
+    │   ├── BadRequestError         400
+    │   ├── UnauthorizedError       401
+    │   ├── ForbiddenError          403
+    │   ├── NotFoundError           404
+    │   ├── RateLimitedError        429
+    │   ├── ClientError             any other 3xx or 4xx
+    │   └── ServerError             5xx
+    └── CreateError
+        ├── UnconfirmedCreateError  sent, never confirmed, and not found afterwards
+        └── DuplicateCreateError    the look-up found more than one
+
+The class follows the HTTP status alone: the reference's sample 404 carries the code ``invalid_request``
+(API reference, "Error Handling"). No message holds a name, an e-mail address, a phone number or a résumé link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class PihuPulseError(Exception):
+    """Anything this package raises on its own account."""
+
+
+class ConfigurationError(PihuPulseError, ValueError):
+    """A connection, a setting or an argument that can't work; the message says which, where and what to do."""
+
+
+class TransportError(PihuPulseError):
+    """No whole answer came back."""
+
+
+class NotSentError(TransportError):
+    """The request surely never reached PihuPulse (refused connection, unknown host): safe to repeat."""
+
+
+class NoAnswerError(TransportError):
+    """The request went out and no whole answer came: what it asked for may or may not have happened."""
+
+
+class ResponseError(PihuPulseError):
+    """A success status whose body could not be understood.
+
+    :ivar status: the HTTP status.
+    :ivar excerpt: the start of the body, without personal data.
+    """
+
+    def __init__(self, message: str, *, status: int, excerpt: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.excerpt = excerpt
+
+
+class StatusError(PihuPulseError):
+    """PihuPulse answered with an error status (API reference, "Error Handling").
+
+    :ivar status: the HTTP status.
+    :ivar code: the error code, such as ``invalid_request``; None when the body was not the documented envelope.
+    :ivar details: the error's details; they can hold personal data and are never part of the message.
+    :ivar retry_after: seconds after which the service says it may be asked again; None when it does not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.details = dict(details or {})
+        self.retry_after = retry_after
+
+
+class BadRequestError(StatusError):
+    """400: malformed, or a required field is missing."""
+
+
+class UnauthorizedError(StatusError):
+    """401: the API key is missing or wrong."""
+
+
+class ForbiddenError(StatusError):
+    """403: the API key may not do this."""
+
+
+class NotFoundError(StatusError):
+    """404: there is no such thing."""
+
+
+class RateLimitedError(StatusError):
+    """429: more requests than the plan allows."""
+
+
+class ClientError(StatusError):
+    """Any other 3xx or 4xx."""
+
+
+class ServerError(StatusError):
+    """5xx: the fault is on the service's side."""
+
+
+class CreateError(PihuPulseError):
+    """A create whose effect could not be settled."""
+
+
+class UnconfirmedCreateError(CreateError):
+    """A create was sent, no answer came, and it does not show yet: whether it happened is not known."""
+
+
+class DuplicateCreateError(CreateError):
+    """The look-up after a lost answer found more than one match.
+
+    :ivar ids: the ids that were found.
+    """
+
+    def __init__(self, message: str, *, ids: Sequence[str]) -> None:
+        super().__init__(message)
+        self.ids = list(ids)
+
+
+_BY_STATUS: Mapping[int, type[StatusError]] = {
+    400: BadRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    429: RateLimitedError,
+}
+
+
+def status_error_class(status: int) -> type[StatusError]:
+    """Return the class that stands for an HTTP error status."""
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return ServerError if status >= 500 else ClientError

@@ -1,0 +1,176 @@
+"""The objects of the API reference ("API Endpoints"), read leniently.
+
+Every field but the ids may be missing (it is then ``None``), and a field that the reference does not name is kept.
+:meth:`Model.public` is what may be logged, rendered or put into an XCom: the documented fields less the personal ones.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PERSONAL = "personal"
+"""Marks a field that tells who a person is, or how to reach them."""
+
+Personal = Annotated[str | None, Field(default=None, repr=False), PERSONAL]
+Score = int | float | None
+Timestamp = datetime | None
+
+
+class Model(BaseModel):
+    """Anything the service sends or takes."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True, hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Any:
+        """Show documented fields only: an unknown one may well be personal."""
+        return [(name, value) for name, value in super().__repr_args__() if name in type(self).model_fields]
+
+    @classmethod
+    def personal_fields(cls) -> frozenset[str]:
+        """Return the names of the personal fields."""
+        return frozenset(name for name, field in cls.model_fields.items() if PERSONAL in field.metadata)
+
+    def public(self) -> dict[str, Any]:
+        """Return the documented fields as plain JSON values, without the personal ones."""
+        documented = set(type(self).model_fields) - self.personal_fields()
+        return self.model_dump(mode="json", include=documented)
+
+    def document(self) -> dict[str, Any]:
+        """Return everything the service sent as plain JSON values, personal fields included."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Education(Model):
+    """One entry of a candidate's education."""
+
+    institution: str | None = None
+    degree: str | None = None
+    year: int | None = None
+
+
+class CandidateScreening(Model):
+    """A screening as its candidate's details show it ("Get Candidate")."""
+
+    id: str
+    status: str | None = None
+    score: Score = None
+    completed_at: Timestamp = None
+
+
+class Candidate(Model):
+    """A candidate; the fields from ``resume_url`` on are only in the details ("Get Candidate")."""
+
+    id: str
+    name: Personal
+    email: Personal
+    phone: Personal
+    status: str | None = None
+    resume_url: Personal
+    skills: list[str] | None = None
+    experience_years: int | float | None = None
+    education: list[Education] | None = None
+    screenings: list[CandidateScreening] | None = None
+    created_at: Timestamp = None
+    updated_at: Timestamp = None
+
+
+class NewCandidate(Model):
+    """The body of "Create Candidate"."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(repr=False), PERSONAL]
+    email: Annotated[str, Field(repr=False), PERSONAL]
+    phone: Personal
+    resume_url: Personal
+
+
+class Screening(Model):
+    """A screening as the list shows it ("List Screenings"); any status is kept as it came."""
+
+    id: str
+    candidate_id: str | None = None
+    template_id: str | None = None
+    status: str | None = None
+    score: Score = None
+    started_at: Timestamp = None
+    completed_at: Timestamp = None
+
+
+class NewScreening(Model):
+    """The body of "Create Screening"; ``send_invitation`` mails the candidate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    candidate_id: str
+    template_id: str
+    job_title: str | None = None
+    send_invitation: bool | None = None
+
+
+class Template(Model):
+    """A screening template ("List Templates"); ``duration_minutes`` is in minutes."""
+
+    id: str
+    name: str | None = None
+    description: str | None = None
+    duration_minutes: int | float | None = None
+    question_count: int | None = None
+    created_at: Timestamp = None
+    updated_at: Timestamp = None
+
+
+class SkillScore(Model):
+    """One skill's part of a report."""
+
+    skill: str | None = None
+    score: Score = None
+    max_score: Score = None
+
+
+class Report(Model):
+    """A completed screening's report ("Get Screening Report"); its summary names the candidate."""
+
+    screening_id: str
+    candidate_id: str | None = None
+    candidate_name: Personal
+    template_id: str | None = None
+    template_name: str | None = None
+    score: Score = None
+    completion_time_minutes: int | float | None = None
+    completed_at: Timestamp = None
+    skill_scores: list[SkillScore] | None = None
+    summary: Personal
+    strengths: list[str] | None = None
+    areas_for_improvement: list[str] | None = None
+    recommendation: str | None = None
+
+
+class PageMeta(Model):
+    """Where a page stands in its list; believed over what was asked for."""
+
+    current_page: int | None = None
+    total_pages: int | None = None
+    total_count: int | None = None
+    per_page: int | None = None
+
+
+ItemT = TypeVar("ItemT", bound=Model)
+
+
+class Page(Model, Generic[ItemT]):
+    """One page of a list, and the moment the server made it (its ``Date`` header; None when it sent none)."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
+
+    data: list[ItemT]
+    meta: PageMeta = PageMeta()
+    served_at: datetime | None = None
+
+    @property
+    def total_pages(self) -> int:
+        """Return how many pages the list has; 1 when the service does not say."""
+        return self.meta.total_pages if self.meta.total_pages is not None else 1

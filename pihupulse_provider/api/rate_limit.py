@@ -1,0 +1,229 @@
+"""The account's rate limit as arithmetic: a state, and what a request or an answer makes of it.
+
+A GCRA reservation: one timestamp says when the account's burst will be whole again, so that taking a slot is one
+atomic step on one small state, in memory or in a row of a shared store. The reference names a rate and a burst but
+not whether they are a token bucket or a fixed window (API reference, "Rate Limiting"), so both are held at once.
+Nothing here reads a clock or sleeps: every function takes the time, in epoch seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+MINUTE = 60.0
+_JITTER = 0.1
+"""Seconds by which requests may bunch up on their way; that many seconds' worth of tokens is never spent."""
+_SINGLE_PACE = 1.005
+"""With no burst to spare, requests keep this much more than the even distance."""
+_MOVED = 1.5
+"""A reset that moves by more seconds than this (headers count whole ones) before it is reached is no window's end."""
+_REORDERED = 32
+"""Requests that may overtake each other on the way to the server."""
+_CONTENTION = 5.0
+"""Seconds after its last request during which other work still counts as wanting the rate."""
+_MAX_BACKOFF = MINUTE
+
+
+class Plan(NamedTuple):
+    """What an account may do: requests a minute, and requests at once."""
+
+    requests_per_minute: float
+    burst: float
+
+    @property
+    def interval(self) -> float:
+        """Return the seconds between two requests at the sustained rate."""
+        return MINUTE / self.requests_per_minute
+
+    @property
+    def spendable(self) -> float:
+        """Return the burst that is used: slightly below the server's."""
+        return max(1.0, self.burst - max(1.0, math.ceil(_JITTER / self.interval)))
+
+    @property
+    def paces_singly(self) -> bool:
+        """Return whether there is no burst, so that the distance to the last request sent is what counts."""
+        return self.burst <= 1
+
+
+PLANS = {"starter": Plan(100, 150), "professional": Plan(300, 450), "enterprise": Plan(1000, 1500)}
+"""The plans of the API reference, "Rate Limiting"."""
+
+
+def plan_for_limit(limit: float) -> Plan:
+    """Return the plan that an ``X-RateLimit-Limit`` header tells; an unknown one gets no burst beyond its rate."""
+    for plan in PLANS.values():
+        if limit in (plan.requests_per_minute, plan.burst):
+            return plan
+    return Plan(limit, limit)
+
+
+@dataclass(frozen=True)
+class LimitState:
+    """All that is known of an account's limit; times are epoch seconds, 0.0 stands for never.
+
+    :ivar plan: the plan in force. ``plan_is_set``: the user named it, so a header can only lower it.
+    :ivar full_at: when the burst will be whole again (the GCRA's theoretical arrival time).
+    :ivar paused_until: nobody sends before it. ``strikes``: answers of 429 since the last success.
+    :ivar pauses: how often the account was paused; a slot taken before a pause is void.
+    :ivar window_end: when the window ends, if there is one. ``window_used``: slots taken in it.
+    :ivar window_size: how many requests a window takes, as far as seen.
+    :ivar first_reset: the reset seen first; ``refills``: resets move, or tokens come back: a bucket, no window.
+    :ivar polls_at: when the next poll may go. ``worked_at``: the last slot taken by something else than a poll.
+    """
+
+    plan: Plan = PLANS["starter"]
+    plan_is_set: bool = False
+    full_at: float = 0.0
+    paused_until: float = 0.0
+    strikes: int = 0
+    pauses: int = 0
+    window_end: float = 0.0
+    window_used: int = 0
+    window_size: float = 0.0
+    first_reset: float = 0.0
+    refills: bool = False
+    polls_at: float = 0.0
+    worked_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in the line.
+
+    :ivar at: when the request may go, in epoch seconds.
+    :ivar taken: whether it is reserved; if not, ask again at that time.
+    :ivar pauses: the state's count of pauses when it was taken.
+    :ivar used: its number within the window.
+    """
+
+    at: float
+    taken: bool
+    pauses: int = 0
+    used: int = 0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an answer says about the limit; every number may be missing.
+
+    :ivar sent_at: when the request went out. ``received_at``: when the answer was in.
+    :ivar limited: whether it was a 429. ``retry_after``: seconds, from the header of that name.
+    :ivar limit: ``X-RateLimit-Limit``. ``remaining``: ``X-RateLimit-Remaining``.
+    :ivar resets_in: seconds from the server's own ``Date`` to ``X-RateLimit-Reset``, so that clock skew cancels out.
+    :ivar backoff: the share (0.5 to 1) of the exponential pause to take when a 429 says nothing else.
+    """
+
+    sent_at: float
+    received_at: float
+    limited: bool = False
+    retry_after: float | None = None
+    limit: float | None = None
+    remaining: int | None = None
+    resets_in: float | None = None
+    backoff: float = 1.0
+
+
+def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[LimitState, Slot]:
+    """Take the next free slot; a poll leaves half of the rate to other work that wants it."""
+    plan = state.plan
+    at = max(now, state.paused_until, state.full_at - (plan.spendable - 1) * plan.interval)
+    if poll and now - state.worked_at < _CONTENTION:
+        at = max(at, state.polls_at)
+    if _window_is_full(state, at):
+        at = state.window_end
+    if plan.paces_singly and at > now:
+        return state, Slot(at, taken=False)
+    state = _enter_window(state, at)
+    interval = plan.interval * (_SINGLE_PACE if plan.paces_singly else 1.0)
+    state = replace(
+        state,
+        full_at=max(state.full_at, at) + interval,
+        window_used=state.window_used + 1,
+        polls_at=max(state.polls_at, at) + 2 * interval if poll else state.polls_at,
+        worked_at=state.worked_at if poll else at,
+    )
+    return state, Slot(at, taken=True, pauses=state.pauses, used=state.window_used)
+
+
+def observe(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
+    """Correct the state by an answer's headers; they never loosen it past the plan."""
+    state = _learn_plan(state, seen)
+    state = _learn_window(state, slot, seen)
+    if seen.limited:
+        return _pause(state, slot, seen)
+    if state.strikes:
+        state = replace(state, strikes=0)
+    if seen.remaining is None or (seen.limit is not None and seen.remaining >= seen.limit):
+        return state
+    # The header counts whole tokens, so up to one more may be left than it says.
+    spent = max(0.0, state.plan.burst - seen.remaining - 1)
+    full_at = seen.sent_at + spent * state.plan.interval
+    return replace(state, full_at=full_at) if full_at > state.full_at else state
+
+
+def _window_is_full(state: LimitState, at: float) -> bool:
+    return not state.refills and at < state.window_end and state.window_used >= state.window_size
+
+
+def _enter_window(state: LimitState, at: float) -> LimitState:
+    if not state.window_end or at < state.window_end:
+        return state
+    passed = math.floor((at - state.window_end) / MINUTE) + 1
+    return replace(state, window_end=state.window_end + passed * MINUTE, window_used=0)
+
+
+def _learn_plan(state: LimitState, seen: Seen) -> LimitState:
+    if not seen.limit or seen.limit < 0:
+        return state
+    told = plan_for_limit(seen.limit)
+    plan = state.plan
+    if state.plan_is_set:
+        told = Plan(
+            min(told.requests_per_minute, plan.requests_per_minute),
+            min(told.burst, plan.burst),
+        )
+    if told == plan:
+        return state
+    owed = max(0.0, state.full_at - seen.received_at) / plan.interval
+    return replace(state, plan=told, full_at=seen.received_at + owed * told.interval)
+
+
+def _learn_window(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
+    if state.refills or seen.remaining is None or seen.resets_in is None or seen.limit is None:
+        return state
+    reset = seen.received_at + seen.resets_in
+    size = max(state.window_size, seen.limit, seen.remaining + 1)
+    if not state.window_end or reset > state.window_end + MINUTE / 2:
+        known = bool(state.window_end)
+        used = max(0 if known else state.window_used, math.ceil(size - seen.remaining))
+        return replace(state, window_end=reset, window_used=used, window_size=size, first_reset=reset)
+    moved = _MOVED < reset - state.first_reset < MINUTE - _MOVED
+    refilled = not seen.limited and size - seen.remaining < slot.used - _REORDERED
+    if moved or refilled:
+        return replace(state, refills=True)
+    if reset < state.window_end - MINUTE / 2:
+        return state
+    # ``Date`` counts whole seconds: each answer puts the end up to a second late, so the earliest is nearest.
+    end = min(state.window_end, reset)
+    used = max(state.window_used, math.ceil(size - seen.remaining))
+    return replace(state, window_end=end, window_used=used, window_size=size)
+
+
+def _pause(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
+    if slot.pauses < state.pauses:
+        return state
+    strikes = state.strikes + 1
+    until = seen.received_at + _pause_seconds(state, strikes, seen)
+    full_at = until + (state.plan.spendable - 1) * state.plan.interval
+    return replace(state, paused_until=until, full_at=full_at, strikes=strikes, pauses=state.pauses + 1, polls_at=until)
+
+
+def _pause_seconds(state: LimitState, strikes: int, seen: Seen) -> float:
+    if seen.retry_after is not None:
+        return max(seen.retry_after, state.plan.interval)
+    if seen.resets_in is not None and 0 <= seen.resets_in <= MINUTE and not (state.refills and strikes == 1):
+        return max(seen.resets_in, state.plan.interval)
+    return min(_MAX_BACKOFF, max(1.0, state.plan.interval) * 2.0 ** (strikes - 1)) * seen.backoff

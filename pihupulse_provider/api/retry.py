@@ -1,0 +1,61 @@
+"""When a failed request may be sent again, as a decision that somebody else carries out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pihupulse_provider.api.errors import (
+    NoAnswerError,
+    NotSentError,
+    PihuPulseError,
+    RateLimitedError,
+    ResponseError,
+    ServerError,
+)
+
+AMBIGUOUS = (NoAnswerError, ServerError, ResponseError)
+"""The errors after which nobody knows whether the request was carried out."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and after how long a request is sent again.
+
+    A GET is repeated after every fault that may pass; a POST only where it surely was not carried out: a
+    refused connection, or a 429. A 429 waits as the rate limit says, not as ``base`` says.
+
+    :param attempts: how often a request is sent at most, 429s not counted.
+    :param limited_attempts: how many 429s in a row are waited out.
+    :param base: seconds before the first repetition, doubled for each further one.
+    :param longest: the longest wait in seconds.
+    :param random: returns a number from 0 to 1; spreads the waits.
+    """
+
+    attempts: int = 5
+    limited_attempts: int = 20
+    base: float = 0.5
+    longest: float = 30.0
+    random: Callable[[], float] = random.random
+
+    def wait(self, error: PihuPulseError, *, failures: int, limited: int, repeatable: bool) -> float | None:
+        """Return the seconds to wait before sending again, or None to give up.
+
+        :param error: what the last attempt ended in.
+        :param failures: attempts so far that ended in anything but a 429.
+        :param limited: attempts so far that ended in a 429.
+        :param repeatable: whether doing it twice does no harm.
+        """
+        if isinstance(error, RateLimitedError):
+            return 0.0 if limited < self.limited_attempts else None
+        may_repeat = isinstance(error, NotSentError) or (repeatable and isinstance(error, AMBIGUOUS))
+        if not may_repeat or failures >= self.attempts:
+            return None
+        if isinstance(error, ServerError) and error.retry_after is not None:
+            return min(error.retry_after, 2 * self.longest)
+        return min(self.longest, self.base * 2.0 ** (failures - 1)) * self.jitter()
+
+    def jitter(self) -> float:
+        """Return a share from 0.5 to 1."""
+        return 0.5 + self.random() / 2

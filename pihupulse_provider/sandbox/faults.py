@@ -1,0 +1,116 @@
+"""Faults on demand: what goes wrong with which requests, and how often."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+from pihupulse_provider.sandbox.wire import Answer, ApiError, Request
+
+Kind = Literal["latency", "error", "html", "rate_limited", "empty", "drop", "truncated", "cut"]
+
+HTML = (
+    b"<!DOCTYPE html><html><head><title>%d</title></head>"
+    b"<body><h1>The server could not complete your request</h1></body></html>"
+)
+
+
+@dataclass
+class Fault:
+    """One kind of trouble.
+
+    ``kind``:
+
+    - ``latency``: the answer comes ``seconds`` late.
+    - ``error``: an error of status ``status`` (500) in the shape of the API.
+    - ``html``: a page of HTML with status ``status`` (502), as from a proxy.
+    - ``rate_limited``: a 429 without rate-limit headers.
+    - ``empty``: an answer of status ``status`` (200) without a body.
+    - ``drop``: the connection is closed without an answer.
+    - ``truncated``: the answer holds only the first half of its JSON.
+    - ``cut``: the connection is closed in the middle of the body.
+
+    ``retry_after`` adds that header to ``error``, ``html`` and ``rate_limited``. ``times`` ends the fault after
+    so many requests, ``probability`` (0 to 1) leaves some out, ``method`` and ``path`` (a pattern below ``/v1``,
+    such as ``/screenings/*/report``) choose among them. With ``after_commit`` the request has been carried out
+    when the fault strikes, so that the client cannot know; ``latency``, ``truncated`` and ``cut`` always strike
+    after it.
+    """
+
+    kind: Kind
+    times: int | None = None
+    probability: float = 1.0
+    method: str | None = None
+    path: str = "*"
+    status: int | None = None
+    seconds: float = 1.0
+    retry_after: str | None = None
+    after_commit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            msg = f"Unknown fault {self.kind!r}: choose one of {', '.join(get_args(Kind))}."
+            raise ValueError(msg)
+        self.after_commit = self.after_commit or self.kind in {"latency", "truncated", "cut"}
+
+    def strikes(self, request: Request, chance: random.Random) -> bool:
+        """Tell whether the fault meets this request, and count it."""
+        if self.times == 0 or not self._concerns(request) or chance.random() >= self.probability:
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+    def spoil(self, answer: Answer) -> Answer:
+        """Return what the client gets in place of ``answer``."""
+        if self.kind == "latency":
+            answer.delay += self.seconds
+        elif self.kind == "drop":
+            answer.arrival = "nothing"
+        elif self.kind == "truncated":
+            answer.arrival = "half"
+        elif self.kind == "cut":
+            answer.arrival = "cut"
+        else:
+            return self._replacement()
+        return answer
+
+    def _concerns(self, request: Request) -> bool:
+        below = request.path.removeprefix("/v1")
+        return self.method in {None, request.method} and fnmatchcase(below, self.path)
+
+    def _replacement(self) -> Answer:
+        headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
+        if self.kind == "html":
+            status = self.status or 502
+            return Answer(status, HTML % status, headers, "text/html; charset=utf-8")
+        if self.kind == "empty":
+            return Answer(self.status or 200, b"", headers)
+        if self.kind == "rate_limited":
+            return ApiError(429, "You've exceeded your rate limit", headers=headers).answer()
+        return ApiError(self.status or 500, "Something went wrong on our end", headers=headers).answer()
+
+
+class Faults:
+    """The faults that are switched on."""
+
+    def __init__(self, initial: Iterable[Fault] = (), seed: int = 1) -> None:
+        self.active = list(initial)
+        self._chance = random.Random(seed)
+
+    def around(self, request: Request, serve: Callable[[Request], Answer]) -> Answer:
+        """Serve the request with whatever goes wrong."""
+        if not self.active:
+            return serve(request)
+        striking = [fault for fault in self.active if fault.strikes(request, self._chance)]
+        self.active = [fault for fault in self.active if fault.times != 0]
+        early = next((fault for fault in striking if not fault.after_commit), None)
+        if early is not None:
+            return early.spoil(Answer(0))
+        answer = serve(request)
+        for fault in striking:
+            answer = fault.spoil(answer)
+        return answer

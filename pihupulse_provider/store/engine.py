@@ -1,0 +1,150 @@
+"""The store's database: SQLite for one machine, PostgreSQL for a fleet.
+
+It is never Airflow's metadata database, and losing it loses speed, never correctness.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+
+metadata = sa.MetaData()
+_LOCK_SECONDS = 30
+_SCHEMA_LOCK = 0x70696875
+"""The advisory lock under which PostgreSQL's tables are made: two makers at once would fail each other."""
+
+
+class StoreError(PihuPulseError):
+    """The store can't be reached or written; the message names it without its password."""
+
+
+class Store:
+    """A database that holds our state; safe to share between threads, not between processes.
+
+    :param url: any SQLAlchemy URL; SQLite and PostgreSQL are tested.
+    :raises ConfigurationError: if the URL can't be read or its driver is missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _parse(url)
+        self._engine = _engine(self._url)
+        self._created: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Store({self._url.render_as_string(hide_password=True)!r})"
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Return whether the store is a file of this machine."""
+        return self._url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def begin(self, *tables: sa.Table) -> Iterator[Connection]:
+        """Open a transaction that may write to these tables, making those that are missing.
+
+        On SQLite it holds the write lock from its start, so that what it read still stands when it writes.
+
+        :raises StoreError: if the database can't be reached, is full, or stays locked for 30 seconds.
+        """
+        try:
+            self._create(tables)
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise self._error(error) from error
+
+    def dispose(self) -> None:
+        """Close the pooled connections."""
+        self._engine.dispose()
+
+    def _create(self, tables: Sequence[sa.Table]) -> None:
+        missing = [table for table in tables if table.name not in self._created]
+        if not missing:
+            return
+        with self._lock, self._engine.begin() as connection:
+            if self._url.get_backend_name() == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+            for table in missing:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+        self._created.update(table.name for table in missing)
+
+    def _error(self, error: SQLAlchemyError) -> StoreError:
+        cause = getattr(error, "orig", None) or error
+        first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
+        return StoreError(f"The store {self._url.render_as_string(hide_password=True)} failed: {first_line}")
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            "[pihupulse] store_url is not a database URL. Use one such as sqlite:////var/lib/pihupulse.db or "
+            "postgresql://user:password@host/database."
+        ) from None
+    return parsed.set(drivername=_postgres_driver()) if parsed.drivername == "postgresql" else parsed
+
+
+def _postgres_driver() -> str:
+    modern = sa.__version__ >= "2" and importlib.util.find_spec("psycopg") is not None
+    return "postgresql+psycopg" if modern else "postgresql+psycopg2"
+
+
+def _engine(url: URL) -> Engine:
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.get_backend_name() == "sqlite":
+        options = {"connect_args": {"timeout": _LOCK_SECONDS, "check_same_thread": False}}
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        engine = sa.create_engine(url, future=True, **options)
+    except (ImportError, SQLAlchemyError) as error:
+        raise ConfigurationError(
+            f"[pihupulse] store_url needs a database driver that is not installed: {error}. "
+            'For PostgreSQL: pip install "airflow-provider-pihupulse[postgres]".'
+        ) from error
+    if url.get_backend_name() == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transactions would begin only at the first write: too late to read and then write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+_stores: dict[tuple[int, str], Store] = {}
+_stores_lock = threading.Lock()
+
+
+def open_store(url: str) -> Store:
+    """Return this process's one store for a URL: tasks are forked, and a connection must not be."""
+    with _stores_lock:
+        key = (os.getpid(), url)
+        if key not in _stores:
+            _stores[key] = Store(url)
+        return _stores[key]
