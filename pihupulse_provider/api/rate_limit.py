@@ -15,15 +15,17 @@ from typing import NamedTuple
 MINUTE = 60.0
 _JITTER = 0.1
 """Seconds by which requests may bunch up on their way; that many seconds' worth of tokens is never spent."""
-_SINGLE_PACE = 1.005
+_SINGLE_PACE = 1.01
 """With no burst to spare, requests keep this much more than the even distance."""
 _MOVED = 1.5
 """A reset that moves by more seconds than this (headers count whole ones) before it is reached is no window's end."""
-_REORDERED = 32
+_REORDERED = 100
 """Requests that may overtake each other on the way to the server."""
 _CONTENTION = 5.0
 """Seconds after its last request during which other work still counts as wanting the rate."""
 _MAX_BACKOFF = MINUTE
+_CROWDED, _EASED, _MOST_CROWDED = 1.2, 0.98, 32.0
+"""How the pace slows down at a 429 and recovers with each success: others may be using the account unseen."""
 
 
 class Plan(NamedTuple):
@@ -71,6 +73,7 @@ class LimitState:
     :ivar window_end: when the window ends, if there is one. ``window_used``: slots taken in it.
     :ivar window_size: how many requests a window takes, as far as seen.
     :ivar first_reset: the reset seen first; ``refills``: resets move, or tokens come back: a bucket, no window.
+    :ivar crowding: by how much more than the plan's interval requests are spaced, 1.0 as long as we are alone.
     :ivar polls_at: when the next poll may go. ``worked_at``: the last slot taken by something else than a poll.
     """
 
@@ -85,6 +88,7 @@ class LimitState:
     window_size: float = 0.0
     first_reset: float = 0.0
     refills: bool = False
+    crowding: float = 1.0
     polls_at: float = 0.0
     worked_at: float = 0.0
 
@@ -132,12 +136,11 @@ def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[Limit
     at = max(now, state.paused_until, state.full_at - (plan.spendable - 1) * plan.interval)
     if poll and now - state.worked_at < _CONTENTION:
         at = max(at, state.polls_at)
-    if _window_is_full(state, at):
-        at = state.window_end
+    at = _within_window(state, at)
     if plan.paces_singly and at > now:
         return state, Slot(at, taken=False)
     state = _enter_window(state, at)
-    interval = plan.interval * (_SINGLE_PACE if plan.paces_singly else 1.0)
+    interval = plan.interval * (_SINGLE_PACE if plan.paces_singly else state.crowding)
     state = replace(
         state,
         full_at=max(state.full_at, at) + interval,
@@ -154,8 +157,8 @@ def observe(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
     state = _learn_window(state, slot, seen)
     if seen.limited:
         return _pause(state, slot, seen)
-    if state.strikes:
-        state = replace(state, strikes=0)
+    if state.strikes or state.crowding > 1:
+        state = replace(state, strikes=0, crowding=max(1.0, state.crowding * _EASED))
     if seen.remaining is None or (seen.limit is not None and seen.remaining >= seen.limit):
         return state
     # The header counts whole tokens, so up to one more may be left than it says.
@@ -164,8 +167,13 @@ def observe(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
     return replace(state, full_at=full_at) if full_at > state.full_at else state
 
 
-def _window_is_full(state: LimitState, at: float) -> bool:
-    return not state.refills and at < state.window_end and state.window_used >= state.window_size
+def _within_window(state: LimitState, at: float) -> float:
+    if state.refills or not state.window_end or state.plan.paces_singly:
+        return at
+    # A slot may have been given out in the window to come: nobody goes back from there.
+    at = max(at, state.window_end - MINUTE)
+    is_full = at < state.window_end and state.window_used >= state.window_size
+    return state.window_end if is_full else at
 
 
 def _enter_window(state: LimitState, at: float) -> LimitState:
@@ -217,8 +225,15 @@ def _pause(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
         return state
     strikes = state.strikes + 1
     until = seen.received_at + _pause_seconds(state, strikes, seen)
-    full_at = until + (state.plan.spendable - 1) * state.plan.interval
-    return replace(state, paused_until=until, full_at=full_at, strikes=strikes, pauses=state.pauses + 1, polls_at=until)
+    return replace(
+        state,
+        paused_until=until,
+        full_at=until + (state.plan.spendable - 1) * state.plan.interval,
+        strikes=strikes,
+        pauses=state.pauses + 1,
+        crowding=min(_MOST_CROWDED, state.crowding * _CROWDED),
+        polls_at=until,
+    )
 
 
 def _pause_seconds(state: LimitState, strikes: int, seen: Seen) -> float:

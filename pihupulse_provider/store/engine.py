@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,19 +52,27 @@ class Store:
         return self._url.get_backend_name() == "sqlite"
 
     @contextmanager
-    def begin(self, *tables: sa.Table) -> Iterator[Connection]:
+    def begin(self, *tables: sa.Table, durable: bool = True) -> Iterator[Connection]:
         """Open a transaction that may write to these tables, making those that are missing.
 
         On SQLite it holds the write lock from its start, so that what it read still stands when it writes.
 
+        :param durable: whether what it wrote must outlive a power cut, and not only the process.
         :raises StoreError: if the database can't be reached, is full, or stays locked for 30 seconds.
         """
         try:
             self._create(tables)
-            with self._engine.begin() as connection:
+            engine = self._engine.execution_options(pihupulse_durable=durable)
+            with engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise self._error(error) from error
+
+    def now(self, connection: Connection, clock: Callable[[], float]) -> float:
+        """Return the database server's time in epoch seconds; on this machine's own SQLite that is the clock's."""
+        if self.is_sqlite:
+            return clock()
+        return float(connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp()))).scalar_one())
 
     def dispose(self) -> None:
         """Close the pooled connections."""
@@ -129,11 +137,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 
 
 def _begin_immediate(connection: Connection) -> None:
+    durable = connection.get_execution_options().get("pihupulse_durable", True)
+    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -1,0 +1,112 @@
+"""Webhook events, read leniently (API reference, "Webhooks")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import from_json
+
+from pihupulse_provider.api.errors import PihuPulseError
+
+CANDIDATE_CREATED = "candidate.created"
+SCREENING_CREATED = "screening.created"
+SCREENING_STARTED = "screening.started"
+SCREENING_COMPLETED = "screening.completed"
+REPORT_GENERATED = "report.generated"
+EVENTS = (CANDIDATE_CREATED, SCREENING_CREATED, SCREENING_STARTED, SCREENING_COMPLETED, REPORT_GENERATED)
+"""The events that PihuPulse sends (API reference, "Available Events")."""
+LONGEST = 255
+"""The most characters that the name of an event or an id may have."""
+
+
+class EventError(PihuPulseError, ValueError):
+    """A body that is not an event; the message never holds any of it."""
+
+
+@dataclass(frozen=True)
+class WebhookEvent:
+    """One event (API reference, "Webhook Payload").
+
+    :ivar event: its name; names that the reference does not list are kept.
+    :ivar created_at: when it happened by PihuPulse's clock; None when the body does not say.
+    :ivar data: what it says; this can hold personal data.
+    """
+
+    event: str
+    created_at: datetime | None = None
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, body: bytes | str) -> WebhookEvent:
+        """Return the event in the raw body of a webhook.
+
+        :raises EventError: if it is not a JSON object, is nested more than 200 deep, or names no event.
+        """
+        try:
+            document = from_json(body, allow_inf_nan=False)
+        except ValueError:
+            raise EventError("The body is not a JSON document.") from None
+        if not isinstance(document, dict):
+            raise EventError("The body is not a JSON object.")
+        name = _text(document.get("event"))
+        if name is None:
+            raise EventError(f'The body\'s "event" is not a name of at most {LONGEST} printable characters.')
+        data = document.get("data")
+        return cls(name, _moment(document.get("created_at")), data if isinstance(data, dict) else {})
+
+    @property
+    def screening_id(self) -> str | None:
+        """Return the id of the screening that it is about."""
+        return self._id("screening")
+
+    @property
+    def candidate_id(self) -> str | None:
+        """Return the id of the candidate that it is about."""
+        return self._id("candidate")
+
+    @property
+    def template_id(self) -> str | None:
+        """Return the id of the screening's template."""
+        return _text(self.data.get("template_id"))
+
+    def public(self) -> dict[str, Any]:
+        """Return what it says as plain JSON values, without anything personal: ids, status, score and times."""
+        return {
+            "event": self.event,
+            "created_at": self.created_at.isoformat() if self.created_at else None,
+            "screening_id": self.screening_id,
+            "candidate_id": self.candidate_id,
+            "template_id": self.template_id,
+            "status": _text(self.data.get("status")),
+            "score": _number(self.data.get("score")),
+            "completed_at": _text(self.data.get("completed_at")),
+        }
+
+    def _id(self, what: str) -> str | None:
+        # The reference shows one payload only; an event about a candidate may well call the candidate's id "id".
+        named = _text(self.data.get(f"{what}_id"))
+        return _text(self.data.get("id")) if named is None and self.event.startswith(f"{what}.") else named
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    fits = isinstance(value, str) and 0 < len(value) <= LONGEST and value.isprintable()
+    return value if fits else None
+
+
+def _number(value: object) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)

@@ -1,0 +1,89 @@
+"""The fields of a PihuPulse connection, from which every version's form and the check of the extras are made."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
+from pihupulse_provider.api.rate_limit import PLANS
+
+CONN_TYPE = "pihupulse"
+HOOK_NAME = "PihuPulse"
+
+
+class Field(NamedTuple):
+    """One extra of the connection as the form shows it."""
+
+    name: str
+    label: str
+    description: str
+    schema: dict[str, Any]
+    secret: bool = False
+
+
+FIELDS = (
+    Field(
+        "webhook_secret",
+        "Webhook secret",
+        "The signing secret from Settings → Webhooks; while rotating, several separated by blanks.",
+        {"type": ["string", "null"], "format": "password"},
+        secret=True,
+    ),
+    Field(
+        "plan",
+        "Plan",
+        "Learnt from the service when left empty.",
+        {"type": ["string", "null"], "enum": [*PLANS, None]},
+    ),
+    Field(
+        "requests_per_minute",
+        "Requests per minute",
+        "A lower limit than the plan's, to leave some of it to others.",
+        {"type": ["integer", "null"], "minimum": 1},
+    ),
+    Field(
+        "burst",
+        "Burst",
+        "How many requests may go at once; the plan's when left empty.",
+        {"type": ["integer", "null"], "minimum": 1},
+    ),
+    Field(
+        "timeout",
+        "Timeout",
+        f"Seconds to wait for a connection and for each part of an answer; {DEFAULT_TIMEOUT:.0f} when left empty.",
+        {"type": ["number", "null"], "exclusiveMinimum": 0},
+    ),
+    Field(
+        "verify",
+        "Verify TLS",
+        "true, false, or the path of a file of certificates to trust.",
+        {"type": ["string", "null"]},
+    ),
+    Field(
+        "proxy",
+        "Proxy",
+        "The address of an HTTP proxy, such as http://proxy.internal:3128.",
+        {"type": ["string", "null"]},
+        secret=True,
+    ),
+    Field(
+        "allow_http",
+        "Allow plain HTTP",
+        "Only where the way to the host is safe; this machine itself needs no permission.",
+        {"type": ["boolean", "null"], "default": False},
+    ),
+)
+
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    # The form's Test button sends port 0 for a hidden port, which Airflow 3.3 then refuses: so it stays visible.
+    "hidden-fields": ["login", "schema"],
+    "relabeling": {"password": "API key", "host": "Base URL"},
+    "placeholders": {"host": DEFAULT_BASE_URL, "password": "from Settings → API in the PihuPulse dashboard"},
+}
+
+
+def conn_fields() -> dict[str, Any]:
+    """Return the fields as provider info declares them (Airflow 3.2 and later read it)."""
+    return {
+        field.name: {"label": field.label, "description": field.description, "schema": field.schema} for field in FIELDS
+    }

@@ -1,0 +1,119 @@
+"""Reads an Airflow connection of type ``pihupulse``, whichever way it was made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Protocol
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.rate_limit import PLANS, Plan
+
+
+class AirflowConnection(Protocol):
+    """What is read of an Airflow connection."""
+
+    conn_id: str
+    host: str | None
+    schema: str | None
+    port: int | None
+    password: str | None
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]:
+        """Return the extras."""
+        ...
+
+
+def _blank_is_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _secrets(value: Any) -> Any:
+    return value.split() if isinstance(value, str) else value
+
+
+def _verify(value: Any) -> Any:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    return known.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+Blank = BeforeValidator(_blank_is_none)
+
+
+class Extras(BaseModel):
+    """The extras; a URI gives every one of them as text, the form gives empty text for what was left out."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    webhook_secret: Annotated[list[str] | None, BeforeValidator(_secrets), Blank] = None
+    plan: Annotated[str | None, Field(pattern="^(" + "|".join(PLANS) + ")$"), Blank] = None
+    requests_per_minute: Annotated[float | None, Field(gt=0), Blank] = None
+    burst: Annotated[float | None, Field(gt=0), Blank] = None
+    timeout: Annotated[float | None, Field(gt=0), Blank] = None
+    verify: Annotated[bool | str | None, BeforeValidator(_verify), Blank] = None
+    proxy: Annotated[str | None, Blank] = None
+    allow_http: Annotated[bool | None, Blank] = None
+
+    def limit(self) -> Plan | None:
+        """Return the limit that the user named, or None to learn it from the service."""
+        if self.plan is None and self.requests_per_minute is None and self.burst is None:
+            return None
+        named = PLANS[self.plan or "starter"]
+        rate = self.requests_per_minute or named.requests_per_minute
+        return Plan(rate, self.burst or (named.burst if self.plan else rate))
+
+
+def read_extras(connection: AirflowConnection) -> Extras:
+    """Return the connection's extras.
+
+    :raises ConfigurationError: naming each extra that is unknown or has no usable value.
+    """
+    try:
+        return Extras.model_validate(connection.extra_dejson)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigurationError(
+            f"The extras of connection {connection.conn_id!r} can't be used: {problems}."
+        ) from None
+
+
+def read_account(connection: AirflowConnection) -> Account:
+    """Return the account that a connection stands for.
+
+    :raises ConfigurationError: saying what of the connection can't work.
+    """
+    extras = read_extras(connection)
+    if not connection.password:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} has no password: put the PihuPulse API key there "
+            "(Settings → API in the dashboard)."
+        )
+    try:
+        return Account(
+            api_key=connection.password.strip(),
+            base_url=_address(connection),
+            timeout=extras.timeout or DEFAULT_TIMEOUT,
+            verify=True if extras.verify is None else extras.verify,
+            proxy=extras.proxy,
+            plan=extras.limit(),
+            allow_http=bool(extras.allow_http),
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Connection {connection.conn_id!r}: {error}") from error
+
+
+def _address(connection: AirflowConnection) -> str:
+    """Put the address together: a URI splits it into host, port and schema, the form has it whole in the host."""
+    host = (connection.host or "").strip().rstrip("/")
+    if not host:
+        return DEFAULT_BASE_URL
+    schema = (connection.schema or "").strip("/ ")
+    if schema in ("http", "https"):
+        host, schema = (host if "://" in host else f"{schema}://{host}"), ""
+    if connection.port:
+        scheme, separator, rest = host.rpartition("://")
+        name, slash, path = rest.partition("/")
+        host = f"{scheme}{separator}{name}:{connection.port}{slash}{path}"
+    return f"{host}/{schema}" if schema else host

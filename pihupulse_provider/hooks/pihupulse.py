@@ -1,0 +1,163 @@
+"""The hook: an Airflow connection made into clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import BaseHook
+
+from pihupulse_provider import connection_form
+from pihupulse_provider.api import (
+    Account,
+    AsyncClient,
+    Candidate,
+    Client,
+    NewCandidate,
+    NewScreening,
+    Page,
+    PihuPulseError,
+    RateLimit,
+    Report,
+    Screening,
+    Template,
+    UnauthorizedError,
+)
+from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE
+from pihupulse_provider.api.errors import ForbiddenError, NotSentError
+from pihupulse_provider.hooks import settings
+from pihupulse_provider.hooks.connection import read_account, read_extras
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.limits import shared_rate_limit
+
+
+class PihuPulseHook(BaseHook):
+    """Talks to PihuPulse with the key and the limit of an Airflow connection.
+
+    Every hook of an account, in every process that uses the same ``[pihupulse] store_url``, shares one rate limit.
+
+    :param pihupulse_conn_id: the connection: its password is the API key, its host the base URL
+        (``https://api.pihupulse.com/v1`` when empty).
+    """
+
+    conn_name_attr = "pihupulse_conn_id"
+    default_conn_name = "pihupulse_default"
+    conn_type = connection_form.CONN_TYPE
+    hook_name = connection_form.HOOK_NAME
+
+    def __init__(self, pihupulse_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pihupulse_conn_id = pihupulse_conn_id
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the form shows the standard fields (Airflow 3.0 and 3.1 ask the hook)."""
+        return {key.replace("-", "_"): value for key, value in connection_form.UI_FIELD_BEHAVIOUR.items()}
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's extra fields (Airflow 3.0 and 3.1 ask the hook)."""
+        from pihupulse_provider.hooks.form_widgets import widgets
+
+        return widgets()
+
+    @cached_property
+    def account(self) -> Account:
+        """Return the account that the connection stands for.
+
+        :raises ConfigurationError: saying what of the connection can't work.
+        """
+        return read_account(self.get_connection(self.pihupulse_conn_id))
+
+    @cached_property
+    def webhook_secrets(self) -> list[str]:
+        """Return the secrets that sign the account's webhooks; several while they are rotated."""
+        return read_extras(self.get_connection(self.pihupulse_conn_id)).webhook_secret or []
+
+    @cached_property
+    def store(self) -> Store:
+        """Return the store of ``[pihupulse] store_url``."""
+        return settings.store()
+
+    @property
+    def limit(self) -> RateLimit:
+        """Return the account's rate limit, shared through the store."""
+        return shared_rate_limit(self.store, self.account.key, self.account.plan)
+
+    @cached_property
+    def _client(self) -> Client:
+        return Client(self.account, limit=self.limit)
+
+    def get_conn(self) -> Client:
+        """Return the blocking client; the hook keeps and shares it."""
+        return self._client
+
+    async def get_async_account(self) -> Account:
+        """Return the account without blocking the event loop."""
+        if "account" not in self.__dict__:
+            self.account = read_account(await get_async_connection(self.pihupulse_conn_id, hook=self))
+        return self.account
+
+    async def get_async_conn(self) -> AsyncClient:
+        """Return a new client for the running event loop; close it, or use it as a context manager."""
+        return AsyncClient(await self.get_async_account(), limit=self.limit)
+
+    def list_candidates(self, page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None) -> Page[Candidate]:
+        """Return one page of candidates (API reference, "List Candidates")."""
+        return self.get_conn().list_candidates(page, limit, status)
+
+    def iter_candidates(self, status: str | None = None) -> Iterator[Candidate]:
+        """Return all candidates, page by page as they are asked for."""
+        return self.get_conn().iter_candidates(status)
+
+    def find_candidate(self, email: str) -> Candidate | None:
+        """Return the first candidate with an e-mail address, upper and lower case alike; None if there is none.
+
+        The API has no search: this reads the list until it is found, 100 candidates a request.
+        """
+        wanted = email.strip().casefold()
+        return next((one for one in self.iter_candidates("all") if (one.email or "").casefold() == wanted), None)
+
+    def get_candidate(self, candidate_id: str) -> Candidate:
+        """Return one candidate with its details (API reference, "Get Candidate")."""
+        return self.get_conn().get_candidate(candidate_id)
+
+    def create_candidate(self, candidate: NewCandidate) -> Candidate:
+        """Send one POST (API reference, "Create Candidate"); the operators are what creates exactly once."""
+        return self.get_conn().create_candidate(candidate)
+
+    def list_screenings(self, page: int = 1, limit: int = MAX_PAGE_SIZE) -> Page[Screening]:
+        """Return one page of screenings (API reference, "List Screenings")."""
+        return self.get_conn().list_screenings(page, limit)
+
+    def iter_screenings(self) -> Iterator[Screening]:
+        """Return all screenings, page by page as they are asked for."""
+        return self.get_conn().iter_screenings()
+
+    def create_screening(self, screening: NewScreening) -> Screening:
+        """Send one POST (API reference, "Create Screening"); the operators are what creates exactly once."""
+        return self.get_conn().create_screening(screening)
+
+    def list_templates(self) -> list[Template]:
+        """Return the screening templates (API reference, "List Templates")."""
+        return self.get_conn().list_templates()
+
+    def get_report(self, screening_id: str) -> Report:
+        """Return a completed screening's report (API reference, "Get Screening Report")."""
+        return self.get_conn().get_report(screening_id)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the templates, and say in a sentence what came of it."""
+        try:
+            templates = self.list_templates()
+        except UnauthorizedError:
+            return False, f"{self.account.base_url} does not accept this API key: check it under Settings → API."
+        except ForbiddenError:
+            return False, "The API key is valid, but may not list the screening templates."
+        except NotSentError as error:
+            return False, f"PihuPulse can't be reached: {error}. Check the host, the proxy and the network."
+        except PihuPulseError as error:
+            return False, f"This does not look like PihuPulse: {error}"
+        return True, f"Connected to {self.account.base_url}: {len(templates)} screening templates."

@@ -1,0 +1,29 @@
+"""The ``[pihupulse]`` section of Airflow's configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import conf
+
+from pihupulse_provider.store.engine import Store, open_store
+
+SECTION = "pihupulse"
+
+
+def store_url() -> str:
+    """Return ``[pihupulse] store_url``; by default a SQLite file under ``AIRFLOW_HOME``."""
+    url = conf.get(SECTION, "store_url", fallback="")
+    if url:
+        return str(url)
+    home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+    return f"sqlite:///{home / 'pihupulse.db'}"
+
+
+def store() -> Store:
+    """Return this process's one store.
+
+    :raises ConfigurationError: if ``store_url`` can't be read or its driver is missing.
+    """
+    return open_store(store_url())

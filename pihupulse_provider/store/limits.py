@@ -1,0 +1,144 @@
+"""The account's rate limit in a row of the store: one for all processes of a machine or a fleet."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from pihupulse_provider.api.limiter import MemoryRateLimit
+from pihupulse_provider.api.rate_limit import LimitState, Plan, Seen, Slot, observe, reserve
+from pihupulse_provider.store.engine import Store, StoreError, metadata
+
+log = logging.getLogger(__name__)
+_AWAY_SECONDS = 30.0
+"""How long a store that failed is left alone."""
+
+limits = sa.Table(
+    "pihupulse_limits",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+)
+
+
+class StoreRateLimit:
+    """An account's limit, shared by all processes that use the same store.
+
+    While the store can't be reached, this process keeps a limit of its own, which the answers' headers correct.
+
+    :param store: where the limit is kept.
+    :param account: the account's key.
+    :param plan: the account's plan; None to learn it from the service.
+    :param clock: returns this machine's time in epoch seconds.
+    """
+
+    blocks = True
+
+    def __init__(
+        self, store: Store, account: str, plan: Plan | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._account = account
+        self._initial = LimitState(plan=plan, plan_is_set=True) if plan else LimitState()
+        self._own = MemoryRateLimit(plan, clock)
+        self._clock = clock
+        self._ahead = 0.0
+        self._known = self._initial
+        self._away_until = 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        """Return the time on the store's clock: a fleet's machines need not agree on theirs."""
+        return self._clock() + self._ahead
+
+    def reserve(self, *, poll: bool = False) -> Slot:
+        """Take the next free slot."""
+        if not self._is_away():
+            try:
+                return self._change(lambda state, now: reserve(state, now, poll=poll))
+            except StoreError as error:
+                self._leave(error)
+        return self._own.reserve(poll=poll)
+
+    def observe(self, slot: Slot, seen: Seen) -> None:
+        """Correct the limit by what an answer says; most answers say nothing new and cost nothing."""
+        self._own.observe(slot, seen)
+        if self._is_away() or observe(self._known, slot, seen) == self._known:
+            return
+        try:
+            self._change(lambda state, _now: (observe(state, slot, seen), slot))
+        except StoreError as error:
+            self._leave(error)
+
+    def is_void(self, slot: Slot) -> bool:
+        """Return whether the account was paused since the slot was taken, as far as this process knows."""
+        return not self._is_away() and slot.pauses < self._known.pauses
+
+    def _change(self, step: Callable[[LimitState, float], tuple[LimitState, Slot]]) -> Slot:
+        with self._lock, self._store.begin(limits, durable=False) as connection:
+            state, now = self._read(connection)
+            self._known, slot = step(state, now)
+            if self._known != state:
+                connection.execute(
+                    limits.update().where(limits.c.account == self._account).values(state=_dump(self._known))
+                )
+            self._ahead = now - self._clock()
+        return slot
+
+    def _read(self, connection: Connection) -> tuple[LimitState, float]:
+        query = sa.select(limits.c.state).where(limits.c.account == self._account).with_for_update()
+        text = connection.execute(query).scalar()
+        if text is None:
+            self._insert(connection)
+            text = connection.execute(query).scalar()
+        return _load(text, self._initial), self._store.now(connection, self._clock)
+
+    def _insert(self, connection: Connection) -> None:
+        try:
+            with connection.begin_nested():
+                connection.execute(limits.insert().values(account=self._account, state=_dump(self._initial)))
+        except IntegrityError:
+            log.debug("Another process began the account's limit at the same time.")
+
+    def _is_away(self) -> bool:
+        return self._clock() < self._away_until
+
+    def _leave(self, error: StoreError) -> None:
+        log.warning("%s. For the next %.0f seconds this process keeps the rate limit on its own.", error, _AWAY_SECONDS)
+        self._away_until = self._clock() + _AWAY_SECONDS
+
+
+def _dump(state: LimitState) -> str:
+    return json.dumps(asdict(state))
+
+
+def _load(text: str | None, initial: LimitState) -> LimitState:
+    """Read a state; the plan that the user names now counts over one that was named before."""
+    if text is None:
+        return initial
+    document = json.loads(text)
+    state = LimitState(**{**document, "plan": Plan(*document["plan"])})
+    if initial.plan_is_set and not state.plan_is_set:
+        return LimitState(**{**asdict(state), "plan": initial.plan, "plan_is_set": True})
+    return state
+
+
+_shared: dict[tuple[int, str], StoreRateLimit] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_rate_limit(store: Store, account: str, plan: Plan | None = None) -> StoreRateLimit:
+    """Return this process's one view of an account's limit in a store."""
+    with _shared_lock:
+        key = (id(store), account)
+        if key not in _shared:
+            _shared[key] = StoreRateLimit(store, account, plan)
+        return _shared[key]
