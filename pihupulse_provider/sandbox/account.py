@@ -17,6 +17,7 @@ from pihupulse_provider.sandbox.views import Views
 
 FIRST_CANDIDATE = 12345
 FIRST_SCREENING = 67890
+KEPT_EVENTS = 100_000
 STATUSES = ("active", "archived")
 
 Order = Literal["newest-first", "oldest-first"]
@@ -67,7 +68,7 @@ class Account:
         self.candidates: dict[str, Candidate] = {}
         self.screenings: dict[str, Screening] = {}
         self.invitations: list[dict[str, str]] = []
-        self.events: deque[Event] = deque()
+        self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.views = Views(self)
         self._next_candidate = FIRST_CANDIDATE
         self._next_screening = FIRST_SCREENING
@@ -100,6 +101,9 @@ class Account:
 
     def set_status(self, candidate: Candidate, status: str) -> None:
         """Archive a candidate or make it active again."""
+        if status not in STATUSES:
+            msg = f"A candidate is {' or '.join(STATUSES)}, not {status!r}."
+            raise ValueError(msg)
         self.lists[candidate.status].remove(candidate)
         candidate.status = status
         candidate.updated_at = self.clock.now()
@@ -134,7 +138,7 @@ class Account:
     def put_screening(self, screening: Screening, status: str, score: int | None = None) -> None:
         """Give a screening a status (and score, 0 to 100) now, whatever its pace; any string is a status."""
         now = self.clock.now()
-        self.collect()
+        self._collect(now)
         screening.put(status, score, now)
         self._agenda.plan(screening, now)
         self._journal.write([_screening_entry(screening)])
@@ -146,15 +150,14 @@ class Account:
 
     def collect(self) -> None:
         """Add the events that have become due to ``events``."""
-        for step in self._agenda.take(self.clock.now()):
+        self._collect(self.clock.now())
+
+    def _collect(self, now: float) -> None:
+        for step in self._agenda.take(now):
             if step.step == "started":
                 self.events.append(self.views.screening_started(step.screening))
             elif step.screening.completed(step.at):
                 self.events.extend(self.views.screening_completed(step.screening))
-
-    def close(self) -> None:
-        """Free the data file."""
-        self._journal.close()
 
     def _new_screening(self, candidate: Candidate, template: Template, job_title: str | None) -> Screening:
         now = self.clock.now()

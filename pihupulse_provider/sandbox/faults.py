@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal, get_args
+from typing import Literal
+
+from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt
+from pydantic.dataclasses import dataclass
 
 from pihupulse_provider.sandbox.wire import Answer, ApiError, Request
 
@@ -18,7 +20,7 @@ HTML = (
 )
 
 
-@dataclass
+@dataclass(config=ConfigDict(extra="forbid"))
 class Fault:
     """One kind of trouble.
 
@@ -41,19 +43,16 @@ class Fault:
     """
 
     kind: Kind
-    times: int | None = None
-    probability: float = 1.0
+    times: NonNegativeInt | None = None
+    probability: float = Field(default=1.0, ge=0, le=1)
     method: str | None = None
     path: str = "*"
-    status: int | None = None
-    seconds: float = 1.0
+    status: int | None = Field(default=None, ge=200, le=599)
+    seconds: NonNegativeFloat = 1.0
     retry_after: str | None = None
     after_commit: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            msg = f"Unknown fault {self.kind!r}: choose one of {', '.join(get_args(Kind))}."
-            raise ValueError(msg)
         self.after_commit = self.after_commit or self.kind in {"latency", "truncated", "cut"}
 
     def strikes(self, request: Request, chance: random.Random) -> bool:

@@ -44,13 +44,16 @@ def findings(seed: int, serial: int, name: str, template: Template, score: int) 
     return {
         "completion_time_minutes": max(1, template.duration_minutes * (60 + draw(seed, serial, "time") % 50) // 100),
         "skill_scores": skills,
-        "summary": (
-            f"{name.split()[0]} did best in {ranked[0]['skill']}; {ranked[-1]['skill']} could be improved."
-        ),
+        "summary": _summary(name, ranked[0]["skill"], ranked[-1]["skill"]),
         "strengths": [pick(STRENGTHS, seed, serial, "strength")],
         "areas_for_improvement": [pick(IMPROVEMENTS, seed, serial, "improvement")],
         "recommendation": recommendation_for(score),
     }
+
+
+def _summary(name: str, best: str, worst: str) -> str:
+    given_name = name.split(maxsplit=1)[0]
+    return f"{given_name} did best in {best}; {worst} could be improved."
 
 
 def _skill_score(seed: int, serial: int, skill: str, score: int) -> dict[str, Any]:

@@ -53,6 +53,12 @@ class Answer:
     delay: float = 0.0
     arrival: Arrival = "whole"
 
+    @property
+    def arriving(self) -> bytes:
+        """The part of the body that reaches the client."""
+        half = len(self.body) // 2
+        return {"whole": self.body, "nothing": b""}.get(self.arrival, self.body[:half])
+
 
 class ApiError(Exception):
     """A refusal in the shape of the API reference, "Error Handling"."""

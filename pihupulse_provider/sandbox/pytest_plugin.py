@@ -1,0 +1,24 @@
+"""The pytest fixture ``pihupulse_sandbox``, for tests of DAGs that use PihuPulse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pihupulse_provider import sandbox
+
+if TYPE_CHECKING:
+    from pihupulse_provider.sandbox import Sandbox
+
+
+@pytest.fixture
+def pihupulse_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """Run a local PihuPulse for one test and make it the connection ``pihupulse_default``.
+
+    It has no rate limit, and screenings start and complete within a fifth of a second.
+    """
+    with sandbox.Sandbox(start_seconds=0.1, screening_seconds=0.1) as running:
+        monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", running.connection_json)
+        yield running
