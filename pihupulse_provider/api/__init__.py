@@ -38,7 +38,7 @@ from pihupulse_provider.api.models import (
     SkillScore,
     Template,
 )
-from pihupulse_provider.api.rate_limit import PLANS, Plan
+from pihupulse_provider.api.plans import PLANS, Plan
 from pihupulse_provider.api.retry import RetryPolicy
 
 __all__ = [

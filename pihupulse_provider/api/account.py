@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import math
 import ssl
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+
+import httpx
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.rate_limit import Plan
+from pihupulse_provider.api.plans import Plan
 
 DEFAULT_BASE_URL = "https://api.pihupulse.com/v1"
 """API reference, "Introduction"."""
+_LAST_PORT = 65535
 DEFAULT_TIMEOUT = 30.0
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,16 @@ class Account:
     allow_http: bool = False
 
     def __post_init__(self) -> None:
-        if not self.api_key or not self.api_key.isascii() or any(c.isspace() for c in self.api_key):
+        if not self.api_key or not all("!" <= character <= "~" for character in self.api_key):
             raise ConfigurationError(
-                "The PihuPulse API key is empty or holds blanks. Generate one in the dashboard under Settings → API."
+                "The PihuPulse API key is empty, or holds blanks or characters that no key has. "
+                "Generate one in the dashboard under Settings → API."
             )
-        object.__setattr__(self, "base_url", _base_url(self.base_url, allow_http=self.allow_http))
-        if not self.timeout > 0:
+        if not (self.timeout > 0 and math.isfinite(self.timeout)):
             raise ConfigurationError(f"timeout is {self.timeout}: it must be a positive number of seconds.")
+        if self.proxy is not None:
+            _check_proxy(self.proxy)
+        object.__setattr__(self, "base_url", _base_url(self.base_url, allow_http=self.allow_http))
 
     @property
     def key(self) -> str:
@@ -65,25 +72,36 @@ class Account:
 
 
 def _base_url(text: str, *, allow_http: bool) -> str:
-    text = text.strip().rstrip("/")
-    if "://" not in text:
-        text = f"https://{text}"
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"The host {text!r} is not an address: {error}.") from error
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.query or parts.fragment:
+    """Return the one way to write an address, so that one account has one limit."""
+    scheme, _, rest = text.strip().rpartition("://")
+    url = _parse(f"{scheme.lower() or 'https'}://{rest.rstrip('/')}")
+    if url is None or url.scheme not in ("http", "https") or url.userinfo or url.query or url.fragment:
         raise ConfigurationError(
             "The host must be a bare name or an https:// address without user, query or fragment, "
             f"such as {DEFAULT_BASE_URL}."
         )
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if url.scheme == "http" and not allow_http and not _is_loopback(url.host):
         raise ConfigurationError(
-            f"The host {host!r} would get the API key over plain http. Use https, or set the extra "
+            f"The host {url.host!r} would get the API key over plain http. Use https, or set the extra "
             '"allow_http": true if the way there is safe.'
         )
-    return text if parts.path else f"{text}/v1"
+    return str(url if url.path.strip("/") else url.copy_with(path="/v1"))
+
+
+def _check_proxy(text: str) -> None:
+    url = _parse(text)
+    if url is None or url.scheme not in ("http", "https"):
+        raise ConfigurationError("proxy must be the address of an HTTP proxy, such as http://proxy.internal:3128.")
+
+
+def _parse(text: str) -> httpx.URL | None:
+    """Return the address, or None if it is none: what can't be read may hold a password, and is not repeated."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return None
+    is_usable = url.host and (url.port or 0) <= _LAST_PORT and not any(character.isspace() for character in text)
+    return url if is_usable else None
 
 
 def _is_loopback(host: str) -> bool:

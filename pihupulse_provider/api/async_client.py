@@ -11,7 +11,7 @@ import httpx
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.account import Account
-from pihupulse_provider.api.codec import Answer
+from pihupulse_provider.api.answer import Answer
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
 from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
@@ -29,7 +29,7 @@ from pihupulse_provider.api.models import (
 from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.retry import RetryPolicy
-from pihupulse_provider.api.transport import answer, client_options, request_options, transport_error
+from pihupulse_provider.api.transport import Body, client_options, request_options, transport_error
 
 
 class AsyncClient:
@@ -40,6 +40,7 @@ class AsyncClient:
     :param retry: when to send again.
     :param transport: what carries the requests; None for the network.
     :param sleep: waits that many seconds.
+    :ivar requests_sent: how many requests went out, repetitions included.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class AsyncClient:
         self.limit = limit or process_rate_limit(account.key, account.plan)
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
+        self.requests_sent = 0
         self._http = httpx.AsyncClient(transport=transport, **client_options(account))
 
     async def __aenter__(self) -> AsyncClient:
@@ -104,13 +106,16 @@ class AsyncClient:
                 return slot
 
     async def _send(self, call: Call[Any]) -> Answer | TransportError:
-        request = self._http.build_request(**request_options(self.account, call))
+        body = Body()
+        self.requests_sent += 1
         sent_at = self.limit.now()
         try:
-            response = await self._http.send(request)
+            async with self._http.stream(**request_options(self.account, call)) as response:
+                async for part in response.aiter_bytes():
+                    body.add(part)
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
-        return answer(response, sent_at, self.limit.now())
+        return body.answer(response, sent_at, self.limit.now())
 
     async def _limit(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.limit.blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -11,7 +12,7 @@ import httpx
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.account import Account
-from pihupulse_provider.api.codec import Answer
+from pihupulse_provider.api.answer import Answer
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
 from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
@@ -29,11 +30,11 @@ from pihupulse_provider.api.models import (
 from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.retry import RetryPolicy
-from pihupulse_provider.api.transport import answer, client_options, request_options, transport_error
+from pihupulse_provider.api.transport import Body, client_options, request_options, transport_error
 
 
 class Client:
-    """PihuPulse, blocking. Safe to share between threads; use it as a context manager, or close it.
+    """PihuPulse, blocking. Safe to share between threads; closes its connections when it is collected at the latest.
 
     :param account: whom to talk to.
     :param limit: the account's rate limit; None for the one that all clients in this process share.
@@ -56,6 +57,7 @@ class Client:
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
         self._http = httpx.Client(transport=transport, **client_options(account))
+        self._closer = weakref.finalize(self, self._http.close)
 
     def __enter__(self) -> Client:
         return self
@@ -67,7 +69,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._closer()
 
     def run(self, call: Call[ResultT], *, poll: bool = False) -> ResultT:
         """Carry out a call of :mod:`pihupulse_provider.api.endpoints`.
@@ -104,13 +106,15 @@ class Client:
                 return slot
 
     def _send(self, call: Call[Any]) -> Answer | TransportError:
-        request = self._http.build_request(**request_options(self.account, call))
+        body = Body()
         sent_at = self.limit.now()
         try:
-            response = self._http.send(request)
+            with self._http.stream(**request_options(self.account, call)) as response:
+                for part in response.iter_bytes():
+                    body.add(part)
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
-        return answer(response, sent_at, self.limit.now())
+        return body.answer(response, sent_at, self.limit.now())
 
     def list_candidates(self, page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None) -> Page[Candidate]:
         """Return one page of candidates (API reference, "List Candidates")."""

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import codecs
+import re
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
+from pihupulse_provider.api.answer import Answer
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import ResponseError, StatusError, status_error_class
 from pihupulse_provider.api.models import Page
 from pihupulse_provider.api.privacy import excerpt, scrub
-from pihupulse_provider.api.rate_limit import Seen
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back for one request; header names are lower case, times are epoch seconds."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    sent_at: float
-    received_at: float
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def decode(call: Call[ResultT], answer: Answer) -> ResultT:
@@ -43,52 +32,38 @@ def decode(call: Call[ResultT], answer: Answer) -> ResultT:
         raise _response_error(call, answer, "is not the JSON object that the reference describes")
     try:
         if issubclass(call.result, Page):
-            data = {**data, "served_at": _date(answer.headers)}
+            data = {**data, "served_at": answer.served_at}
         return call.result.model_validate(data)
     except ValidationError as error:
         fields = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()})
         raise _response_error(call, answer, f"does not fit at {', '.join(fields[:5])}") from None
 
 
-def limits(answer: Answer, backoff: float) -> Seen:
-    """Return what an answer says about the rate limit."""
-    limit = _number(answer.headers.get("x-ratelimit-limit"))
-    remaining = _number(answer.headers.get("x-ratelimit-remaining"))
-    reset = _number(answer.headers.get("x-ratelimit-reset"))
-    served = _date(answer.headers)
-    server_now = served.timestamp() if served else answer.received_at
-    return Seen(
-        sent_at=answer.sent_at,
-        received_at=answer.received_at,
-        limited=answer.status == 429,
-        retry_after=_retry_after(answer),
-        limit=limit,
-        remaining=int(remaining) if remaining is not None else None,
-        resets_in=max(0.0, reset - server_now) if reset is not None else None,
-        backoff=backoff,
-    )
-
-
 def _status_error(call: Call[Any], answer: Answer) -> StatusError:
-    document = _json_object(answer.body)
-    told = document.get("error") if document is not None else None
-    if not isinstance(told, dict):
-        told = {}
+    told = _error_object(answer.body)
     code = told.get("code")
-    message = told.get("message")
+    code = code if isinstance(code, str) and _CODE.fullmatch(code) else None
     details = told.get("details")
-    said = (
-        scrub(str(message), call.personal_values)
-        if message
-        else f"no error document, but {excerpt(answer.body, call.personal_values) or 'an empty body'!r}"
-    )
     return status_error_class(answer.status)(
-        f"{call.name} answered {answer.status}{f' {code}' if code else ''}: {said}{_advice(answer.status)}",
+        f"{call.name} answered {answer.status}{f' {code}' if code else ''}: "
+        f"{_said(call, answer, told)}{_advice(answer.status)}",
         status=answer.status,
-        code=str(code) if code is not None else None,
+        code=code,
         details=details if isinstance(details, dict) else None,
-        retry_after=_retry_after(answer),
+        retry_after=answer.seconds_to_wait(),
     )
+
+
+def _error_object(body: bytes) -> dict[str, Any]:
+    told = (_json_object(body) or {}).get("error")
+    return told if isinstance(told, dict) else {}
+
+
+def _said(call: Call[Any], answer: Answer, told: dict[str, Any]) -> str:
+    message = told.get("message")
+    if isinstance(message, str) and message.strip():
+        return scrub(message, call.personal_values)
+    return f"no error message, but {_shown(call, answer)}"
 
 
 def _advice(status: int) -> str:
@@ -100,51 +75,18 @@ def _advice(status: int) -> str:
 
 
 def _response_error(call: Call[Any], answer: Answer, what: str) -> ResponseError:
-    start = excerpt(answer.body, call.personal_values) if _json_object(answer.body) is None else ""
-    shown = f": {start!r}" if start else ""
     return ResponseError(
-        f"{call.name} answered {answer.status} with a body that {what}{shown}",
-        status=answer.status,
-        excerpt=start,
+        f"{call.name} answered {answer.status} with a body that {what}: {_shown(call, answer)}", status=answer.status
     )
+
+
+def _shown(call: Call[Any], answer: Answer) -> str:
+    return excerpt(answer.body, call.personal_values) or "an empty body"
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None
-
-
-def _retry_after(answer: Answer) -> float | None:
-    text = answer.headers.get("retry-after")
-    seconds = _number(text)
-    if seconds is not None or text is None:
-        return seconds
-    until = _http_date(text)
-    served = _date(answer.headers)
-    if until is None:
-        return None
-    now = served.timestamp() if served else answer.received_at
-    return max(0.0, until.timestamp() - now)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text) if text is not None else None
-    except ValueError:
-        return None
-    return number if number is not None and 0 <= number < 1e11 else None
-
-
-def _date(headers: Mapping[str, str]) -> datetime | None:
-    return _http_date(headers.get("date"))
-
-
-def _http_date(text: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None

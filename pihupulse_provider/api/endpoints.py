@@ -22,6 +22,8 @@ from pihupulse_provider.api.models import (
 ResultT = TypeVar("ResultT", bound=Model)
 MAX_PAGE_SIZE = 100
 """The largest ``limit`` of a list (API reference, "List Candidates")."""
+LONGEST_ID = 255
+"""Characters; a longer text is no id but a mistake."""
 CANDIDATE_STATUSES = ("active", "archived", "all")
 """What a list of candidates can be filtered by (API reference, "List Candidates")."""
 
@@ -106,6 +108,6 @@ def _page(page: int, limit: int) -> dict[str, int]:
 
 
 def _id(value: str, argument: str) -> str:
-    if not value.strip() or value in (".", ".."):
-        raise ConfigurationError(f"{argument} is {value!r}: it must be the id that PihuPulse gave.")
+    if not value.strip() or value in (".", "..") or len(value) > LONGEST_ID:
+        raise ConfigurationError(f"{argument} is {value[:LONGEST_ID]!r}: it must be the id that PihuPulse gave.")
     return quote(value, safe="")

@@ -31,6 +31,10 @@ from typing import Any
 class PihuPulseError(Exception):
     """Anything this package raises on its own account."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep attributes and message when the error crosses from one process to another."""
+        return _restore, (type(self), self.args, self.__dict__)
+
 
 class ConfigurationError(PihuPulseError, ValueError):
     """A connection, a setting or an argument that can't work; the message says which, where and what to do."""
@@ -52,13 +56,11 @@ class ResponseError(PihuPulseError):
     """A success status whose body could not be understood.
 
     :ivar status: the HTTP status.
-    :ivar excerpt: the start of the body, without personal data.
     """
 
-    def __init__(self, message: str, *, status: int, excerpt: str = "") -> None:
+    def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
-        self.excerpt = excerpt
 
 
 class StatusError(PihuPulseError):
@@ -131,6 +133,12 @@ class DuplicateCreateError(CreateError):
     def __init__(self, message: str, *, ids: Sequence[str]) -> None:
         super().__init__(message)
         self.ids = list(ids)
+
+
+def _restore(kind: type[PihuPulseError], args: tuple[Any, ...], attributes: dict[str, Any]) -> PihuPulseError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 _BY_STATUS: Mapping[int, type[StatusError]] = {

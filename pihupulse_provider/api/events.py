@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ EVENTS = (CANDIDATE_CREATED, SCREENING_CREATED, SCREENING_STARTED, SCREENING_COM
 """The events that PihuPulse sends (API reference, "Available Events")."""
 LONGEST = 255
 """The most characters that the name of an event or an id may have."""
+NAME_PATTERN = r"[^\x00-\x1f\x7f-\x9f]{1,255}"
+"""What the name of an event or an id may look like: no control characters, so that it can be stored and logged."""
+_NAME = re.compile(NAME_PATTERN)
 
 
 class EventError(PihuPulseError, ValueError):
@@ -51,7 +55,7 @@ class WebhookEvent:
             raise EventError("The body is not a JSON document.") from None
         if not isinstance(document, dict):
             raise EventError("The body is not a JSON object.")
-        name = _text(document.get("event"))
+        name = _name(document.get("event"))
         if name is None:
             raise EventError(f'The body\'s "event" is not a name of at most {LONGEST} printable characters.')
         data = document.get("data")
@@ -92,10 +96,12 @@ class WebhookEvent:
 
 
 def _text(value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    fits = isinstance(value, str) and 0 < len(value) <= LONGEST and value.isprintable()
-    return value if fits else None
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return _name(str(value) if is_number else value)
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else None
 
 
 def _number(value: object) -> int | float | None:

@@ -9,7 +9,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pihupulse_provider.api.codec import Answer, decode, limits
+from pihupulse_provider.api.answer import Answer
+from pihupulse_provider.api.codec import decode
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import PihuPulseError, RateLimitedError, TransportError
 from pihupulse_provider.api.rate_limit import Seen, Slot
@@ -63,7 +64,7 @@ def exchange(call: Call[ResultT], retry: RetryPolicy, *, poll: bool = False) -> 
         try:
             if isinstance(reply, TransportError):
                 raise reply
-            yield Observe(slot, limits(reply, retry.jitter()))
+            yield Observe(slot, reply.limits(retry.jitter()))
             return decode(call, reply)
         except PihuPulseError as error:
             if isinstance(error, RateLimitedError):

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from pihupulse_provider.api.rate_limit import LimitState, Plan, Seen, Slot, observe, reserve
+from pihupulse_provider.api.plans import Plan
+from pihupulse_provider.api.rate_limit import LimitState, Seen, Slot, observe, reserve
 
 
 class RateLimit(Protocol):
@@ -16,6 +17,11 @@ class RateLimit(Protocol):
     @property
     def blocks(self) -> bool:
         """Return whether its methods do I/O, so that an event loop must not call them itself."""
+        ...
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan in force, as far as known. Does no I/O."""
         ...
 
     def now(self) -> float:
@@ -38,14 +44,14 @@ class RateLimit(Protocol):
 class MemoryRateLimit:
     """An account's limit within one process; safe to use from any thread.
 
-    :param plan: the account's plan; None to start as Starter and learn it from the first answer.
+    :param plan: the most that is used, whatever the service tells; None to start as Starter and learn from it.
     :param clock: returns the time in epoch seconds.
     """
 
     blocks = False
 
     def __init__(self, plan: Plan | None = None, clock: Callable[[], float] = time.time) -> None:
-        self._state = LimitState(plan=plan, plan_is_set=True) if plan else LimitState()
+        self._state = LimitState(cap=plan)
         self._lock = threading.Lock()
         self.now = clock
 
@@ -53,6 +59,11 @@ class MemoryRateLimit:
     def state(self) -> LimitState:
         """Return what is known of the limit now."""
         return self._state
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan in force, as far as known."""
+        return self._state.plan
 
     def reserve(self, *, poll: bool = False) -> Slot:
         """Take the next free slot."""

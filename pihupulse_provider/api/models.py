@@ -6,23 +6,32 @@ Every field but the ids may be missing (it is then ``None``), and a field that t
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 PERSONAL = "personal"
 """Marks a field that tells who a person is, or how to reach them."""
 
 Personal = Annotated[str | None, Field(default=None, repr=False), PERSONAL]
 Score = int | float | None
-Timestamp = datetime | None
+
+
+def _with_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Timestamp = Annotated[datetime, AfterValidator(_with_zone)] | None
+"""A moment; the reference's are in UTC, and so is one that came without a zone."""
 
 
 class Model(BaseModel):
     """Anything the service sends or takes."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     def __repr_args__(self) -> Any:
         """Show documented fields only: an unknown one may well be personal."""
@@ -36,11 +45,26 @@ class Model(BaseModel):
     def public(self) -> dict[str, Any]:
         """Return the documented fields as plain JSON values, without the personal ones."""
         documented = set(type(self).model_fields) - self.personal_fields()
-        return self.model_dump(mode="json", include=documented)
+        plain = self.model_dump(mode="json", include=documented)
+        return {name: _public(getattr(self, name), value) for name, value in plain.items()}
 
     def document(self) -> dict[str, Any]:
         """Return everything the service sent as plain JSON values, personal fields included."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+
+def _public(value: Any, plain: Any) -> Any:
+    if isinstance(value, Model):
+        return value.public()
+    if isinstance(value, list):
+        return [_public(one, plain_one) for one, plain_one in zip(value, plain, strict=True)]
+    return plain
+
+
+class Item(Model):
+    """Anything that has an id of its own."""
+
+    id: str
 
 
 class Education(Model):
@@ -51,19 +75,17 @@ class Education(Model):
     year: int | None = None
 
 
-class CandidateScreening(Model):
+class CandidateScreening(Item):
     """A screening as its candidate's details show it ("Get Candidate")."""
 
-    id: str
     status: str | None = None
     score: Score = None
     completed_at: Timestamp = None
 
 
-class Candidate(Model):
+class Candidate(Item):
     """A candidate; the fields from ``resume_url`` on are only in the details ("Get Candidate")."""
 
-    id: str
     name: Personal
     email: Personal
     phone: Personal
@@ -88,10 +110,9 @@ class NewCandidate(Model):
     resume_url: Personal
 
 
-class Screening(Model):
+class Screening(Item):
     """A screening as the list shows it ("List Screenings"); any status is kept as it came."""
 
-    id: str
     candidate_id: str | None = None
     template_id: str | None = None
     status: str | None = None
@@ -111,10 +132,9 @@ class NewScreening(Model):
     send_invitation: bool | None = None
 
 
-class Template(Model):
+class Template(Item):
     """A screening template ("List Templates"); ``duration_minutes`` is in minutes."""
 
-    id: str
     name: str | None = None
     description: str | None = None
     duration_minutes: int | float | None = None
@@ -158,7 +178,7 @@ class PageMeta(Model):
     per_page: int | None = None
 
 
-ItemT = TypeVar("ItemT", bound=Model)
+ItemT = TypeVar("ItemT", bound=Item)
 
 
 class Page(Model, Generic[ItemT]):

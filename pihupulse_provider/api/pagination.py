@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from pihupulse_provider.api.models import ItemT, Page
 
 
@@ -18,13 +16,11 @@ class Pages:
         self._seen: set[str] = set()
         self.next: int | None = 1
 
-    def take(self, page: Page[ItemT]) -> Iterable[ItemT]:
+    def take(self, page: Page[ItemT]) -> list[ItemT]:
         """Return the page's rows that were not on an earlier one, and move on."""
         number = self.next or 1
-        last = not page.data or number >= page.total_pages
-        self.next = None if last else number + 1
-        for item in page.data:
-            key = item.id  # type: ignore[attr-defined]
-            if key not in self._seen:
-                self._seen.add(key)
-                yield item
+        is_last = not page.data or number >= page.total_pages
+        self.next = None if is_last else number + 1
+        fresh = {item.id: item for item in page.data if item.id not in self._seen}
+        self._seen.update(fresh)
+        return list(fresh.values())

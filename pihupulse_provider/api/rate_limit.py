@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
-MINUTE = 60.0
-_JITTER = 0.1
-"""Seconds by which requests may bunch up on their way; that many seconds' worth of tokens is never spent."""
-_SINGLE_PACE = 1.01
+from pihupulse_provider.api.plans import MINUTE, PLANS, Plan, plan_for_limit
+
+_SINGLE_PACE = 1.015
 """With no burst to spare, requests keep this much more than the even distance."""
 _MOVED = 1.5
 """A reset that moves by more seconds than this (headers count whole ones) before it is reached is no window's end."""
@@ -23,50 +21,19 @@ _REORDERED = 100
 """Requests that may overtake each other on the way to the server."""
 _CONTENTION = 5.0
 """Seconds after its last request during which other work still counts as wanting the rate."""
-_MAX_BACKOFF = MINUTE
-_CROWDED, _EASED, _MOST_CROWDED = 1.2, 0.98, 32.0
+_LONGEST_BACKOFF = MINUTE
+_MOST_DOUBLINGS = 16
+_LONGEST_PAUSE = 60 * MINUTE
+"""Seconds after which it is tried again, whatever ``Retry-After`` says."""
+_CROWDED, _EASED, _ALONE, _MOST_CROWDED = 1.2, 0.99, 1.001, 32.0
 """How the pace slows down at a 429 and recovers with each success: others may be using the account unseen."""
-
-
-class Plan(NamedTuple):
-    """What an account may do: requests a minute, and requests at once."""
-
-    requests_per_minute: float
-    burst: float
-
-    @property
-    def interval(self) -> float:
-        """Return the seconds between two requests at the sustained rate."""
-        return MINUTE / self.requests_per_minute
-
-    @property
-    def spendable(self) -> float:
-        """Return the burst that is used: slightly below the server's."""
-        return max(1.0, self.burst - max(1.0, math.ceil(_JITTER / self.interval)))
-
-    @property
-    def paces_singly(self) -> bool:
-        """Return whether there is no burst, so that the distance to the last request sent is what counts."""
-        return self.burst <= 1
-
-
-PLANS = {"starter": Plan(100, 150), "professional": Plan(300, 450), "enterprise": Plan(1000, 1500)}
-"""The plans of the API reference, "Rate Limiting"."""
-
-
-def plan_for_limit(limit: float) -> Plan:
-    """Return the plan that an ``X-RateLimit-Limit`` header tells; an unknown one gets no burst beyond its rate."""
-    for plan in PLANS.values():
-        if limit in (plan.requests_per_minute, plan.burst):
-            return plan
-    return Plan(limit, limit)
 
 
 @dataclass(frozen=True)
 class LimitState:
     """All that is known of an account's limit; times are epoch seconds, 0.0 stands for never.
 
-    :ivar plan: the plan in force. ``plan_is_set``: the user named it, so a header can only lower it.
+    :ivar told: the plan that the service's headers tell. ``cap``: what the user allows, whatever they tell.
     :ivar full_at: when the burst will be whole again (the GCRA's theoretical arrival time).
     :ivar paused_until: nobody sends before it. ``strikes``: answers of 429 since the last success.
     :ivar pauses: how often the account was paused; a slot taken before a pause is void.
@@ -77,8 +44,8 @@ class LimitState:
     :ivar polls_at: when the next poll may go. ``worked_at``: the last slot taken by something else than a poll.
     """
 
-    plan: Plan = PLANS["starter"]
-    plan_is_set: bool = False
+    told: Plan | None = None
+    cap: Plan | None = None
     full_at: float = 0.0
     paused_until: float = 0.0
     strikes: int = 0
@@ -91,6 +58,13 @@ class LimitState:
     crowding: float = 1.0
     polls_at: float = 0.0
     worked_at: float = 0.0
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan in force: the smaller of what is told and what the user allows, Starter without both."""
+        if self.told is None:
+            return self.cap or PLANS["starter"]
+        return self.told.within(self.cap) if self.cap else self.told
 
 
 @dataclass(frozen=True)
@@ -131,21 +105,20 @@ class Seen:
 
 
 def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[LimitState, Slot]:
-    """Take the next free slot; a poll leaves half of the rate to other work that wants it."""
+    """Take the next free slot; a poll waits without one until its time has come, and leaves half to other work."""
     plan = state.plan
     at = max(now, state.paused_until, state.full_at - (plan.spendable - 1) * plan.interval)
-    if poll and now - state.worked_at < _CONTENTION:
-        at = max(at, state.polls_at)
     at = _within_window(state, at)
-    if plan.paces_singly and at > now:
-        return state, Slot(at, taken=False)
+    due = _due(state, at, now, poll=poll)
+    if due > now:
+        return state, Slot(due, taken=False)
     state = _enter_window(state, at)
-    interval = plan.interval * (_SINGLE_PACE if plan.paces_singly else state.crowding)
+    interval = plan.interval * max(_SINGLE_PACE if plan.paces_singly else 1.0, state.crowding)
     state = replace(
         state,
         full_at=max(state.full_at, at) + interval,
         window_used=state.window_used + 1,
-        polls_at=max(state.polls_at, at) + 2 * interval if poll else state.polls_at,
+        polls_at=now + 2 * interval if poll else state.polls_at,
         worked_at=state.worked_at if poll else at,
     )
     return state, Slot(at, taken=True, pauses=state.pauses, used=state.window_used)
@@ -158,13 +131,27 @@ def observe(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
     if seen.limited:
         return _pause(state, slot, seen)
     if state.strikes or state.crowding > 1:
-        state = replace(state, strikes=0, crowding=max(1.0, state.crowding * _EASED))
+        state = replace(state, strikes=0, crowding=_ease(state.crowding))
     if seen.remaining is None or (seen.limit is not None and seen.remaining >= seen.limit):
         return state
     # The header counts whole tokens, so up to one more may be left than it says.
     spent = max(0.0, state.plan.burst - seen.remaining - 1)
     full_at = seen.sent_at + spent * state.plan.interval
     return replace(state, full_at=full_at) if full_at > state.full_at else state
+
+
+def _due(state: LimitState, at: float, now: float, *, poll: bool) -> float:
+    """Return from when on the slot at that time may be taken; only work in a burst stands in line for it."""
+    line = at if state.plan.paces_singly else now
+    if not poll:
+        return line
+    is_contended = now - state.worked_at < _CONTENTION
+    return max(state.polls_at, line) if is_contended else at
+
+
+def _ease(crowding: float) -> float:
+    eased = 1 + (crowding - 1) * _EASED
+    return eased if eased > _ALONE else 1.0
 
 
 def _within_window(state: LimitState, at: float) -> float:
@@ -184,19 +171,14 @@ def _enter_window(state: LimitState, at: float) -> LimitState:
 
 
 def _learn_plan(state: LimitState, seen: Seen) -> LimitState:
-    if not seen.limit or seen.limit < 0:
+    if not seen.limit:
         return state
     told = plan_for_limit(seen.limit)
-    plan = state.plan
-    if state.plan_is_set:
-        told = Plan(
-            min(told.requests_per_minute, plan.requests_per_minute),
-            min(told.burst, plan.burst),
-        )
-    if told == plan:
+    if told == state.told:
         return state
-    owed = max(0.0, state.full_at - seen.received_at) / plan.interval
-    return replace(state, plan=told, full_at=seen.received_at + owed * told.interval)
+    owed = max(0.0, state.full_at - seen.received_at) / state.plan.interval
+    state = replace(state, told=told)
+    return replace(state, full_at=seen.received_at + owed * state.plan.interval)
 
 
 def _learn_window(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
@@ -238,7 +220,8 @@ def _pause(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
 
 def _pause_seconds(state: LimitState, strikes: int, seen: Seen) -> float:
     if seen.retry_after is not None:
-        return max(seen.retry_after, state.plan.interval)
+        return min(_LONGEST_PAUSE, max(seen.retry_after, state.plan.interval))
     if seen.resets_in is not None and 0 <= seen.resets_in <= MINUTE and not (state.refills and strikes == 1):
         return max(seen.resets_in, state.plan.interval)
-    return min(_MAX_BACKOFF, max(1.0, state.plan.interval) * 2.0 ** (strikes - 1)) * seen.backoff
+    doubled = max(1.0, state.plan.interval) * 2.0 ** min(strikes - 1, _MOST_DOUBLINGS)
+    return min(_LONGEST_BACKOFF, doubled) * seen.backoff

@@ -15,6 +15,9 @@ from pihupulse_provider.api.errors import (
     ServerError,
 )
 
+_LONGEST_TOLD = 300.0
+"""Seconds up to which a ``Retry-After`` is waited out; no reference names that header."""
+_MOST_DOUBLINGS = 16
 AMBIGUOUS = (NoAnswerError, ServerError, ResponseError)
 """The errors after which nobody knows whether the request was carried out."""
 
@@ -27,9 +30,9 @@ class RetryPolicy:
     refused connection, or a 429. A 429 waits as the rate limit says, not as ``base`` says.
 
     :param attempts: how often a request is sent at most, 429s not counted.
-    :param limited_attempts: how many 429s in a row are waited out.
+    :param limited_attempts: how many answers of 429 a request is sent again after at most.
     :param base: seconds before the first repetition, doubled for each further one.
-    :param longest: the longest wait in seconds.
+    :param longest: the longest such wait in seconds; a ``Retry-After`` may ask for more, up to five minutes.
     :param random: returns a number from 0 to 1; spreads the waits.
     """
 
@@ -48,13 +51,14 @@ class RetryPolicy:
         :param repeatable: whether doing it twice does no harm.
         """
         if isinstance(error, RateLimitedError):
-            return 0.0 if limited < self.limited_attempts else None
+            return 0.0 if limited <= self.limited_attempts else None
         may_repeat = isinstance(error, NotSentError) or (repeatable and isinstance(error, AMBIGUOUS))
         if not may_repeat or failures >= self.attempts:
             return None
+        wait = min(self.longest, self.base * 2.0 ** min(failures - 1, _MOST_DOUBLINGS)) * self.jitter()
         if isinstance(error, ServerError) and error.retry_after is not None:
-            return min(error.retry_after, 2 * self.longest)
-        return min(self.longest, self.base * 2.0 ** (failures - 1)) * self.jitter()
+            return max(wait, min(error.retry_after, _LONGEST_TOLD))
+        return wait
 
     def jitter(self) -> float:
         """Return a share from 0.5 to 1."""

@@ -1,0 +1,37 @@
+"""One limit for all clients of an account in a process."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from pihupulse_provider.api import Account, AsyncClient, Client, MemoryRateLimit, Plan
+from pihupulse_provider.api.limiter import process_rate_limit
+from pihupulse_provider.api.rate_limit import Seen
+
+
+async def test_clients_of_an_account_share_its_limit() -> None:
+    mine, other = Account("key", "one.example"), Account("key", "two.example")
+    with Client(mine) as blocking, Client(other) as foreign:
+        async with AsyncClient(mine) as in_loop:
+            assert blocking.limit is in_loop.limit is process_rate_limit(mine.key)
+            assert foreign.limit is not blocking.limit
+
+
+def test_threads_never_get_the_same_slot() -> None:
+    limit = MemoryRateLimit(Plan(600, 2), clock=lambda: 0.0)
+
+    with ThreadPoolExecutor(8) as pool:
+        slots = list(pool.map(lambda _: limit.reserve(), range(400)))
+
+    assert len({slot.used for slot in slots}) == 400
+    assert max(slot.at for slot in slots) > 39.8
+
+
+def test_pause_makes_older_slots_void() -> None:
+    limit = MemoryRateLimit(Plan(600, 10), clock=lambda: 50.0)
+    slot, other = limit.reserve(), limit.reserve()
+
+    limit.observe(slot, Seen(sent_at=50.0, received_at=50.0, limited=True))
+
+    assert limit.is_void(other)
+    assert not limit.is_void(limit.reserve())

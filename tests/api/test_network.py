@@ -1,0 +1,157 @@
+"""Over a real network: a local PihuPulse on a port, and servers that do worse."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from pihupulse_provider.api import (
+    Account,
+    AsyncClient,
+    Client,
+    NewCandidate,
+    NewScreening,
+    NoAnswerError,
+    NotFoundError,
+    NotSentError,
+    PihuPulseError,
+    RetryPolicy,
+    UnauthorizedError,
+)
+from pihupulse_provider.sandbox import Sandbox
+from tests.servers import free_port
+
+ONCE = RetryPolicy(attempts=1)
+QUICK = RetryPolicy(base=0.01)
+JANE = NewCandidate(name="Jane Smith", email="jane.smith@example.com")
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(start_seconds=0.0, screening_seconds=0.0) as running:
+        yield running
+
+
+@pytest.fixture
+def account(sandbox: Sandbox) -> Iterator[Account]:
+    yield Account(sandbox.api_key, sandbox.base_url, timeout=5)
+    sandbox.heal()
+
+
+def test_every_endpoint_works(account: Account) -> None:
+    with Client(account) as client:
+        template = client.list_templates()[0]
+        candidate = client.create_candidate(JANE)
+        screening = client.create_screening(NewScreening(candidate_id=candidate.id, template_id=template.id))
+        assert client.get_candidate(candidate.id).screenings[0].id == screening.id
+        assert candidate.id in [one.id for one in client.iter_candidates(limit=1)]
+        assert screening.id in [one.id for one in client.iter_screenings(limit=1)]
+        assert client.get_report(screening.id).candidate_name == "Jane Smith"
+
+
+async def test_every_endpoint_works_in_an_event_loop(account: Account) -> None:
+    async with AsyncClient(account) as client:
+        template = (await client.list_templates())[0]
+        candidate = await client.create_candidate(JANE)
+        screening = await client.create_screening(
+            NewScreening(candidate_id=candidate.id, template_id=template.id, send_invitation=True)
+        )
+        assert (await client.get_candidate(candidate.id)).screenings[0].id == screening.id
+        assert candidate.id in [one.id async for one in client.iter_candidates(limit=1)]
+        assert screening.id in [one.id async for one in client.iter_screenings(limit=1)]
+        assert (await client.get_report(screening.id)).screening_id == screening.id
+
+
+def test_refusals_have_their_types(account: Account) -> None:
+    with Client(account) as client, pytest.raises(NotFoundError):
+        client.get_candidate("c0")
+    with Client(Account("wrong", account.base_url)) as client, pytest.raises(UnauthorizedError, match="Settings → API"):
+        client.list_templates()
+
+
+@pytest.mark.parametrize("fault", ["drop", "cut", "truncated"])
+def test_create_whose_answer_is_lost_is_sent_once(sandbox: Sandbox, account: Account, fault: str) -> None:
+    before = len(sandbox.candidates)
+    sandbox.fail(fault, method="POST", after_commit=True)
+
+    with Client(account, retry=QUICK) as client, pytest.raises(PihuPulseError):
+        client.create_candidate(JANE)
+
+    assert len(sandbox.candidates) == before + 1
+
+
+@pytest.mark.parametrize("fault", ["drop", "cut", "truncated", "empty", "html", "error", "rate_limited"])
+def test_list_is_read_all_the_same(sandbox: Sandbox, account: Account, fault: str) -> None:
+    sandbox.fail_next(fault, times=1)
+
+    with Client(account, retry=QUICK, sleep=lambda _seconds: None) as client:
+        assert client.list_templates()
+
+
+def test_slow_answer_is_a_lost_one(sandbox: Sandbox, account: Account) -> None:
+    sandbox.fail("latency", seconds=0.5)
+
+    hasty = Account(account.api_key, account.base_url, timeout=0.1)
+    with Client(hasty, retry=ONCE) as client, pytest.raises(NoAnswerError, match="ReadTimeout"):
+        client.create_candidate(JANE)
+
+
+def test_client_that_nobody_closed_closes_itself(account: Account) -> None:
+    """Else Python warns of a socket, which fails this test."""
+    client = Client(account)
+    client.list_templates()
+
+    del client
+    gc.collect()
+
+
+def test_refused_connection_was_not_sent() -> None:
+    nowhere = Account("key", f"http://127.0.0.1:{free_port()}")
+    with Client(nowhere, retry=ONCE) as client, pytest.raises(NotSentError, match="ConnectError"):
+        client.create_candidate(JANE)
+
+
+def test_bytes_that_are_no_http_are_not_repeated() -> None:
+    """A proxy that loses count sends the rest of a body where the next answer's head should be."""
+    caught = _fail_against(b'"name": "John Doe"\r\n\r\n', Account("key"))
+
+    assert type(caught) is NoAnswerError
+    assert "John" not in str(caught)
+
+
+def test_key_does_not_follow_a_redirect(sandbox: Sandbox) -> None:
+    before = len(sandbox.requests)
+    moved = f"HTTP/1.1 308 Moved\r\nLocation: {sandbox.base_url}/templates\r\nContent-Length: 0\r\n\r\n".encode()
+
+    assert "redirects are not followed" in str(_fail_against(moved, Account(sandbox.api_key)))
+    assert len(sandbox.requests) == before
+
+
+def _fail_against(answer: bytes, account: Account) -> PihuPulseError:
+    with _raw_server(answer) as address, Client(replace(account, base_url=address), retry=ONCE) as client:
+        with pytest.raises(PihuPulseError) as caught:
+            client.list_candidates()
+        return caught.value
+
+
+@contextmanager
+def _raw_server(answer: bytes) -> Iterator[str]:
+    """Answer one connection with these bytes; yield the base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_answer_once, args=(listener, answer))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        thread.join()
+
+
+def _answer_once(listener: socket.socket, answer: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)

@@ -1,0 +1,59 @@
+"""Walking through lists that shift while they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+
+from tests.api.drivers import Driver, Service
+
+
+def _page(ids: list[str], total_pages: int | None = None) -> httpx.Response:
+    meta = {} if total_pages is None else {"meta": {"total_pages": total_pages}}
+    return httpx.Response(200, json={"data": [{"id": one} for one in ids], **meta})
+
+
+def test_every_page_is_read_in_turn(connect: Callable[..., Driver]) -> None:
+    service = Service(_page(["c1", "c2"], 3), _page(["c3", "c4"], 3), _page(["c5"], 3))
+
+    found = connect(service).all("iter_candidates", status="all", limit=2)
+
+    assert [one.id for one in found] == ["c1", "c2", "c3", "c4", "c5"]
+    assert [dict(request.url.params) for request in service.requests] == [
+        {"page": str(page), "limit": "2", "status": "all"} for page in (1, 2, 3)
+    ]
+
+
+def test_row_that_moved_to_a_later_page_comes_once(connect: Callable[..., Driver]) -> None:
+    service = Service(_page(["s2", "s1"], 2), _page(["s1", "s0"], 2))
+
+    assert [one.id for one in connect(service).all("iter_screenings")] == ["s2", "s1", "s0"]
+
+
+def test_list_that_grows_is_read_to_its_new_end(connect: Callable[..., Driver]) -> None:
+    service = Service(_page(["s1"], 2), _page(["s2"], 3), _page(["s3"], 3))
+
+    assert [one.id for one in connect(service).all("iter_screenings")] == ["s1", "s2", "s3"]
+
+
+def test_list_that_shrinks_ends_at_its_first_empty_page(connect: Callable[..., Driver]) -> None:
+    service = Service(_page(["s1"], 9), _page([], 9))
+
+    assert [one.id for one in connect(service).all("iter_screenings")] == ["s1"]
+    assert len(service.requests) == 2
+
+
+def test_list_without_meta_is_one_page(connect: Callable[..., Driver]) -> None:
+    service = Service(_page(["s1", "s2"]))
+
+    assert len(connect(service).all("iter_screenings")) == 2
+    assert len(service.requests) == 1
+
+
+def test_pages_are_only_read_when_asked_for(connect: Callable[..., Driver]) -> None:
+    service = Service(_page(["s1", "s2"], 5))
+
+    connect(service).all("iter_screenings", most=2)
+
+    assert len(service.requests) == 1
