@@ -9,7 +9,7 @@ import importlib.util
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +100,12 @@ class Store:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError(
             "[pihupulse] store_url is not a database URL. Use one such as sqlite:////var/lib/pihupulse.db or "
             "postgresql://user:password@host/database."
         ) from None
-    return parsed.set(drivername=_postgres_driver()) if parsed.drivername == "postgresql" else parsed
+    return parsed.set(drivername=_postgres_driver()) if parsed.drivername in ("postgres", "postgresql") else parsed
 
 
 def _postgres_driver() -> str:
@@ -118,7 +118,8 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         options = {"connect_args": {"timeout": _LOCK_SECONDS, "check_same_thread": False}}
         if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # connecting then says what is wrong, each time it is tried
+                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     try:
         engine = sa.create_engine(url, future=True, **options)
     except (ImportError, SQLAlchemyError) as error:

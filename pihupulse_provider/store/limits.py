@@ -7,19 +7,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pihupulse_provider.api.limiter import MemoryRateLimit
-from pihupulse_provider.api.rate_limit import LimitState, Plan, Seen, Slot, observe, reserve
+from pihupulse_provider.api.plans import Plan
+from pihupulse_provider.api.rate_limit import LimitState, Seen, Slot, observe, reserve
 from pihupulse_provider.store.engine import Store, StoreError, metadata
 
 log = logging.getLogger(__name__)
 _AWAY_SECONDS = 30.0
 """How long a store that failed is left alone."""
+_WRITTEN = {field.name for field in fields(LimitState)} - {"cap"}
 
 limits = sa.Table(
     "pihupulse_limits",
@@ -36,7 +38,7 @@ class StoreRateLimit:
 
     :param store: where the limit is kept.
     :param account: the account's key.
-    :param plan: the account's plan; None to learn it from the service.
+    :param plan: the most that this process uses, whatever the service tells; None to learn it from the service.
     :param clock: returns this machine's time in epoch seconds.
     """
 
@@ -47,13 +49,17 @@ class StoreRateLimit:
     ) -> None:
         self._store = store
         self._account = account
-        self._initial = LimitState(plan=plan, plan_is_set=True) if plan else LimitState()
-        self._own = MemoryRateLimit(plan, clock)
         self._clock = clock
         self._ahead = 0.0
-        self._known = self._initial
+        self._own = MemoryRateLimit(plan, self.now)
+        self._known = LimitState(cap=plan)
         self._away_until = 0.0
         self._lock = threading.Lock()
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan in force, as far as this process knows."""
+        return self._known.plan
 
     def now(self) -> float:
         """Return the time on the store's clock: a fleet's machines need not agree on theirs."""
@@ -80,31 +86,32 @@ class StoreRateLimit:
 
     def is_void(self, slot: Slot) -> bool:
         """Return whether the account was paused since the slot was taken, as far as this process knows."""
-        return not self._is_away() and slot.pauses < self._known.pauses
+        return self._own.is_void(slot) if self._is_away() else slot.pauses < self._known.pauses
 
     def _change(self, step: Callable[[LimitState, float], tuple[LimitState, Slot]]) -> Slot:
         with self._lock, self._store.begin(limits, durable=False) as connection:
-            state, now = self._read(connection)
+            state = self._read(connection)
+            now = self._store.now(connection, self._clock)
+            self._ahead = now - self._clock()
             self._known, slot = step(state, now)
             if self._known != state:
                 connection.execute(
                     limits.update().where(limits.c.account == self._account).values(state=_dump(self._known))
                 )
-            self._ahead = now - self._clock()
         return slot
 
-    def _read(self, connection: Connection) -> tuple[LimitState, float]:
+    def _read(self, connection: Connection) -> LimitState:
         query = sa.select(limits.c.state).where(limits.c.account == self._account).with_for_update()
         text = connection.execute(query).scalar()
         if text is None:
             self._insert(connection)
-            text = connection.execute(query).scalar()
-        return _load(text, self._initial), self._store.now(connection, self._clock)
+            text = connection.execute(query).scalar_one()
+        return _load(text, self._known.cap)
 
     def _insert(self, connection: Connection) -> None:
         try:
             with connection.begin_nested():
-                connection.execute(limits.insert().values(account=self._account, state=_dump(self._initial)))
+                connection.execute(limits.insert().values(account=self._account, state=_dump(LimitState())))
         except IntegrityError:
             log.debug("Another process began the account's limit at the same time.")
 
@@ -117,18 +124,19 @@ class StoreRateLimit:
 
 
 def _dump(state: LimitState) -> str:
-    return json.dumps(asdict(state))
+    """Write a state as JSON without its cap: that is each process's own."""
+    document = asdict(state)
+    del document["cap"]
+    return json.dumps(document)
 
 
-def _load(text: str | None, initial: LimitState) -> LimitState:
-    """Read a state; the plan that the user names now counts over one that was named before."""
-    if text is None:
-        return initial
+def _load(text: str, cap: Plan | None) -> LimitState:
+    """Read a state; one that another version of this package wrote otherwise counts as none."""
     document = json.loads(text)
-    state = LimitState(**{**document, "plan": Plan(*document["plan"])})
-    if initial.plan_is_set and not state.plan_is_set:
-        return LimitState(**{**asdict(state), "plan": initial.plan, "plan_is_set": True})
-    return state
+    if document.keys() != _WRITTEN:
+        return LimitState(cap=cap)
+    told = document.pop("told")
+    return LimitState(told=Plan(*told) if told else None, cap=cap, **document)
 
 
 _shared: dict[tuple[int, str], StoreRateLimit] = {}

@@ -1,0 +1,150 @@
+"""Where each consumer of the inbox stands, and which stretch each of its readers was given.
+
+A reader commits once its work is done. When it comes again, as a task that is retried or cleared does, it is given the
+same stretch again: nothing is lost between the commit and the end of the task, and nothing is given to two readers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.events import LONGEST
+from pihupulse_provider.store.engine import Store, metadata
+from pihupulse_provider.store.event_rows import POSITION, insert_once
+
+cursors_table = sa.Table(
+    "pihupulse_cursors",
+    metadata,
+    sa.Column("connection", sa.String(LONGEST), primary_key=True),
+    sa.Column("consumer", sa.String(LONGEST), primary_key=True),
+    sa.Column("position", POSITION, nullable=False),
+    sa.Column("moved_at", sa.Float(53), nullable=False),
+)
+reads_table = sa.Table(
+    "pihupulse_reads",
+    metadata,
+    sa.Column("connection", sa.String(LONGEST), primary_key=True),
+    sa.Column("consumer", sa.String(LONGEST), primary_key=True),
+    sa.Column("reader", sa.String(64), primary_key=True),
+    sa.Column("start_position", POSITION, nullable=False),
+    sa.Column("end_position", POSITION, nullable=False),
+    sa.Column("read_at", sa.Float(53), nullable=False, index=True),
+)
+TABLES = (cursors_table, reads_table)
+
+
+class CursorMovedError(PihuPulseError):
+    """Somebody else moved the consumer's cursor since it was read: what was read may be theirs."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The positions past ``start`` up to ``end``; ``end`` is None while nobody has committed them."""
+
+    start: int
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class CursorState:
+    """A consumer's cursor; ``moved_at`` is in epoch seconds."""
+
+    connection: str
+    consumer: str
+    position: int
+    moved_at: float
+
+
+class Cursor:
+    """A consumer's place in the inbox of one connection.
+
+    :param clock: returns the time in epoch seconds.
+    """
+
+    def __init__(self, store: Store, connection: str, consumer: str, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._key = {"connection": connection, "consumer": consumer}
+        self._clock = clock
+
+    def position(self, default: int = 0) -> int:
+        """Return the position up to which the consumer has read; a new consumer begins at ``default``."""
+        with self._store.begin(*TABLES) as connection:
+            return self._position(connection, default)
+
+    def stretch(self, reader: str, default: int = 0) -> Stretch:
+        """Return what a reader is to read: the stretch that it committed before, or all that comes next."""
+        query = sa.select(reads_table.c.start_position, reads_table.c.end_position).where(
+            *self._is_of(reads_table, reader)
+        )
+        with self._store.begin(*TABLES) as connection:
+            committed = connection.execute(query).first()
+        return Stretch(*committed) if committed else Stretch(self.position(default))
+
+    def commit(self, start: int, end: int, reader: str | None = None) -> None:
+        """Move from ``start`` to ``end``, and remember the stretch for the reader.
+
+        :raises CursorMovedError: if the cursor is not at ``start`` any more.
+        """
+        with self._store.begin(*TABLES) as connection:
+            columns = cursors_table.c
+            moved = connection.execute(
+                sa.update(cursors_table)
+                .where(*self._is_of(cursors_table), columns.position == start)
+                .values(position=end, moved_at=self._clock())
+            )
+            if moved.rowcount != 1:
+                raise CursorMovedError(
+                    f"The cursor of the consumer {self._key['consumer']!r} was moved while its events were read. Use "
+                    "a consumer for each DAG, and let one run at a time read (max_active_runs=1); a retry reads on "
+                    "from where the cursor is now."
+                )
+            if reader is not None:
+                stretch = {"start_position": start, "end_position": end, "read_at": self._clock()}
+                connection.execute(sa.insert(reads_table).values(**self._key, reader=_digest(reader), **stretch))
+
+    def seek(self, position: int) -> None:
+        """Set the cursor, back for a replay or forward to skip; readers forget what they were given past it."""
+        with self._store.begin(*TABLES) as connection:
+            reads = reads_table.c
+            connection.execute(sa.delete(reads_table).where(*self._is_of(reads_table), reads.end_position > position))
+            self._position(connection, position)
+            moved = sa.update(cursors_table).where(*self._is_of(cursors_table))
+            connection.execute(moved.values(position=position, moved_at=self._clock()))
+
+    def _is_of(self, table: sa.Table, reader: str | None = None) -> list[sa.sql.ColumnElement[bool]]:
+        key = dict(self._key) if reader is None else {**self._key, "reader": _digest(reader)}
+        return [table.c[name] == value for name, value in key.items()]
+
+    def _position(self, connection: Connection, default: int) -> int:
+        query = sa.select(cursors_table.c.position).where(*self._is_of(cursors_table))
+        position: int | None = connection.execute(query).scalar()
+        if position is None:
+            values = {**self._key, "position": default, "moved_at": self._clock()}
+            insert_once(connection, cursors_table, values)
+            position = connection.execute(query).scalar_one()
+        return position
+
+
+def list_cursors(store: Store) -> list[CursorState]:
+    """Return all consumers' cursors."""
+    columns = cursors_table.c
+    query = sa.select(columns.connection, columns.consumer, columns.position, columns.moved_at)
+    with store.begin(*TABLES) as connection:
+        return [CursorState(*row) for row in connection.execute(query.order_by(columns.connection, columns.consumer))]
+
+
+def forget_reads(store: Store, before: float) -> int:
+    """Forget what readers were given before that time (epoch seconds); return how many they were."""
+    with store.begin(*TABLES) as connection:
+        return connection.execute(sa.delete(reads_table).where(reads_table.c.read_at < before)).rowcount
+
+
+def _digest(reader: str) -> str:
+    return hashlib.sha256(reader.encode()).hexdigest()

@@ -1,0 +1,187 @@
+"""The inbox: webhook events in the order in which they were committed.
+
+A position is given out under a lock that is held until the commit, so that positions become visible in their order:
+a reader that has seen position 7 never meets a 6 later, however many processes write.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection
+
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.event_rows import Delivery, EventFilter, InboxEvent, events_table, head_table, insert_once
+
+__all__ = ["Batch", "Delivery", "EventFilter", "Inbox", "InboxEvent"]
+
+TABLES = (events_table, head_table)
+_TAKE = sa.update(head_table).values(position=head_table.c.position + sa.bindparam("count"))
+_ENTRIES = sa.select(
+    events_table.c.position, events_table.c.connection, events_table.c.received_at, events_table.c.body
+)
+PAGE = 1000
+"""How many events are read in one transaction."""
+_PRUNED_AT_ONCE = 5000
+"""How many events are deleted in one transaction: deliveries wait for it."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A stretch of the inbox: its events that were wanted, and the position up to which it was looked through."""
+
+    events: list[InboxEvent]
+    end: int
+
+
+class Inbox:
+    """The webhook events in a store; any number of processes may write and read at once.
+
+    :param store: where they are.
+    :param clock: returns the time in epoch seconds.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self._clock = clock
+        self._insert_new = _insert_new(store)
+
+    def append(self, deliveries: Sequence[Delivery]) -> list[bool]:
+        """Store deliveries durably in one transaction, and return for each whether it was new.
+
+        :raises StoreError: if the store can't be written; then none of them is stored.
+        """
+        now = self._clock()
+        with self.store.begin(*TABLES) as connection:
+            first = _take_positions(connection, len(deliveries))
+            rows = [_row(delivery, position, now) for position, delivery in enumerate(deliveries, first)]
+            if connection.execute(self._insert_new, rows).rowcount == len(rows):
+                return [True] * len(rows)
+            stored = _stored_at(connection, deliveries)
+        return [stored[delivery.identity] == position for position, delivery in enumerate(deliveries, first)]
+
+    def head(self) -> int:
+        """Return the position of the newest event; 0 before the first."""
+        with self.store.begin(*TABLES) as connection:
+            return _head(connection)
+
+    def read(self, wanted: EventFilter, *, after: int = 0, until: int | None = None, limit: int = PAGE) -> Batch:
+        """Return the first events past a position, oldest first.
+
+        With fewer than ``limit`` of them, the batch ends at the newest event of all, wanted or not, so that a reader
+        moves past what it did not want; or at ``until``, the last position to look at.
+        """
+        position = events_table.c.position
+        with self.store.begin(*TABLES) as connection:
+            last = _head(connection) if until is None else until
+            stretch = _ENTRIES.where(position > after, position <= last, *wanted.clauses())
+            found = _entries(connection, stretch.order_by(position).limit(limit))
+        return Batch(found, found[-1].position if len(found) == limit else last)
+
+    def read_all(
+        self, wanted: EventFilter, *, after: int = 0, until: int | None = None, limit: int | None = None
+    ) -> Batch:
+        """Return all events past a position, as :meth:`read` does, a page at a time so that writers get their turn."""
+        events: list[InboxEvent] = []
+        end = after
+        while True:
+            size = PAGE if limit is None else min(PAGE, limit - len(events))
+            batch = self.read(wanted, after=end, until=until, limit=size)
+            events += batch.events
+            end = batch.end
+            if len(batch.events) < size or len(events) == limit:
+                return Batch(events, end)
+
+    def newest(self, wanted: EventFilter, limit: int) -> list[InboxEvent]:
+        """Return the last events, oldest first."""
+        newest_first = _ENTRIES.where(*wanted.clauses()).order_by(events_table.c.position.desc()).limit(limit)
+        with self.store.begin(*TABLES) as connection:
+            return _entries(connection, newest_first)[::-1]
+
+    def at(self, position: int) -> InboxEvent | None:
+        """Return the event at a position; None if there is none, or none any more."""
+        with self.store.begin(*TABLES) as connection:
+            found = _entries(connection, _ENTRIES.where(events_table.c.position == position))
+        return found[0] if found else None
+
+    def position_at(self, moment: float) -> int:
+        """Return the position just before the first event that was stored at ``moment`` (epoch seconds) or later."""
+        first = sa.select(sa.func.min(events_table.c.position)).where(events_table.c.received_at >= moment)
+        with self.store.begin(*TABLES) as connection:
+            position = connection.execute(first).scalar_one()
+            return position - 1 if position is not None else _head(connection)
+
+    def prune(self, before: float) -> int:
+        """Delete the events that were stored before that time (epoch seconds), and return how many.
+
+        Positions are never given out again, so cursors stay right.
+        """
+        pruned = 0
+        while deleted := self._prune_some(before):
+            pruned += deleted
+        return pruned
+
+    def check(self) -> None:
+        """Write to the store without changing anything.
+
+        :raises StoreError: if it can't be written.
+        """
+        with self.store.begin(*TABLES) as connection:
+            _take_positions(connection, 0)
+
+    def _prune_some(self, before: float) -> int:
+        position = events_table.c.position
+        old = sa.select(position).where(events_table.c.received_at < before).order_by(position).limit(_PRUNED_AT_ONCE)
+        with self.store.begin(*TABLES) as connection:
+            return connection.execute(sa.delete(events_table).where(position.in_(old.scalar_subquery()))).rowcount
+
+
+def _entries(connection: Connection, query: sa.sql.Select[Any]) -> list[InboxEvent]:
+    return [InboxEvent(row[0], row[1], row[2], bytes(row[3])) for row in connection.execute(query)]
+
+
+def _head(connection: Connection) -> int:
+    position: int | None = connection.execute(sa.select(head_table.c.position)).scalar()
+    return position or 0
+
+
+def _take_positions(connection: Connection, count: int) -> int:
+    """Return the first of so many new positions; nobody else gets any before the transaction ends."""
+    if connection.execute(_TAKE, {"count": count}).rowcount == 0:
+        insert_once(connection, head_table, {"id": 1, "position": 0})
+        connection.execute(_TAKE, {"count": count})
+    return _head(connection) - count + 1
+
+
+def _insert_new(store: Store) -> sa.sql.Insert:
+    """Return the statement that leaves out what is stored already."""
+    if store.is_sqlite:
+        return sa.insert(events_table).prefix_with("OR IGNORE")
+    return postgresql.insert(events_table).on_conflict_do_nothing()
+
+
+def _stored_at(connection: Connection, deliveries: Sequence[Delivery]) -> dict[tuple[str, str, str], int]:
+    columns = events_table.c
+    digests = [delivery.identity[0] for delivery in deliveries]
+    query = sa.select(columns.digest, columns.connection, columns.event, columns.position)
+    return {(row[0], row[1], row[2]): row[3] for row in connection.execute(query.where(columns.digest.in_(digests)))}
+
+
+def _row(delivery: Delivery, position: int, now: float) -> dict[str, Any]:
+    digest, connection, event = delivery.identity
+    return {
+        "position": position,
+        "connection": connection,
+        "event": event,
+        "digest": digest,
+        "received_at": now,
+        "screening_id": delivery.event.screening_id,
+        "candidate_id": delivery.event.candidate_id,
+        "template_id": delivery.event.template_id,
+        "body": delivery.body,
+    }

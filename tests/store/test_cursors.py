@@ -1,0 +1,77 @@
+"""A consumer's cursor: at least once, with the commit after the work, and the same again for the same reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pihupulse_provider.store.cursors import Cursor, CursorMovedError, Stretch, forget_reads, list_cursors
+from pihupulse_provider.store.engine import Store
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    store = Store(url if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+    with store.begin() as connection:
+        for table in ("pihupulse_cursors", "pihupulse_reads"):
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+    yield store
+    store.dispose()
+
+
+@pytest.fixture
+def cursor(store: Store) -> Cursor:
+    return Cursor(store, "pihupulse_default", "landing", clock=lambda: 1000.0)
+
+
+def test_a_new_consumer_begins_where_it_is_told_and_stays_there(cursor: Cursor):
+    assert cursor.position(7) == 7
+    assert cursor.position(9) == 7
+
+
+def test_what_is_not_committed_is_read_again(cursor: Cursor):
+    assert cursor.stretch("run 1") == Stretch(0)
+    assert cursor.stretch("run 2") == Stretch(0)
+    cursor.commit(0, 5, "run 2")
+    assert cursor.stretch("run 3") == Stretch(5)
+
+
+def test_a_reader_that_comes_again_gets_the_same_stretch(cursor: Cursor):
+    cursor.commit(cursor.position(), 5, "run 1")
+    cursor.commit(5, 8, "run 2")
+    assert cursor.stretch("run 1") == Stretch(0, 5)
+    assert cursor.stretch("run 2") == Stretch(5, 8)
+
+
+def test_two_readers_of_one_stretch_do_not_both_get_it(cursor: Cursor):
+    stretch = cursor.stretch("run 1")
+    assert cursor.stretch("run 2") == stretch
+    cursor.commit(stretch.start, 5, "run 1")
+    with pytest.raises(CursorMovedError, match="max_active_runs=1"):
+        cursor.commit(stretch.start, 6, "run 2")
+    assert cursor.stretch("run 2") == Stretch(5)
+
+
+def test_a_cursor_set_back_makes_readers_read_again(cursor: Cursor):
+    cursor.commit(cursor.position(), 5, "run 1")
+    cursor.commit(5, 8, "run 2")
+    cursor.seek(5)
+    assert cursor.stretch("run 1") == Stretch(0, 5)
+    assert cursor.stretch("run 2") == Stretch(5)
+
+
+def test_consumers_do_not_share_cursors(store: Store, cursor: Cursor):
+    other = Cursor(store, "pihupulse_default", "alerts")
+    cursor.commit(cursor.position(), 5)
+    assert (cursor.position(), other.position()) == (5, 0)
+    assert [(one.consumer, one.position) for one in list_cursors(store)] == [("alerts", 0), ("landing", 5)]
+
+
+def test_old_stretches_are_forgotten(store: Store, cursor: Cursor):
+    cursor.commit(cursor.position(), 5, "run 1")
+    assert forget_reads(store, 1000.0) == 0
+    assert forget_reads(store, 1001.0) == 1
+    assert cursor.stretch("run 1") == Stretch(5)

@@ -1,0 +1,221 @@
+"""The store's database: one file of this machine, or PostgreSQL."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from pihupulse_provider.api import ConfigurationError
+from pihupulse_provider.store import engine
+from pihupulse_provider.store.engine import Store, StoreError, open_store
+from tests.servers import free_port
+
+counters = sa.Table(
+    "test_counters",
+    sa.MetaData(),
+    sa.Column("name", sa.String(20), primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False, index=True),
+)
+FORK = """
+import os, sys, sqlalchemy as sa
+from pihupulse_provider.store.engine import open_store
+table = sa.Table("test_forks", sa.MetaData(), sa.Column("pid", sa.Integer, primary_key=True))
+parent = open_store(sys.argv[1])
+with parent.begin(table) as connection:
+    connection.execute(table.insert().values(pid=os.getpid()))
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+assert open_store(sys.argv[1]) is not parent
+with open_store(sys.argv[1]).begin(table) as connection:
+    connection.execute(table.insert().values(pid=os.getpid()))
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database without the table of these tests."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{request.getfixturevalue('tmp_path')}/folder/store.db"
+        return
+    yield request.getfixturevalue("postgres_url")
+    store = Store(request.getfixturevalue("postgres_url"))
+    with store.begin() as connection:
+        counters.drop(connection, checkfirst=True)
+    store.dispose()
+
+
+@pytest.fixture
+def sqlite_path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def _count(store: Store, durable: bool = True) -> None:
+    with store.begin(counters, durable=durable) as connection:
+        query = sa.select(counters.c.value).where(counters.c.name == "all").with_for_update()
+        value = connection.execute(query).scalar()
+        if value is None:
+            connection.execute(counters.insert().values(name="all", value=1))
+        else:
+            connection.execute(counters.update().values(value=value + 1))
+
+
+def _counted(store: Store) -> int | None:
+    with store.begin(counters) as connection:
+        value: int | None = connection.execute(sa.select(counters.c.value)).scalar()
+        return value
+
+
+def test_missing_table_and_its_index_are_made(url: str) -> None:
+    store = Store(url)
+
+    _count(store)
+
+    with store.begin() as connection:
+        assert sa.inspect(connection).get_indexes("test_counters")
+    store.dispose()
+
+
+def test_makers_of_the_same_table_do_not_fail_each_other(url: str) -> None:
+    stores = [Store(url) for _ in range(8)]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(_counted, stores)) == [None] * 8
+    for store in stores:
+        store.dispose()
+
+
+def test_what_was_read_still_stands_when_it_is_written(url: str) -> None:
+    store = Store(url)
+    _count(store)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: _count(store, durable=False), range(40)))
+
+    assert _counted(store) == 41
+    store.dispose()
+
+
+def test_failed_transaction_leaves_nothing(url: str) -> None:
+    store = Store(url)
+    _count(store)
+
+    with pytest.raises(StoreError), store.begin(counters) as connection:
+        connection.execute(counters.update().values(value=99))
+        connection.exec_driver_sql("no SQL")
+
+    assert _counted(store) == 1
+    store.dispose()
+
+
+def test_time_is_the_databases(url: str) -> None:
+    store = Store(url)
+    with store.begin() as connection:
+        now = store.now(connection, lambda: 7.0)
+
+    assert (now == 7.0) is store.is_sqlite
+    assert store.is_sqlite or now > 1.7e9
+    store.dispose()
+
+
+@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
+def test_only_what_must_outlive_a_power_cut_waits_for_the_disk(sqlite_path: Path, durable: bool, level: int) -> None:
+    store = Store(f"sqlite:///{sqlite_path}")
+
+    with store.begin(durable=durable) as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
+    store.dispose()
+
+
+def test_locked_file_is_a_store_error(sqlite_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_LOCK_SECONDS", 0.1)
+    store = Store(f"sqlite:///{sqlite_path}")
+    _count(store)
+    other = sqlite3.connect(sqlite_path)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreError, match=r"store\.db failed: database is locked"):
+        _count(store)
+
+    other.close()
+    _count(store)
+    assert _counted(store) == 2
+    store.dispose()
+
+
+def test_full_disk_is_a_store_error_and_passes(sqlite_path: Path) -> None:
+    store = Store(f"sqlite:///{sqlite_path}")
+    _count(store)
+
+    with _files_of_at_most(4096), pytest.raises(StoreError), store.begin(counters) as connection:
+        connection.execute(counters.insert(), [{"name": f"{number}", "value": number} for number in range(5000)])
+
+    _count(store)
+    assert _counted(store) == 2
+    store.dispose()
+
+
+def test_file_that_is_no_database_is_a_store_error(sqlite_path: Path) -> None:
+    sqlite_path.write_bytes(b"no database" * 1000)
+
+    with pytest.raises(StoreError, match="not a database"):
+        _count(Store(f"sqlite:///{sqlite_path}"))
+
+
+def test_folder_that_cannot_be_made_is_a_store_error() -> None:
+    with pytest.raises(StoreError, match="unable to open"):
+        _count(Store("sqlite:////dev/null/store.db"))
+
+
+def test_unreachable_server_is_a_store_error_without_its_password() -> None:
+    store = Store(f"postgresql://airflow:hunter2@127.0.0.1:{free_port()}/pihupulse")
+
+    with pytest.raises(StoreError, match=r"airflow:\*\*\*@127") as caught:
+        _count(store)
+
+    assert "hunter2" not in str(caught.value) + repr(store)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "hunter2", "postgresql://user:hunter2@host:port/database", "oracle9://user:hunter2@host/database"]
+)
+def test_unusable_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="store_url") as caught:
+        Store(url)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_scheme_without_a_driver_takes_the_installed_one(scheme: str) -> None:
+    assert repr(Store(f"{scheme}://host/database")).startswith("Store('postgresql+psycopg")
+
+
+def test_process_has_one_store_for_a_url(sqlite_path: Path) -> None:
+    assert open_store(f"sqlite:///{sqlite_path}") is open_store(f"sqlite:///{sqlite_path}")
+
+
+def test_forked_process_gets_connections_of_its_own(sqlite_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FORK, f"sqlite:///{sqlite_path}"], check=True, timeout=60)
+
+    with sqlite3.connect(sqlite_path) as connection:
+        assert connection.execute("SELECT count(*) FROM test_forks").fetchone() == (2,)
+    connection.close()
+
+
+@contextmanager
+def _files_of_at_most(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,0 +1,194 @@
+"""The inbox keeps each event once, in the order of its commits, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from pihupulse_provider.api.events import WebhookEvent
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.inbox import Delivery, EventFilter, Inbox
+
+EVERYTHING = EventFilter()
+WRITER = """
+import sys
+import time
+from pihupulse_provider.api.events import WebhookEvent
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.inbox import Delivery, Inbox
+
+url, name, count, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+inbox = Inbox(Store(url))
+for start in range(0, count, size):
+    bodies = [b'{"event": "x", "data": {"screening_id": "%s-%d"}}' % (name.encode(), start + n) for n in range(size)]
+    inbox.append([Delivery("c", WebhookEvent.parse(body), body) for body in bodies])
+    time.sleep(0.0005)  # SQLite lets who asks again at once go first
+"""
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = Store(url)
+    with store.begin() as connection:
+        for table in ("pihupulse_events", "pihupulse_inbox"):
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+    yield store
+    store.dispose()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def inbox(store: Store, clock: Clock) -> Inbox:
+    return Inbox(store, clock)
+
+
+def delivery(number: int, event: str = "screening.completed", connection: str = "c", **data: str) -> Delivery:
+    said = {"screening_id": f"s{number}", **data}
+    body = json.dumps({"event": event, "data": said}).encode()
+    return Delivery(connection, WebhookEvent.parse(body), body)
+
+
+def test_an_event_is_kept_once_for_each_connection(inbox: Inbox):
+    copies = [delivery(1), delivery(1), delivery(1, connection="d")]
+    assert inbox.append(copies) == [True, False, True]
+    assert inbox.append(copies) == [False, False, False]
+    assert [entry.connection for entry in inbox.read(EVERYTHING).events] == ["c", "d"]
+
+
+def test_copies_take_no_event_away_and_later_events_stand_further(inbox: Inbox):
+    assert inbox.head() == 0
+    assert inbox.append([delivery(1), delivery(2), delivery(1), delivery(2)]) == [True, True, False, False]
+    assert inbox.append([delivery(2), delivery(3), delivery(3)]) == [False, True, False]
+    entries = inbox.read(EVERYTHING).events
+    assert [entry.event.screening_id for entry in entries] == ["s1", "s2", "s3"]
+    positions = [entry.position for entry in entries]
+    assert positions == sorted(set(positions))
+    assert positions[-1] <= inbox.head()
+
+
+def test_a_reader_moves_past_what_it_does_not_want(inbox: Inbox):
+    inbox.append([delivery(1), delivery(2, "report.generated"), delivery(3), delivery(4)])
+    reports = EventFilter(events=("report.generated",))
+    batch = inbox.read(reports)
+    assert ([entry.position for entry in batch.events], batch.end) == ([2], 4)
+    assert inbox.read(reports, after=batch.end).events == []
+
+
+def test_a_reader_with_a_limit_goes_on_where_it_stopped(inbox: Inbox):
+    inbox.append([delivery(number) for number in range(1, 6)])
+    batch = inbox.read(EVERYTHING, limit=2)
+    assert ([entry.position for entry in batch.events], batch.end) == ([1, 2], 2)
+    batch = inbox.read_all(EVERYTHING, after=batch.end, until=4)
+    assert ([entry.position for entry in batch.events], batch.end) == ([3, 4], 4)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "positions"),
+    [
+        (EventFilter(connection="d"), [4]),
+        (EventFilter(events=("report.generated", "candidate.created")), [2]),
+        (EventFilter(screening_id="s3"), [3]),
+        (EventFilter(candidate_id="c9"), [1, 3]),
+        (EventFilter(template_id="t1", candidate_id="c9"), [3]),
+        (EventFilter(since=1_700_000_000.0), [1, 2, 3, 4]),
+        (EventFilter(since=1_700_000_000.5), []),
+    ],
+)
+def test_the_database_and_memory_agree_on_what_is_wanted(inbox: Inbox, wanted: EventFilter, positions: list[int]):
+    inbox.append(
+        [
+            delivery(1, candidate_id="c9"),
+            delivery(2, "report.generated"),
+            delivery(3, candidate_id="c9", template_id="t1"),
+            delivery(4, connection="d"),
+        ]
+    )
+    assert [entry.position for entry in inbox.read(wanted).events] == positions
+    assert [entry.position for entry in inbox.read(EVERYTHING).events if wanted.matches(entry)] == positions
+
+
+def test_pruned_positions_are_not_given_out_again(inbox: Inbox, clock: Clock):
+    inbox.append([delivery(1), delivery(2)])
+    clock.now += 100
+    inbox.append([delivery(3)])
+    assert inbox.prune(clock.now) == 2
+    assert inbox.prune(clock.now + 1) == 1
+    inbox.append([delivery(4)])
+    assert [entry.position for entry in inbox.read(EVERYTHING).events] == [4]
+
+
+def test_a_time_is_a_position(inbox: Inbox, clock: Clock):
+    for number in (1, 2, 3):
+        inbox.append([delivery(number)])
+        clock.now += 10
+    assert inbox.position_at(1_700_000_010.0) == 1
+    assert inbox.position_at(0) == 0
+    assert inbox.position_at(clock.now) == 3
+
+
+def test_the_newest_are_shown_in_their_order(inbox: Inbox):
+    inbox.append([delivery(number) for number in range(1, 6)])
+    assert [entry.position for entry in inbox.newest(EVERYTHING, 2)] == [4, 5]
+
+
+def test_a_body_comes_back_byte_for_byte(inbox: Inbox):
+    body = '{"event" :  "x",\r\n"data": {"name": "Zoë 张伟 🙂 \\u0000"}}'.encode()
+    inbox.append([Delivery("c", WebhookEvent.parse(body), body)])
+    entry = inbox.at(1)
+    assert entry is not None
+    assert entry.body == body
+    assert inbox.at(2) is None
+
+
+def test_what_an_event_shows_holds_nothing_personal(inbox: Inbox):
+    inbox.append([delivery(1, "candidate.created", name="Jane Doe", email="jane@example.com", id="c7")])
+    (entry,) = inbox.read(EVERYTHING).events
+    assert entry.public()["candidate_id"] == "c7"
+    for shown in (repr(entry), repr(entry.event), json.dumps(entry.public()), repr(delivery(1, name="Jane Doe"))):
+        assert "jane" not in shown.lower()
+    assert entry.document()["data"]["email"] == "jane@example.com"
+
+
+def test_two_writing_processes_never_make_a_reader_miss_or_repeat_an_event(url: str, inbox: Inbox):
+    each, size = 1500, 3
+    command = [sys.executable, "-c", WRITER, url]
+    writers = [subprocess.Popen([*command, name, str(each), str(size)]) for name in ("a", "b")]
+    seen: list[str] = []
+    after, deadline = 0, time.monotonic() + 60
+    while len(seen) < 2 * each and time.monotonic() < deadline:
+        batch = inbox.read(EVERYTHING, after=after, limit=50)
+        assert [entry.position for entry in batch.events] == list(range(after + 1, after + 1 + len(batch.events)))
+        seen += [str(entry.event.screening_id) for entry in batch.events]
+        after = batch.end
+    assert [writer.wait(timeout=30) for writer in writers] == [0, 0]
+    assert sorted(seen) == sorted(f"{name}-{number}" for name in "ab" for number in range(each))
+    turns = sum(one[0] != other[0] for one, other in pairwise(seen))
+    assert turns > 1, "the writers did not write at the same time"

@@ -1,0 +1,195 @@
+"""One rate limit for all processes that share a store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from pihupulse_provider.api import MemoryRateLimit, Plan
+from pihupulse_provider.api.rate_limit import Seen, Slot
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.limits import StoreRateLimit, limits, shared_rate_limit
+
+NOW = 1_700_000_000.0
+LIMITED = Seen(sent_at=NOW, received_at=NOW, limited=True, retry_after=30.0)
+RESERVE = """
+import sys
+from pihupulse_provider.api import Plan
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.limits import StoreRateLimit
+limit = StoreRateLimit(Store(sys.argv[1]), "account", Plan(600, 10), clock=lambda: 1_700_000_000.0)
+for _ in range(50):
+    print(limit.reserve().used)
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    yield store
+    store.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest) -> Iterator[Callable[..., StoreRateLimit]]:
+    """Makes one more process's view of one account's limit; PostgreSQL has a clock of its own."""
+    url = f"sqlite:///{request.getfixturevalue('tmp_path')}/store.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    stores: list[Store] = []
+
+    def view(plan: Plan | None = None, **options: object) -> StoreRateLimit:
+        stores.append(Store(url))
+        return StoreRateLimit(stores[-1], request.node.name[:64], plan, **options)  # type: ignore[arg-type]
+
+    yield view
+    for store in stores:
+        store.dispose()
+
+
+def test_a_slot_taken_in_one_process_is_gone_for_the_other(shared: Callable[..., StoreRateLimit]) -> None:
+    one, other = shared(Plan(60, 3)), shared(Plan(60, 3))
+
+    waits = [limit.reserve().at - one.now() for limit in (one, other, one, other)]
+
+    assert waits == pytest.approx([0, 0, 1, 2], abs=0.5)
+
+
+def test_threads_never_get_the_same_slot(shared: Callable[..., StoreRateLimit]) -> None:
+    views = [shared(Plan(600, 10)) for _ in range(3)]
+
+    with ThreadPoolExecutor(6) as pool:
+        slots = list(pool.map(lambda number: views[number % 3].reserve(), range(60)))
+
+    assert sorted(slot.used for slot in slots) == list(range(1, 61))
+
+
+def test_processes_never_get_the_same_slot(tmp_path: Path) -> None:
+    """They also make the store's file and table at the same moment."""
+    command = [sys.executable, "-c", RESERVE, f"sqlite:///{tmp_path}/store.db"]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+
+    used = [int(line) for process in running for line in process.communicate(timeout=60)[0].split()]
+
+    assert sorted(used) == list(range(1, 151))
+
+
+def test_what_one_learns_the_other_knows(shared: Callable[..., StoreRateLimit]) -> None:
+    one, other = shared(), shared()
+    slot = one.reserve()
+    now = one.now()
+
+    one.observe(slot, Seen(sent_at=now, received_at=now, limit=1000.0))
+    other.reserve()
+
+    assert other.plan == one.plan == Plan(1000, 1500)
+
+
+def test_a_429_pauses_everyone(shared: Callable[..., StoreRateLimit]) -> None:
+    one, other = shared(Plan(600, 10)), shared(Plan(600, 10))
+    slot = one.reserve()
+    now = one.now()
+
+    one.observe(slot, Seen(sent_at=now, received_at=now, limited=True, retry_after=30.0))
+
+    assert one.is_void(slot)
+    assert other.reserve().at == pytest.approx(now + 30, abs=0.01)
+
+
+def test_each_process_keeps_to_its_own_plan(store: Store) -> None:
+    """A limit that was lowered in the connection counts at once, and one that was taken away no more."""
+    generous, modest, free = (
+        StoreRateLimit(store, "account", plan, clock=lambda: NOW) for plan in (Plan(600, 10), Plan(60, 2), None)
+    )
+    for limit in (generous, modest, free):
+        limit.reserve()
+
+    assert (generous.plan, modest.plan, free.plan) == (Plan(600, 10), Plan(60, 2), Plan(100, 150))
+
+
+def test_accounts_do_not_share(store: Store) -> None:
+    plan = Plan(60, 2)
+    slots = [StoreRateLimit(store, name, plan, clock=lambda: NOW).reserve() for name in ("one", "two")]
+
+    assert [slot.used for slot in slots] == [1, 1]
+
+
+def test_answer_that_says_nothing_new_writes_nothing(store: Store) -> None:
+    limit = StoreRateLimit(store, "account", Plan(600, 10), clock=lambda: NOW)
+    slot = limit.reserve()
+    with _statements(store) as sent:
+        limit.observe(slot, Seen(sent_at=NOW, received_at=NOW, limit=600.0))
+        limit.observe(slot, Seen(sent_at=NOW, received_at=NOW, limit=600.0))
+
+    assert len([text for text in sent if text.startswith("UPDATE")]) == 1
+
+
+def test_row_of_another_version_is_begun_anew(store: Store) -> None:
+    limit = StoreRateLimit(store, "account", Plan(600, 10), clock=lambda: NOW)
+    limit.reserve()
+    with store.begin(limits) as connection:
+        connection.execute(limits.update().values(state='{"tokens": 7}'))
+
+    assert limit.reserve() == Slot(NOW, taken=True, used=1)
+
+
+def test_without_the_store_each_process_keeps_its_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It says so once, and asks the store again after half a minute."""
+    now = [NOW]
+    path = tmp_path / "store.db"
+    path.write_bytes(b"no database" * 1000)
+    limit = StoreRateLimit(Store(f"sqlite:///{path}"), "account", Plan(60, 3), clock=lambda: now[0])
+
+    waits = [limit.reserve().at - NOW for _ in range(4)]
+    assert waits == pytest.approx([0, 0, 1, 2])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+    slot = limit.reserve()
+    limit.observe(slot, LIMITED)
+    assert limit.is_void(slot)
+    assert limit.reserve().at == pytest.approx(NOW + 30)
+
+    path.unlink()
+    now[0] += 31
+    assert limit.reserve() == Slot(NOW + 31, taken=True, used=1)
+
+
+def test_clock_of_the_database_counts(postgres_url: str) -> None:
+    """This machine's clock is an hour behind; while the store is away, that must not make a wait of an hour."""
+    store = Store(postgres_url)
+    limit = StoreRateLimit(store, "clock", Plan(600, 10), clock=lambda: NOW)
+
+    slot = limit.reserve()
+
+    assert slot.at == pytest.approx(limit.now(), abs=1)
+    assert abs(limit.now() - NOW) > 3600
+    with store.begin() as connection:
+        limits.drop(connection)
+    assert limit.reserve().at == pytest.approx(limit.now(), abs=1)
+    store.dispose()
+
+
+def test_process_has_one_view_of_an_account(store: Store) -> None:
+    assert shared_rate_limit(store, "account") is shared_rate_limit(store, "account")
+    assert shared_rate_limit(store, "account") is not shared_rate_limit(store, "other")
+    assert not isinstance(shared_rate_limit(store, "account"), MemoryRateLimit)
+
+
+@contextmanager
+def _statements(store: Store) -> Iterator[list[str]]:
+    """Collect the SQL that a store sends meanwhile."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(statement)
+
+    sa.event.listen(store._engine, "before_cursor_execute", note)
+    yield sent
+    sa.event.remove(store._engine, "before_cursor_execute", note)
