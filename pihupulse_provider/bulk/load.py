@@ -1,0 +1,59 @@
+"""From a source to a plan: each row checked, given its identity, and put on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from pihupulse_provider.bulk.plan import Plan, Planned
+from pihupulse_provider.bulk.rows import RowKind
+from pihupulse_provider.bulk.source import Row, Source
+from pihupulse_provider.bulk.validate import InvalidCandidateError
+
+_CHUNK = 1000
+
+Digest = Callable[..., bytes]
+"""Makes a keyed hash (16 bytes) of some values."""
+
+
+class Loader:
+    """Loads the rows of a source into a plan.
+
+    A row's identity is its content, so that a query may give the same rows in another order.
+    """
+
+    def __init__(self, plan: Plan, kind: RowKind, digest: Digest) -> None:
+        self._plan = plan
+        self._kind = kind
+        self._digest = digest
+        self._rows = 0
+        self._sum = 0
+
+    def load(self, source: Source) -> str:
+        """Load all rows, and return a fingerprint of the usable ones, whatever their order.
+
+        :raises SourceError: if the source can't be read.
+        """
+        if source.columns is not None:
+            self._kind.check_columns(source.columns)
+        while chunk := list(islice(source.rows, _CHUNK)):
+            problems: list[tuple[int, str | None, str]] = []
+            self._plan.add([planned for row in chunk if (planned := self._planned(row, problems)) is not None])
+            self._plan.refuse(problems)
+        self._plan.index(lambda item, place: self._digest(item.hex(), str(place)))
+        return f"{self._rows}:{self._sum % 2**128:032x}"
+
+    def _planned(self, row: Row, problems: list[tuple[int, str | None, str]]) -> Planned | None:
+        if row.values is None:
+            problems.append((row.number, None, row.reason or ""))
+            return None
+        try:
+            body = self._kind.parse(row.values)
+        except InvalidCandidateError as error:
+            problems.extend((row.number, problem.field, problem.reason) for problem in error.problems)
+            return None
+        text = body.model_dump_json(exclude_none=True)
+        item = self._digest(self._kind.noun, text)
+        self._rows += 1
+        self._sum += int.from_bytes(item, "big")
+        return Planned(row.number, item, self._digest(self._kind.noun, *self._kind.key(body)), text)

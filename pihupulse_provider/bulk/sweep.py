@@ -1,0 +1,124 @@
+"""Reading a whole list quickly although it shifts: every row that was there throughout comes out exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
+from typing import Generic
+
+from pihupulse_provider.api.async_client import AsyncClient
+from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call
+from pihupulse_provider.api.models import ItemT, Page
+from pihupulse_provider.bulk.concurrent import as_they_come
+from pihupulse_provider.bulk.errors import IncompleteReadError
+from pihupulse_provider.bulk.lookup import ServerTime
+from pihupulse_provider.bulk.seams import Read, Seams
+from pihupulse_provider.bulk.workspace import Workspace
+
+_PASSES = 3
+
+ListCall = Callable[[int, int], Call[Page[ItemT]]]
+"""Makes the call for a page from its number and its size."""
+
+
+class Sweep(Generic[ItemT]):
+    """One reading of a whole list, 16 pages at once, in memory that does not grow with it.
+
+    :param client: reads it. :param call: makes the call for one page.
+    :ivar time: the service's time, as told last.
+    :ivar served_at: the service's time when the reading began; None when it does not tell.
+    :ivar total: how many rows the list has, as told last; None when it does not tell.
+    """
+
+    def __init__(self, client: AsyncClient, call: ListCall[ItemT]) -> None:
+        self._client = client
+        self._call = call
+        self._next = 1
+        self._last = 1
+        self._seams = Seams(MAX_PAGE_SIZE)
+        self.time = ServerTime(client.limit.now)
+        self.served_at: datetime | None = None
+        self.total: int | None = None
+
+    async def rows(self) -> AsyncIterator[list[ItemT]]:
+        """Yield the rows, some at a time, each once.
+
+        :raises IncompleteReadError: if the list changes too fast to be pinned down.
+        """
+        with Workspace("CREATE TABLE seen (id TEXT PRIMARY KEY, rank INTEGER) WITHOUT ROWID") as seen:
+            for _ in range(_PASSES):
+                async for rows in self._pass(seen):
+                    yield rows
+                if seen.value("SELECT count(*) FROM seen") >= (self._seams.lowest_total or 0):
+                    return
+                seen.run("UPDATE seen SET rank = NULL")
+        raise IncompleteReadError(
+            f"{self._name} was read {_PASSES} times and never gave as many different rows as it says it has. "
+            "Try again when the account is less busy."
+        )
+
+    @property
+    def _name(self) -> str:
+        return self._call(1, 1).name
+
+    async def _pass(self, seen: Workspace) -> AsyncIterator[list[ItemT]]:
+        first = await self._read(Read(1, MAX_PAGE_SIZE))
+        size = first.meta.per_page or MAX_PAGE_SIZE
+        self.served_at = self.served_at or first.served_at
+        self._seams = Seams(size)
+        self._next, self._last = 2, first.total_pages
+        yield self._take(seen, Read(1, size), first)
+        while self._next <= self._last or self._seams.open or self._seams.doubt_all():
+            async for read, page in as_they_come(self._reads(size), self._answered):
+                yield self._take(seen, read, page)
+
+    def _reads(self, size: int) -> Iterator[Read]:
+        while self._seams.open or self._next <= self._last:
+            if self._seams.open:
+                yield self._seams.open.pop()
+            else:
+                self._next += 1
+                yield Read(self._next - 1, size)
+
+    async def _answered(self, read: Read) -> tuple[Read, Page[ItemT]]:
+        return read, await self._read(read)
+
+    async def _read(self, read: Read) -> Page[ItemT]:
+        page = await self._client.run(self._call(read.number, read.size))
+        self.time.see(page.served_at)
+        self.total = page.meta.total_count
+        return page
+
+    def _take(self, seen: Workspace, read: Read, page: Page[ItemT]) -> list[ItemT]:
+        rows = {item_id(row): row for row in page.data}
+        known = _ranks(seen, list(rows))
+        ranks = {identifier: rank for identifier, rank in known.items() if rank is not None}
+        if read.seam is None:
+            self._last = max(self._last, page.total_pages)
+            self._seams.page_came(read.number, page.meta.total_count, ranks)
+        else:
+            self._seams.bridge_came(read, list(rows), ranks, page.meta.total_count)
+            if self._seams.unjoinable is not None:
+                raise IncompleteReadError(
+                    f"{self._name} shifts too fast around page {self._seams.unjoinable} to be read whole. "
+                    "Try again when the account is less busy."
+                )
+        places = [
+            (identifier, read.start + place if read.seam is None else None)
+            for place, identifier in enumerate(rows)
+            if identifier not in ranks
+        ]
+        seen.run_many("INSERT INTO seen VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET rank = excluded.rank", places)
+        return [row for identifier, row in rows.items() if identifier not in known]
+
+
+def item_id(row: object) -> str:
+    """Return the id of a row of a list: a candidate, a screening or a template."""
+    identifier: str = row.id  # type: ignore[attr-defined]
+    return identifier
+
+
+def _ranks(seen: Workspace, identifiers: list[str]) -> dict[str, int | None]:
+    marks = ",".join("?" * len(identifiers))
+    query = f"SELECT id, rank FROM seen WHERE id IN ({marks})"  # noqa: S608 - nothing but question marks
+    return dict(seen.all(query, *identifiers))

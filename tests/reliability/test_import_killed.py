@@ -1,0 +1,112 @@
+"""Imports whose process is killed with -9 at random moments, while one answer in ten is lost after the commit.
+
+``PIHUPULSE_TEST_SIZE=full`` runs them with 2,000 rows and 25 kills.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from pihupulse_provider.sandbox import Sandbox
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.ledger import Ledger
+from tests.reliability.importing import JOB, account
+
+IS_FULL = os.environ.get("PIHUPULSE_TEST_SIZE") == "full"
+ROWS = 2000 if IS_FULL else 240
+KILLS = 25 if IS_FULL else 4
+DEADLINE = 120.0
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(candidates=ROWS, start_seconds=1e9) as sandbox:
+        sandbox.fail("drop", method="POST", probability=0.1, after_commit=True)
+        sandbox.fail("latency", method="POST", seconds=0.01)
+        yield sandbox
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    return request.getfixturevalue("postgres_url")
+
+
+class Importer:
+    """Starts the import again and again."""
+
+    def __init__(self, sandbox, kind, store_url):
+        self.sandbox = sandbox
+        self.kind = kind
+        self.store_url = store_url
+        self.since = time.time()
+        self.starts = 0
+
+    def start(self):
+        command = [sys.executable, "-m", "tests.reliability.importing", "--base-url", self.sandbox.base_url]
+        command += ["--store-url", self.store_url, "--kind", self.kind, "--count", str(ROWS)]
+        command += ["--since", str(self.since), *(["--retry"] if self.starts else [])]
+        self.starts += 1
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def kill_when(self, is_time):
+        process = self.start()
+        deadline = time.monotonic() + DEADLINE
+        while not is_time() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+
+    def finish(self):
+        process = self.start()
+        output, _ = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0, output
+        return output
+
+
+def killed_at_random(sandbox, kind, store_url, count):
+    chance = random.Random(f"{kind} {store_url.partition(':')[0]}")
+    importer = Importer(sandbox, kind, store_url)
+    for threshold in sorted(chance.sample(range(1, ROWS - 20), KILLS)):
+        importer.kill_when(lambda threshold=threshold: count() >= threshold)
+    return importer.finish()
+
+
+def known_ids(sandbox, store_url):
+    store = Store(store_url)
+    ledger = Ledger(store, account(sandbox.base_url))
+    ids = [mark.object_id for mark in ledger.marks(ledger.open(JOB))]
+    store.dispose()
+    return ids
+
+
+def test_no_candidate_is_lost_or_doubled(sandbox, store_url):
+    output = killed_at_random(sandbox, "candidates", store_url, lambda: len(sandbox.account.candidates) - ROWS)
+    made = [one for one in sandbox.candidates if one["email"].endswith("@example.org")]
+    assert Counter(one["email"] for one in made) == Counter(f"person.{n}@example.org" for n in range(ROWS))
+    assert sorted(known_ids(sandbox, store_url)) == sorted(one["id"] for one in made)
+    assert f"{ROWS:,} created" in output
+
+
+def test_nobody_is_invited_twice(sandbox, store_url):
+    killed_at_random(sandbox, "screenings", store_url, lambda: len(sandbox.account.screenings))
+    invited = Counter(one["candidate_id"] for one in sandbox.invitations)
+    assert invited == Counter(f"c{12345 + n}" for n in range(ROWS))
+    assert sorted(known_ids(sandbox, store_url)) == sorted(one["id"] for one in sandbox.screenings)
+
+
+def test_a_new_machine_without_the_ledger_doubles_nothing(sandbox, tmp_path):
+    importer = Importer(sandbox, "candidates", f"sqlite:///{tmp_path}/first.db")
+    importer.kill_when(lambda: len(sandbox.account.candidates) >= ROWS + ROWS // 2)
+    importer.store_url = f"sqlite:///{tmp_path}/second.db"
+    importer.finish()
+    made = Counter(one["email"] for one in sandbox.candidates if one["email"].endswith("@example.org"))
+    assert made == Counter(f"person.{n}@example.org" for n in range(ROWS))
