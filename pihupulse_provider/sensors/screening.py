@@ -1,0 +1,140 @@
+"""The sensor that waits for screenings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
+
+from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.sensors.outcomes import read_lines, write_outcomes
+from pihupulse_provider.triggers.waiting import defer_wait, look_once, recall, settle
+from pihupulse_provider.watches.goal import WaitFor
+from pihupulse_provider.watches.lookout import Lookout
+from pihupulse_provider.watches.references import read_screenings
+from pihupulse_provider.watches.sighting import Sighting
+from pihupulse_provider.watches.statuses import FAILED, SUCCEEDED
+from pihupulse_provider.watches.terms import Terms, check_limits
+
+
+class PihuPulseScreeningSensor(BaseSensorOperator):
+    """Waits until screenings are completed, be it one or ten thousand.
+
+    It returns a list with one ``{"screening_id", "candidate_id", "status", "score", "completed_at"}`` for each
+    screening, in the order given; those that still wait or have failed are there too, without a score. With
+    ``results_path`` the list goes there as JSON Lines, and the XCom is ``{"results_path", "screenings", "statuses"}``:
+    where it is, how many there are, and how many of each status.
+
+    It fails with :class:`~pihupulse_provider.triggers.waiting.ScreeningFailedError`, and without a retry, as soon as so
+    many screenings failed that ``wait_for`` can't be reached. Poking, rescheduling and deferring come out the same.
+
+    :param screening_ids: an id; what another task returned (a screening, a list of them, the summary of a task that
+        created many, or its ``results_path``); or a list of ids.
+    :param candidate_ids: the candidates' ids in the same order: while few screenings wait, looking at their candidates
+        takes the fewest requests. What a create task returned has them already.
+    :param wait_for: ``"all"``, ``"any"``, a count (int), or a share (float, such as 0.9) that has to be completed.
+    :param failed_statuses: statuses that end a screening badly, upper and lower case alike; by default ``failed``,
+        ``cancelled``, ``canceled``, ``expired`` and ``declined``. Any other status is still waiting.
+    :param succeeded_statuses: statuses that end a screening well; by default ``completed``.
+    :param deadline: seconds or timedelta after which the sensor succeeds with what there is. It then never fails for
+        failed screenings, and ends as soon as nothing waits any more.
+    :param results_path: where to write the outcomes as JSON Lines, for any storage that Airflow knows.
+    :param deferrable: whether to wait in the triggerer, without a worker; by default as ``[operators]
+        default_deferrable`` says.
+    :param pihupulse_conn_id: the connection.
+    """
+
+    template_fields: Sequence[str] = (
+        "screening_ids",
+        "candidate_ids",
+        "wait_for",
+        "failed_statuses",
+        "succeeded_statuses",
+        "results_path",
+        "pihupulse_conn_id",
+    )
+    ui_color = "#e8f0ff"
+
+    def __init__(
+        self,
+        *,
+        screening_ids: Any,
+        candidate_ids: Any = None,
+        wait_for: WaitFor = "all",
+        failed_statuses: Iterable[str] = FAILED,
+        succeeded_statuses: Iterable[str] = SUCCEEDED,
+        deadline: timedelta | float | None = None,
+        results_path: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        pihupulse_conn_id: str = PihuPulseHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"multiple_outputs": results_path is not None, **kwargs})
+        self.screening_ids = screening_ids
+        self.candidate_ids = candidate_ids
+        self.wait_for = wait_for
+        self.failed_statuses = failed_statuses
+        self.succeeded_statuses = succeeded_statuses
+        self.deadline = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
+        self.results_path = results_path
+        self.deferrable = deferrable
+        self.pihupulse_conn_id = pihupulse_conn_id
+        self._lookout: Lookout | None = None
+        check_limits(self.timeout, self.deadline)
+
+    @cached_property
+    def hook(self) -> PihuPulseHook:
+        """Return the hook."""
+        return PihuPulseHook(self.pihupulse_conn_id)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; defer afterwards if that is wanted and the wait goes on."""
+        lookout = self._lookout or self._begin(context)
+        end = look_once(self.hook.get_conn(), lookout)
+        if end in ("decided", "deadline"):
+            return PokeReturnValue(True, self._output(settle(lookout.watch, end, lookout.terms, self.log)))
+        lookout.watch.warn(self.log)
+        self.log.info("%s.", lookout.watch.judge())
+        if self.deferrable and end is None:
+            defer_wait(self, self.pihupulse_conn_id, lookout.terms, "resume")
+        return PokeReturnValue(False)
+
+    def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Go on when the trigger has fired; if PihuPulse refused it, the task looks itself."""
+        terms, watch = recall(self._terms(), event)
+        if event["end"] == "error":
+            self._lookout = Lookout(terms, self.log)
+            return self.execute(context)
+        return self._output(settle(watch, event["end"], terms, self.log))
+
+    def _begin(self, context: Context) -> Lookout:
+        screenings = read_screenings(self.screening_ids, self.candidate_ids, read_lines)
+        self._lookout = Lookout(self._terms().of(screenings, self._started_at(context)), self.log)
+        return self._lookout
+
+    def _started_at(self, context: Context) -> float:
+        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        return first.timestamp() if first else time.time()
+
+    def _terms(self) -> Terms:
+        return Terms(
+            screenings={},
+            started_at=0.0,
+            wait_for=self.wait_for,
+            succeeded_statuses=tuple(self.succeeded_statuses),
+            failed_statuses=tuple(self.failed_statuses),
+            interval=self.poke_interval,
+            exponential_backoff=self.exponential_backoff,
+            max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+            timeout=self.timeout,
+            deadline=self.deadline,
+        )
+
+    def _output(self, sightings: list[Sighting]) -> Any:
+        if self.results_path is None:
+            return [sighting.public() for sighting in sightings]
+        return write_outcomes(self.results_path, sightings)

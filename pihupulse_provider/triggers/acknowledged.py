@@ -1,0 +1,37 @@
+"""A stream whose cursor moves when Airflow has stored the asset events (shared streams, Airflow 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
+
+from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.store.inbox import InboxEvent
+from pihupulse_provider.triggers.event_stream import EventStream
+
+
+class NotAcknowledgedError(PihuPulseError):
+    """Airflow did not store an asset event in time: the stream ends, and begins again with that event."""
+
+
+class AcknowledgedStream(SharedStreamProducer):
+    """Hands events to Airflow, and moves the cursor past those that it has stored."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+
+    async def open_stream(self) -> AsyncIterator[tuple[InboxEvent, int]]:
+        """Yield each event with its position."""
+        async for entry in self._stream.entries():
+            if entry is not None:
+                yield entry, entry.position
+
+    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        """Move the cursor past the events that are stored."""
+        for item in batch:
+            if not item.outcome.is_clean:
+                raise NotAcknowledgedError(
+                    f"The event at position {item.broker_payload} was not stored as asset event."
+                )
+        await self._stream.commit(batch[-1].broker_payload)

@@ -1,0 +1,129 @@
+"""Waiting for screenings from any operator.
+
+An operator that waits in its own process calls :func:`wait_here`. One that defers calls :func:`begin_wait` in
+``execute``, and :func:`resume_wait` in the method that Airflow resumes it with; both return what was seen of each
+screening once the wait is over, and defer until then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, BaseOperator
+
+from pihupulse_provider.api.client import Client
+from pihupulse_provider.watches.lookout import Lookout
+from pihupulse_provider.watches.packing import unpack_sightings
+from pihupulse_provider.watches.screening import ScreeningWatch
+from pihupulse_provider.watches.sighting import Sighting
+from pihupulse_provider.watches.telling import Log
+from pihupulse_provider.watches.terms import End, Terms
+
+_BACKSTOP = timedelta(minutes=2)
+"""How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
+
+
+class ScreeningFailedError(AirflowFailException):
+    """Screenings ended badly, so that what was waited for can't come: the task fails without a retry.
+
+    :ivar statuses: the status of each screening that failed.
+    """
+
+    def __init__(self, message: str, statuses: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.statuses = dict(statuses)
+
+
+def wait_here(client: Client, terms: Terms, log: Log, sleep: Callable[[float], None] = time.sleep) -> list[Sighting]:
+    """Wait in this process, and return what was seen of each screening, in the order they were given.
+
+    :param sleep: waits that many seconds.
+    :raises ScreeningFailedError: if the goal can't be reached. :raises AirflowSensorTimeout: if it was not in time.
+    :raises PihuPulseError: if PihuPulse refuses to be asked, such as for a wrong API key.
+    """
+    lookout = Lookout(terms, log)
+    while (end := look_once(client, lookout)) is None:
+        pause, left = terms.pause(time.time()), terms.seconds_left(time.time())
+        sleep(pause if left is None else max(0.0, min(pause, left)))
+    return settle(lookout.watch, end, terms, log)
+
+
+def begin_wait(operator: BaseOperator, client: Client, conn_id: str, terms: Terms, method_name: str) -> list[Sighting]:
+    """Look once, and defer unless the wait is over already; for the rest see :func:`wait_here`.
+
+    :param method_name: the operator's method that is resumed with an ``event`` for :func:`resume_wait`.
+    """
+    lookout = Lookout(terms, operator.log)
+    end = look_once(client, lookout)
+    if end is None:
+        defer_wait(operator, conn_id, terms, method_name)
+    return settle(lookout.watch, end, terms, operator.log)
+
+
+def resume_wait(
+    operator: BaseOperator,
+    client: Client,
+    conn_id: str,
+    terms: Terms,
+    *,
+    method_name: str,
+    event: Mapping[str, Any],
+) -> list[Sighting]:
+    """Return what the trigger saw, or look again if PihuPulse refused it; for the rest see :func:`wait_here`.
+
+    :param terms: the wait's terms without screenings and start: the event has them.
+    """
+    terms, watch = recall(terms, event)
+    if event["end"] == "error":
+        return begin_wait(operator, client, conn_id, terms, method_name)
+    return settle(watch, event["end"], terms, operator.log)
+
+
+def defer_wait(operator: BaseOperator, conn_id: str, terms: Terms, method_name: str) -> NoReturn:
+    """Free the worker until the wait is over."""
+    # What a triggerer needs is not what a DAG file should load.
+    from pihupulse_provider.triggers.watch import WatchTrigger
+
+    left = terms.seconds_left(time.time())
+    operator.defer(
+        trigger=WatchTrigger(conn_id, terms.dump()),
+        method_name=method_name,
+        timeout=timedelta(seconds=max(0.0, left)) + _BACKSTOP if left is not None else None,
+    )
+
+
+def look_once(client: Client, lookout: Lookout) -> End | None:
+    """Return how the wait has ended; None while it goes on."""
+    if lookout.look(client, time.time()).state != "waiting":
+        return "decided"
+    left = lookout.terms.seconds_left(time.time())
+    return lookout.terms.last_resort if left is not None and left <= 0 else None
+
+
+def recall(terms: Terms, event: Mapping[str, Any]) -> tuple[Terms, ScreeningWatch]:
+    """Return the terms and the watch as they were when the trigger fired."""
+    seen = unpack_sightings(event["seen"])
+    terms = terms.of({one.screening_id: one.candidate_id for one in seen}, event["started_at"])
+    watch = terms.watch()
+    watch.see(seen)
+    return terms, watch
+
+
+def settle(watch: ScreeningWatch, end: End, terms: Terms, log: Log) -> list[Sighting]:
+    """Return what was seen of each screening, or raise what the wait's end means."""
+    verdict = watch.judge()
+    watch.warn(log)
+    if verdict.state == "failed":
+        raise ScreeningFailedError(
+            f"{verdict}, so that wait_for={terms.wait_for!r} can't be reached. Failed: {verdict.failures()}.",
+            verdict.failed,
+        )
+    if end == "timeout":
+        raise AirflowSensorTimeout(f"{verdict} at the timeout of {terms.timeout:g} s.")
+    log.info("%s%s.", verdict, f" at the deadline of {terms.deadline:g} s" if end == "deadline" else "")
+    if verdict.failed:
+        log.warning("Failed: %s.", verdict.failures())
+    return list(watch)

@@ -1,0 +1,242 @@
+"""The screening sensor, poking, rescheduling and deferring alike."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+
+from pihupulse_provider.api import ConfigurationError, UnauthorizedError
+from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
+from pihupulse_provider.triggers.waiting import ScreeningFailedError
+from pihupulse_provider.watches.terms import Terms
+
+MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
+
+
+@pytest.fixture(params=MODES, ids=str)
+def mode(request):
+    return MODES[request.param]
+
+
+@pytest.fixture
+def screenings(pihupulse_sandbox):
+    """Put in screenings that end within a fifth of a second; or have, or never will."""
+
+    def add(count, status=None):
+        ids = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(count))
+        if status is not None:
+            for one in ids:
+                pihupulse_sandbox.put(one, status)
+        return ids
+
+    return add
+
+
+@pytest.fixture
+def wait(dag_runs):
+    """Run a DAG of one sensor."""
+
+    def run(screening_ids, **options):
+        with dag_runs.dag(retries=1) as dag:
+            PihuPulseScreeningSensor(
+                task_id="wait", screening_ids=screening_ids, **{"poke_interval": 0.2, "timeout": 20, **options}
+            )
+        return dag_runs.run(dag)
+
+    return run
+
+
+def errors(run):
+    return [type(error) for error in run.errors.get(("wait", -1), [])]
+
+
+class TestEveryMode:
+    def test_it_returns_what_came_of_each_in_the_order_given(self, wait, mode, screenings, pihupulse_sandbox):
+        ids = screenings(3)[::-1]
+        run = wait(ids, **mode)
+        assert run.state == "success"
+        outcomes = run.xcom("wait")
+        assert [outcome["screening_id"] for outcome in outcomes] == ids
+        known = {row["id"]: row for row in pihupulse_sandbox.screenings}
+        for outcome in outcomes:
+            row = known[outcome["screening_id"]]
+            assert outcome == {
+                "screening_id": row["id"],
+                "candidate_id": row["candidate_id"],
+                "status": "completed",
+                "score": row["score"],
+                "completed_at": row["completed_at"],
+            }
+
+    def test_any_ends_with_the_first_and_shows_the_others_as_they_are(self, wait, mode, screenings):
+        waiting = screenings(2, "pending")
+        outcomes = wait(waiting + screenings(1), wait_for="any", **mode).xcom("wait")
+        assert [outcome["status"] for outcome in outcomes] == ["pending", "pending", "completed"]
+
+    def test_a_failed_screening_fails_it_without_a_retry(self, wait, mode, screenings):
+        failed = screenings(1, "Declined")
+        run = wait(failed + screenings(1), **mode)
+        assert run.states("wait") == ["failed"]
+        assert errors(run) == [ScreeningFailedError]
+        [error] = run.errors["wait", -1]
+        assert error.statuses == {failed[0]: "Declined"}
+        assert f"{failed[0]} (Declined)" in str(error)
+
+    def test_a_failed_screening_skips_it_with_soft_fail(self, wait, mode, screenings):
+        assert wait(screenings(1, "failed"), soft_fail=True, **mode).states("wait") == ["skipped"]
+
+    def test_it_times_out_without_a_retry(self, wait, mode, screenings):
+        run = wait(screenings(1, "pending"), timeout=0.5, **mode)
+        assert run.states("wait") == ["failed"]
+        assert errors(run) == [AirflowSensorTimeout]
+
+    def test_a_timeout_skips_it_with_soft_fail(self, wait, mode, screenings):
+        assert wait(screenings(1, "pending"), timeout=0.5, soft_fail=True, **mode).states("wait") == ["skipped"]
+
+    def test_at_its_deadline_it_returns_what_there_is(self, wait, mode, screenings):
+        ids = screenings(1) + screenings(1, "pending") + screenings(1, "failed")
+        run = wait(ids, deadline=1.0, **mode)
+        assert run.state == "success"
+        assert [outcome["status"] for outcome in run.xcom("wait")] == ["completed", "pending", "failed"]
+
+    def test_with_a_deadline_it_ends_as_soon_as_nothing_waits(self, wait, mode, screenings):
+        started = time.monotonic()
+        run = wait(screenings(2, "completed") + screenings(1, "failed"), deadline=15, **mode)
+        assert run.state == "success"
+        assert time.monotonic() - started < 10
+
+    def test_other_statuses_can_be_ends(self, wait, mode, screenings):
+        ids = screenings(1, "Reviewed") + screenings(1, "completed")
+        run = wait(ids, succeeded_statuses=["reviewed", "completed"], failed_statuses=["no_show"], **mode)
+        assert run.state == "success"
+
+    def test_a_fault_that_passes_does_not_end_it(self, wait, mode, screenings, pihupulse_sandbox):
+        pihupulse_sandbox.fail_next("html", times=7)
+        assert wait(screenings(1, "completed"), timeout=60, **mode).state == "success"
+
+    def test_a_wrong_key_is_retried_as_any_error(self, wait, mode, screenings, monkeypatch, pihupulse_sandbox):
+        connection = {**json.loads(pihupulse_sandbox.connection_json), "password": "wrong"}
+        monkeypatch.setenv("AIRFLOW_CONN_WRONG", json.dumps(connection))
+        run = wait(screenings(1), pihupulse_conn_id="wrong", **mode)
+        assert run.states("wait") == ["failed"]
+        assert errors(run) == [UnauthorizedError, UnauthorizedError]
+
+    def test_many_go_to_a_file_and_the_xcom_says_where(self, wait, mode, screenings, tmp_path):
+        ids = screenings(150, "completed") + screenings(1, "declined")
+        path = f"file://{tmp_path}/results/outcomes.jsonl"
+        run = wait(ids, wait_for=0.99, results_path=path, **mode)
+        assert run.xcom("wait") == {
+            "results_path": path,
+            "screenings": 151,
+            "statuses": {"completed": 150, "declined": 1},
+        }
+        rows = [json.loads(line) for line in (tmp_path / "results" / "outcomes.jsonl").read_text().splitlines()]
+        assert [row["screening_id"] for row in rows] == ids
+
+    def test_a_screening_that_is_already_over_takes_no_waiting(self, wait, mode, screenings, pihupulse_sandbox):
+        assert wait(screenings(1, "completed"), poke_interval=60, **mode).state == "success"
+        assert pihupulse_sandbox.count() <= 2
+
+
+class TestScreeningIds:
+    def test_they_come_from_other_tasks(self, dag_runs, screenings, tmp_path):
+        ids = screenings(4, "completed")
+        results = tmp_path / "screenings.jsonl"
+        results.write_text("".join(json.dumps({"row": 1, "status": "created", "id": one}) + "\n" for one in ids))
+        with dag_runs.dag() as dag:
+
+            @task(multiple_outputs=True)
+            def create(number):
+                return {"id": ids[number], "candidate_id": None}
+
+            @task(multiple_outputs=True)
+            def create_many():
+                return {"results_path": f"file://{results}"}
+
+            one, mapped, many = create(0), create.expand(number=[1, 2]), create_many()
+            sources = {
+                "whole": one,
+                "id": one["id"],
+                "mapped": mapped,
+                "bulk": many,
+                "path": many["results_path"],
+                "text": "{{ ti.xcom_pull('create')['id'] }}",
+            }
+            for name, source in sources.items():
+                waits = PihuPulseScreeningSensor(task_id=name, screening_ids=source, timeout=5)
+                if name == "text":
+                    one >> waits
+        run = dag_runs.run(dag)
+        seen = {name: [outcome["screening_id"] for outcome in run.xcom(name)] for name in sources}
+        assert seen["whole"] == seen["id"] == seen["text"] == ids[:1]
+        assert seen["mapped"] == ids[1:3]
+        assert seen["bulk"] == seen["path"] == ids
+
+    def test_a_mapped_sensor_waits_for_one_each(self, dag_runs, screenings):
+        ids = screenings(3, "completed")
+        with dag_runs.dag() as dag:
+            PihuPulseScreeningSensor.partial(task_id="wait", timeout=5).expand(screening_ids=ids)
+        run = dag_runs.run(dag)
+        assert [run.xcom("wait", number)[0]["screening_id"] for number in range(3)] == ids
+
+    def test_candidates_make_looking_cheap(self, wait, screenings, pihupulse_sandbox):
+        screenings(2_000, "pending")
+        [one] = screenings(1, "completed")
+        owner = pihupulse_sandbox.screenings[-1]["candidate_id"]
+        assert wait(one, candidate_ids=owner).state == "success"
+        assert pihupulse_sandbox.count() == pihupulse_sandbox.count("GET /candidates/:id") == 1
+
+    def test_none_at_all_is_all_of_them(self, wait, pihupulse_sandbox):
+        assert wait([]).xcom("wait") == []
+
+
+class TestArguments:
+    def test_templates_may_give_numbers_as_text(self, wait, screenings):
+        ids = screenings(1, "completed") + screenings(1, "pending")
+        assert wait(ids, wait_for="{{ 0.5 }}", failed_statuses=["{{ 'failed' }}"]).state == "success"
+
+    def test_a_deadline_after_the_timeout_is_refused_when_the_dag_is_read(self):
+        with pytest.raises(ConfigurationError, match="deadline"):
+            PihuPulseScreeningSensor(task_id="wait", screening_ids="s1", timeout=60, deadline=3600)
+
+    def test_a_goal_that_makes_no_sense_fails_the_task(self, wait, screenings):
+        run = wait(screenings(1), wait_for="most")
+        assert errors(run) == [ConfigurationError] * 2
+
+    def test_none_is_lost_on_the_way_into_the_trigger(self, screenings, pihupulse_sandbox):
+        ids = screenings(2, "pending")
+        sensor = PihuPulseScreeningSensor(
+            task_id="wait",
+            screening_ids=ids,
+            wait_for=0.5,
+            succeeded_statuses=["reviewed"],
+            failed_statuses=["no_show"],
+            deadline=100,
+            poke_interval=7,
+            timeout=200,
+            exponential_backoff=True,
+            max_wait=90,
+            deferrable=True,
+        )
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor.poke({})
+        trigger = deferred.value.trigger
+        terms = Terms.load(trigger.terms)
+        assert trigger.pihupulse_conn_id == "pihupulse_default"
+        assert time.time() - 60 < terms.started_at <= time.time()
+        assert terms == Terms(
+            screenings=dict.fromkeys(ids),
+            started_at=terms.started_at,
+            wait_for=0.5,
+            succeeded_statuses=("reviewed",),
+            failed_statuses=("no_show",),
+            interval=7.0,
+            exponential_backoff=True,
+            max_wait=90.0,
+            timeout=200.0,
+            deadline=100.0,
+        )

@@ -1,0 +1,129 @@
+"""The trigger behind waits for screenings."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import json
+import time
+
+import pytest
+
+from pihupulse_provider.triggers import accounts
+from pihupulse_provider.triggers.waiting import recall
+from pihupulse_provider.triggers.watch import WatchTrigger
+from pihupulse_provider.watches.terms import Terms
+
+
+def trigger_for(ids, **terms):
+    options = {"interval": 0.2, "timeout": 20.0, **terms}
+    return WatchTrigger("pihupulse_default", Terms(dict.fromkeys(ids), time.time(), **options).dump())
+
+
+async def event_of(trigger):
+    return (await anext(trigger.run())).payload
+
+
+def screenings_of(sandbox, count):
+    return sandbox.insert_screenings(sandbox.insert_candidates(count))
+
+
+class TestSerialize:
+    def test_every_argument_survives(self):
+        trigger = trigger_for(["s1"], wait_for="any", deadline=5.0)
+        path, arguments = json.loads(json.dumps(trigger.serialize()))
+        module, _, name = path.rpartition(".")
+        again = getattr(importlib.import_module(module), name)(**arguments)
+        assert again.serialize() == trigger.serialize()
+        assert set(arguments) == set(inspect.signature(WatchTrigger).parameters)
+
+
+class TestRun:
+    async def test_it_fires_once_all_is_decided(self, pihupulse_sandbox):
+        ids = screenings_of(pihupulse_sandbox, 3)
+        event = await event_of(trigger_for(ids))
+        _, watch = recall(Terms({}, 0.0), event)
+        assert event["end"] == "decided"
+        assert [one.status for one in watch] == ["completed"] * 3
+
+    async def test_it_fires_at_the_deadline_with_what_there_is(self, pihupulse_sandbox):
+        ids = screenings_of(pihupulse_sandbox, 2)
+        pihupulse_sandbox.put(ids[1], "pending")
+        event = await event_of(trigger_for(ids, deadline=1.0))
+        _, watch = recall(Terms({}, 0.0), event)
+        assert event["end"] == "deadline"
+        assert [one.status for one in watch] == ["completed", "pending"]
+
+    async def test_it_fires_when_the_key_is_refused_so_that_the_task_fails_as_when_poking(
+        self, pihupulse_sandbox, monkeypatch
+    ):
+        ids = screenings_of(pihupulse_sandbox, 1)
+        connection = {**json.loads(pihupulse_sandbox.connection_json), "password": "wrong"}
+        monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", json.dumps(connection))
+        assert (await event_of(trigger_for(ids)))["end"] == "error"
+
+    async def test_one_that_is_made_anew_after_a_restart_goes_on_where_it_was(self, pihupulse_sandbox):
+        ids = screenings_of(pihupulse_sandbox, 1)
+        pihupulse_sandbox.put(ids[0], "pending")
+        first = trigger_for(ids)
+        running = asyncio.create_task(event_of(first))
+        await asyncio.sleep(0.5)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        pihupulse_sandbox.complete(ids[0], 77)
+        event = await event_of(WatchTrigger(**first.serialize()[1]))
+        assert next(iter(recall(Terms({}, 0.0), event)[1])).score == 77
+
+    async def test_it_says_how_far_it_is_when_that_changes(self, pihupulse_sandbox, capsys):
+        ids = screenings_of(pihupulse_sandbox, 2)
+        pihupulse_sandbox.put(ids[1], "paused")
+        await event_of(trigger_for(ids, deadline=1.0))
+        told = capsys.readouterr().out
+        assert "1 of 2 screenings completed, 0 failed, 1 waiting." in told
+        assert told.count("'paused'") == 1
+
+
+class TestTogether:
+    async def test_a_thousand_share_their_requests_and_do_not_block_the_event_loop(self, pihupulse_sandbox):
+        ids = screenings_of(pihupulse_sandbox, 1000)
+        for one in ids:
+            pihupulse_sandbox.put(one, "pending")
+        lags = []
+
+        async def measure():
+            while True:
+                before = time.perf_counter()
+                await asyncio.sleep(0.01)
+                lags.append(time.perf_counter() - before - 0.01)
+
+        measuring = asyncio.create_task(measure())
+        waits = [asyncio.create_task(event_of(trigger_for([one], interval=1.0, timeout=60.0))) for one in ids]
+        await asyncio.sleep(3)
+        asked = pihupulse_sandbox.count()
+        for one in ids:
+            pihupulse_sandbox.complete(one)
+        assert {event["end"] for event in await asyncio.gather(*waits)} == {"decided"}
+        measuring.cancel()
+        assert asked <= 4 * 10
+        assert sorted(lags)[len(lags) * 9 // 10] < 0.05
+
+    async def test_a_connection_is_read_once_for_all(self, pihupulse_sandbox, monkeypatch):
+        reads = []
+        load = accounts.PihuPulseHook.get_async_account
+
+        async def counted(hook):
+            reads.append(hook.pihupulse_conn_id)
+            return await load(hook)
+
+        monkeypatch.setattr(accounts.PihuPulseHook, "get_async_account", counted)
+        hooks = await asyncio.gather(*(accounts.loaded_hook("pihupulse_default") for _ in range(50)))
+        assert len(set(map(id, hooks))) == 1
+        assert len(reads) == 1
+
+    async def test_a_connection_that_cannot_work_is_read_again_next_time(self, pihupulse_sandbox, monkeypatch):
+        monkeypatch.delenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT")
+        with pytest.raises(Exception, match="pihupulse_default"):
+            await accounts.loaded_hook("pihupulse_default")
+        monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", pihupulse_sandbox.connection_json)
+        assert await accounts.loaded_hook("pihupulse_default")
