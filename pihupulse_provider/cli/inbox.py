@@ -1,0 +1,77 @@
+"""Commands on the inbox."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from datetime import UTC, datetime
+
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.cli.output import command, print_table
+from pihupulse_provider.hooks import settings
+from pihupulse_provider.hooks.webhooks import retention
+from pihupulse_provider.store.cursors import Cursor, list_cursors
+from pihupulse_provider.store.inbox import EventFilter, Inbox
+from pihupulse_provider.webhooks import keeper
+
+
+@command
+def events(arguments: Namespace) -> None:
+    """Print the newest events, newest last."""
+    wanted = EventFilter(
+        connection=arguments.connection,
+        events=(arguments.event,) if arguments.event else (),
+        since=arguments.since.timestamp() if arguments.since else None,
+    )
+    found = Inbox(settings.store()).newest(wanted, arguments.limit)
+    titles = ("position", "received", "event", "screening", "candidate", "template", "score")
+    rows = []
+    for entry in found:
+        public = entry.event.public()
+        named = (public[name] for name in ("event", "screening_id", "candidate_id", "template_id", "score"))
+        rows.append((entry.position, _time(entry.received_at), *named))
+    print_table(titles, rows)
+
+
+@command
+def consumers(_: Namespace) -> None:
+    """Print all cursors and how many events of any kind lie past them."""
+    store = settings.store()
+    head = Inbox(store).head()
+    titles = ("connection", "consumer", "position", "behind", "moved")
+    rows = [
+        (cursor.connection, cursor.consumer, cursor.position, head - cursor.position, _time(cursor.moved_at))
+        for cursor in list_cursors(store)
+    ]
+    print_table(titles, rows)
+
+
+@command
+def replay(arguments: Namespace) -> None:
+    """Set a cursor back to a time or a position."""
+    if (arguments.since is None) == (arguments.position is None):
+        raise ConfigurationError("Give either --since or --position.")
+    store = settings.store()
+    known = {(cursor.connection, cursor.consumer) for cursor in list_cursors(store)}
+    if (arguments.connection, arguments.consumer) not in known:
+        raise ConfigurationError(
+            f"There is no consumer {arguments.consumer!r} of connection {arguments.connection!r}: "
+            "the command consumers lists them."
+        )
+    position = arguments.position
+    if position is None:
+        position = Inbox(store).position_at(arguments.since.timestamp())
+    Cursor(store, arguments.connection, arguments.consumer).seek(position)
+    print(f"The consumer {arguments.consumer} reads on after position {position}.")
+
+
+@command
+def prune(arguments: Namespace) -> None:
+    """Delete what is older than the retention, or than the days given."""
+    seconds = retention() if arguments.days is None else arguments.days * 86400
+    deleted = keeper.prune(Inbox(settings.store()), time.time() - seconds)
+    print(f"Deleted {deleted} events older than {seconds / 86400:g} days.")
+
+
+def _time(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,32 @@
+"""What commands have in common."""
+
+from __future__ import annotations
+
+import functools
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Sequence
+
+from pihupulse_provider.api.errors import PihuPulseError
+
+Run = Callable[[Namespace], None]
+
+
+def command(run: Run) -> Run:
+    """Make an error of ours the command's last words, without a traceback."""
+
+    @functools.wraps(run)
+    def told(arguments: Namespace) -> None:
+        try:
+            run(arguments)
+        except PihuPulseError as error:
+            raise SystemExit(f"Error: {error}") from error
+
+    return told
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows below their titles, in columns."""
+    cells = [titles, *([("-" if cell is None else str(cell)) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

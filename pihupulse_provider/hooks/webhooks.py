@@ -1,0 +1,76 @@
+"""The webhook receiver as Airflow's configuration and connections say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal
+
+from airflow.providers.common.compat.sdk import conf
+
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.hooks import settings
+from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.store.inbox import Inbox
+from pihupulse_provider.watches.inbox_feed import InboxFeed
+from pihupulse_provider.webhooks.assembly import assemble
+from pihupulse_provider.webhooks.polling import Poller
+from pihupulse_provider.webhooks.receiver import Receiver
+
+EventSource = Literal["webhooks", "polling"]
+"""Where events come from: webhooks that were received, or lists that are polled where no webhook can come in."""
+DEFAULT_RETENTION_DAYS = 30.0
+
+
+def webhook_connections() -> list[str]:
+    """Return the connections of ``[pihupulse] webhook_connections``."""
+    named = conf.get(settings.SECTION, "webhook_connections", fallback="")
+    return [name.strip() for name in named.split(",") if name.strip()]
+
+
+def retention() -> float:
+    """Return ``[pihupulse] inbox_retention_days`` in seconds; 30 days when it is not set.
+
+    :raises ConfigurationError: if it is not a positive number.
+    """
+    days = conf.getfloat(settings.SECTION, "inbox_retention_days", fallback=DEFAULT_RETENTION_DAYS)
+    if not days > 0:
+        raise ConfigurationError(f"[pihupulse] inbox_retention_days is {days:g}: it must be more than 0.")
+    return float(days * 86400)
+
+
+def read_secrets(connection_id: str) -> list[str]:
+    """Return a connection's webhook secrets.
+
+    :raises ConfigurationError: if it has none.
+    """
+    secrets = PihuPulseHook(connection_id).webhook_secrets
+    if not secrets:
+        raise ConfigurationError(
+            f"Connection {connection_id!r} has no webhook_secret: copy it from the dashboard (Settings → Webhooks) "
+            'into the connection\'s extra "webhook_secret".'
+        )
+    return secrets
+
+
+def inbox_feed(connection_id: str) -> InboxFeed | None:
+    """Return the webhooks of a connection as news for the hub; None if none are received for it."""
+    if connection_id not in webhook_connections():
+        return None
+    return InboxFeed(Inbox(settings.store()), connection_id)
+
+
+def poller(hook: PihuPulseHook) -> Poller:
+    """Return what derives a connection's events from polling."""
+    return Poller(Inbox(hook.store), hook.get_conn(), hook.pihupulse_conn_id)
+
+
+def receiver(*, report: Callable[[Mapping[str, int]], None] | None = None, prefix: str = "") -> Receiver:
+    """Return a receiver for the connections of ``[pihupulse] webhook_connections``.
+
+    :param report: takes the counts of outcomes every few seconds, for metrics.
+    :param prefix: the path before the receiver's own, when it is not mounted under one.
+    :raises ConfigurationError: if the configuration can't work.
+    """
+    secrets = {connection: partial(read_secrets, connection) for connection in webhook_connections()}
+    return assemble(settings.store(), secrets, retention=retention(), report=report, prefix=prefix)

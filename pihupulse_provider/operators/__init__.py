@@ -1,0 +1,1 @@
+"""Operators: thin tasks over the hook."""

@@ -1,0 +1,62 @@
+"""What every PihuPulse operator has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+from pihupulse_provider.api.models import Model
+from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+
+
+class PihuPulseOperator(BaseOperator):
+    """A task that talks to PihuPulse.
+
+    Each field of its result also gets an XCom of its own, so that ``output["id"]`` works; ``multiple_outputs=False``
+    leaves them out.
+
+    :param pihupulse_conn_id: the connection.
+    :param include_personal: whether the XCom also gets names, e-mail addresses, phone numbers, résumé links and
+        fields that the API reference does not name. XComs are stored in Airflow's database.
+    """
+
+    template_fields: Sequence[str] = ("pihupulse_conn_id",)
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        pihupulse_conn_id: str = PihuPulseHook.default_conn_name,
+        include_personal: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"multiple_outputs": True, **kwargs})
+        self.pihupulse_conn_id = pihupulse_conn_id
+        self.include_personal = include_personal
+
+    @cached_property
+    def hook(self) -> PihuPulseHook:
+        """Return the hook of the connection."""
+        return PihuPulseHook(self.pihupulse_conn_id)
+
+    def output_of(self, model: Model) -> dict[str, Any]:
+        """Return what of an object goes into the XCom."""
+        return model.document() if self.include_personal else model.public()
+
+
+def create_terms(context: Context) -> dict[str, Any]:
+    """Return under which terms a task instance creates: what for, and what may have come of it before."""
+    return {
+        "job": create_job(context),
+        "first_try": context["ti"].try_number <= 1,
+        "since": context["dag_run"].run_after,
+    }
+
+
+def create_job(context: Context) -> str:
+    """Return the name of what a task instance creates: the same for each of its tries, and after a clear."""
+    ti = context["ti"]
+    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"

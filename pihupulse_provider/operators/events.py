@@ -1,0 +1,90 @@
+"""The operator that reads the events that webhooks brought."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.hooks.webhooks import EventSource, poller
+from pihupulse_provider.operators.base import PihuPulseOperator, create_job
+from pihupulse_provider.store.cursors import Cursor
+from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
+
+
+class PihuPulseReadEventsOperator(PihuPulseOperator):
+    """Reads every event that came since this consumer's last run, oldest first.
+
+    The consumer's cursor moves when the task has its result. A task that is retried, or cleared later, returns the
+    events that it returned before; so none is lost and none is read by two runs.
+
+    It returns a list with one ``{"position", "received_at", "event", "created_at", "screening_id", "candidate_id",
+    "template_id", "status", "score", "completed_at"}`` for each event. With ``results_path`` the list goes there as
+    JSON Lines, and the XCom is ``{"results_path", "events"}``, the latter a count.
+
+    :param consumer: the name of the cursor: one for each DAG, whose runs must not overlap (``max_active_runs=1``).
+    :param events: the names of the events to read; all if empty. The cursor moves past the others.
+    :param limit: the most events of one run; None for all. A template gives it as a text.
+    :param start: where a new consumer begins: with the ``"earliest"`` event that is still kept, or the ``"latest"``.
+    :param source: ``"webhooks"``, or ``"polling"`` to derive the events from PihuPulse's lists first, where no webhook
+        can come in.
+    :param results_path: where to write the events, for any storage that Airflow knows.
+    :param include_personal: whether each event also gets ``data``, all that PihuPulse sent.
+    """
+
+    template_fields: Sequence[str] = (*PihuPulseOperator.template_fields, "consumer", "events", "limit", "results_path")
+
+    def __init__(
+        self,
+        *,
+        consumer: str,
+        events: Sequence[str] = (),
+        limit: int | str | None = None,
+        start: Literal["earliest", "latest"] = "earliest",
+        source: EventSource = "webhooks",
+        results_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"multiple_outputs": results_path is not None, **kwargs})
+        self.consumer = consumer
+        self.events = events
+        self.limit = limit
+        self.start = start
+        self.source = source
+        self.results_path = results_path
+
+    def execute(self, context: Context) -> Any:
+        """Read, and move the cursor."""
+        inbox = Inbox(self.hook.store)
+        events = tuple([self.events] if isinstance(self.events, str) else self.events)
+        if self.source == "polling":
+            poller(self.hook).poll(events)
+        cursor = Cursor(inbox.store, self.pihupulse_conn_id, self.consumer)
+        reader = create_job(context)
+        stretch = cursor.stretch(reader, inbox.head() if self.start == "latest" else 0)
+        wanted = EventFilter(connection=self.pihupulse_conn_id, events=events)
+        batch = inbox.read_all(wanted, after=stretch.start, until=stretch.end, limit=self._limit())
+        self.log.info("Read %d events up to position %d.", len(batch.events), batch.end)
+        output = self._output(batch.events)
+        if stretch.end is None:
+            cursor.commit(stretch.start, batch.end, reader)
+        return output
+
+    def _limit(self) -> int | None:
+        limit = int(self.limit) if self.limit not in (None, "", "None") else None
+        if limit is not None and limit < 1:
+            raise ConfigurationError(f"limit is {limit}: it must be at least 1, or None for all events.")
+        return limit
+
+    def _output(self, entries: Sequence[InboxEvent]) -> Any:
+        events = [entry.document() if self.include_personal else entry.public() for entry in entries]
+        if self.results_path is None:
+            return events
+        target = ObjectStoragePath(self.results_path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("w", encoding="utf-8") as file:  # type: ignore[no-untyped-call]
+            file.writelines(json.dumps(event) + "\n" for event in events)
+        return {"results_path": self.results_path, "events": len(events)}

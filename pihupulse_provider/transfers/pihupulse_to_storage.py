@@ -1,0 +1,120 @@
+"""From PihuPulse to object storage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+from pihupulse_provider.api.async_client import AsyncClient
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.bulk.export import DETAILS, MODELS, Export, check_resource
+from pihupulse_provider.bulk.formats import FORMATS, Writer, open_writer
+from pihupulse_provider.bulk.landing import landing
+from pihupulse_provider.operators.base import PihuPulseOperator
+
+_NO_MOMENT = ("", "None", "none", "null")
+"""What a template renders to that found nothing."""
+
+
+class PihuPulseToStorageOperator(PihuPulseOperator):
+    """Write all candidates, screenings, reports or templates to a file, for whoever analyses them.
+
+    Pages are read 16 at a time, as fast as the account's limit allows, in memory that does not grow with their number.
+    Every row that was there throughout is in the file exactly once, although rows come and go meanwhile. The file
+    appears when it is complete: a reader never sees half of one. It holds personal data, as it was asked for.
+
+    The XCom is ``{"rows", "watermark", "path", "requests", "seconds"}``.
+
+    :param resource: ``candidates``, ``screenings``, ``reports`` (of all completed screenings) or ``templates``.
+    :param path: where to, at any path of Airflow's object storage. (templated)
+    :param format: ``jsonl`` (everything the service sent), ``csv`` or ``parquet`` (the documented fields); None to go
+        by the path's ending. (templated)
+    :param detail: whether to fetch each candidate whole (API reference, "Get Candidate"), one request each.
+    :param status: which candidates: ``active``, ``archived`` or ``all``; None for all.
+    :param updated_since: leaves out what has not changed since this ISO 8601 time; nothing is left out if it is empty.
+        Candidates and templates go by ``updated_at``. Screenings and reports go by when they were completed or
+        started; a screening that is not started tells no time, and is always written. Give the ``watermark`` of the
+        last run: it lies a minute before that run began to read. (templated)
+    :param pihupulse_conn_id: the connection. (templated)
+    :raises IncompleteReadError: if a list changes too fast to be read whole.
+    :raises StorageError: if the file can't be written.
+    """
+
+    template_fields: Sequence[str] = ("path", "format", "updated_since", *PihuPulseOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        path: str,
+        format: str | None = None,  # noqa: A002 - what users of other transfers expect
+        detail: bool = False,
+        status: str | None = None,
+        updated_since: str | datetime | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_resource(resource, detail=detail, status=status)
+        self.resource = resource
+        self.path = path
+        self.format = format
+        self.detail = detail
+        self.status = status
+        self.updated_since = updated_since
+        if "{" not in f"{path}{format}":  # nothing is left to be rendered
+            format_of(path, format)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Write the file."""
+        leave_out = DETAILS if self.resource == "candidates" and not self.detail else frozenset()
+        path = ObjectStoragePath(self.path)
+        file_format = format_of(str(self.path), self.format)
+        with (
+            landing(path) as file,
+            open_writer(file_format, file, MODELS[self.resource], leave_out) as writer,
+        ):
+            result = asyncio.run(self._export(writer))
+        self.log.info("%s has %s %s.", path, f"{result['rows']:,}", self.resource)
+        return {**result, "path": str(path)}
+
+    async def _export(self, writer: Writer) -> dict[str, Any]:
+        async with AsyncClient(self.hook.account, limit=self.hook.limit) as client:
+            since = moment_of(self.updated_since)
+            export = Export(self.resource, client, self.detail, self.status, since)
+            await export.run(writer)
+            watermark = export.watermark.isoformat() if export.watermark is not None else None
+            return {
+                "rows": export.rows,
+                "watermark": watermark,
+                "requests": client.requests_sent,
+                "seconds": export.seconds,
+            }
+
+
+def format_of(path: str, given: str | None) -> str:
+    """Return the format of a file. :raises ConfigurationError: if nothing tells, or there is no such format."""
+    name = given or path.rpartition(".")[2]
+    if name not in FORMATS:
+        raise ConfigurationError(
+            f"The format of {path!r} is not known: end the path in {', '.join(f'.{one}' for one in FORMATS)}, "
+            "or set format to one of them."
+        )
+    return name
+
+
+def moment_of(value: str | datetime | None) -> datetime | None:
+    """Return the moment that an ISO 8601 text names. :raises ConfigurationError: if it names none."""
+    if value is None or value in _NO_MOMENT:
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"updated_since is {value!r}: give an ISO 8601 time such as 2026-01-31T00:00:00Z, or the watermark of the "
+            "last run."
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,113 @@
+"""From a SQL database to PihuPulse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from importlib import import_module
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseHook, Context
+
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.bulk.field_map import FieldMap
+from pihupulse_provider.bulk.rows import CandidateRows
+from pihupulse_provider.bulk.source import Row, Source
+from pihupulse_provider.bulk.terms import check_on_existing
+from pihupulse_provider.operators.bulk import BulkOperator
+
+_FETCH = 1000
+
+
+class SqlToPihuPulseOperator(BulkOperator):
+    """Create a candidate for each row of a query, each once (API reference, "Create Candidate").
+
+    It does what :class:`PihuPulseImportCandidatesOperator` does, with rows of any Airflow connection that speaks SQL.
+    They are streamed, from a cursor on the server's side with PostgreSQL and MySQL. A retry runs the query again and
+    goes on; the rows may then come in another order, but must be the same rows.
+
+    :param sql: the query. (templated, also from a ``.sql`` file)
+    :param conn_id: the connection of the database. (templated)
+    :param parameters: values for the query's placeholders.
+    :param hook_params: further arguments for the database's hook.
+    :param field_map: from each of ``name``, ``email``, ``phone`` and ``resume_url`` to its column, or to a list of
+        columns that are joined with a blank; None if the columns have the fields' names.
+    :param on_existing: what to do with a row whose e-mail address a candidate or an earlier row has: ``skip``,
+        ``create`` or ``fail``.
+    :param max_rejects: how many unusable rows are borne: a count, or a share of the rows below 1.
+    :param results_path: where ``{"row", "status", "id"}`` of each row goes, as JSON Lines. (templated)
+    :param rejects_path: where ``{"row", "field", "reason"}`` of each problem goes, as JSON Lines. (templated)
+    :param phone_region: the country (ISO 3166, such as ``US``) of phone numbers without a country code.
+    :param pihupulse_conn_id: the connection of PihuPulse. (templated)
+    :raises SourceChangedError: if a retry's query gives other rows than the try that created some of them.
+    """
+
+    template_fields: Sequence[str] = ("sql", "conn_id", *BulkOperator.template_fields)
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql"}
+
+    def __init__(
+        self,
+        *,
+        sql: str,
+        conn_id: str,
+        parameters: Mapping[str, Any] | Iterable[Any] | None = None,
+        hook_params: Mapping[str, Any] | None = None,
+        field_map: Mapping[str, str | Sequence[str]] | None = None,
+        on_existing: str = "skip",
+        phone_region: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sql = sql
+        self.conn_id = conn_id
+        self.parameters = parameters
+        self.hook_params = dict(hook_params or {})
+        self.on_existing = check_on_existing(on_existing)
+        self.kind = CandidateRows(FieldMap(field_map), phone_region)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Import the rows."""
+        terms = {"on_existing": self.on_existing, "on_repeated": self.on_existing}
+        with closing(self._connect()) as connection, stream(connection, self.sql, self.parameters) as rows:
+            return self.create(context, self.kind, rows, **terms)
+
+    def _connect(self) -> Any:
+        connection: Any = BaseHook.get_connection(self.conn_id)
+        hook = connection.get_hook(hook_params=self.hook_params)
+        if not hasattr(hook, "get_records"):
+            raise ConfigurationError(
+                f"The connection {self.conn_id!r} is of type {hook.conn_type!r}, which does not speak SQL."
+            )
+        return hook.get_conn()
+
+
+@contextmanager
+def stream(connection: Any, sql: str, parameters: Any = None) -> Iterator[Source]:
+    """Run a query and yield its rows, read from the database as they are wanted.
+
+    :param connection: a connection of the Python database API (PEP 249).
+    """
+    with closing(_cursor(connection)) as cursor:
+        cursor.execute(sql, *([parameters] if parameters is not None else []))
+        first = cursor.fetchmany(_FETCH)
+        columns = [column[0] for column in cursor.description]
+        yield Source(_rows(cursor, columns, first), columns)
+
+
+def _cursor(connection: Any) -> Any:
+    package = type(connection).__module__.partition(".")[0]
+    if package in ("psycopg", "psycopg2"):
+        return connection.cursor(name="pihupulse")
+    if package in ("MySQLdb", "pymysql"):
+        return connection.cursor(import_module(f"{package}.cursors").SSCursor)
+    return connection.cursor()
+
+
+def _rows(cursor: Any, columns: Sequence[str], chunk: Sequence[Sequence[Any]]) -> Iterator[Row]:
+    number = 0
+    while chunk:
+        for values in chunk:
+            number += 1
+            yield Row(number, dict(zip(columns, values, strict=True)))
+        chunk = cursor.fetchmany(_FETCH)

@@ -1,0 +1,217 @@
+"""The hook: one limit and one store for all, sentences for the form, and an event loop that goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+
+from pihupulse_provider import connection_form
+from pihupulse_provider.api import NewCandidate, NewScreening
+from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.sandbox import Sandbox
+from tests.servers import free_port
+
+
+@pytest.fixture(autouse=True)
+def store_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = f"sqlite:///{tmp_path}/store.db"
+    monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", url)
+    return url
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Sandbox]:
+    with Sandbox(candidates=250) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", running.connection_json)
+    yield running
+    running.heal()
+
+
+def _connection(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
+    document = {"conn_type": "pihupulse", "password": "wrong_key", **fields}
+    monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", json.dumps(document))
+
+
+def test_every_endpoint_has_its_method(sandbox: Sandbox) -> None:
+    hook = PihuPulseHook()
+    candidate = hook.create_candidate(NewCandidate(name="Jane Smith", email="jane.smith@example.com"))
+    template = hook.list_templates()[0]
+    screening = hook.create_screening(NewScreening(candidate_id=candidate.id, template_id=template.id))
+    sandbox.complete(screening.id, score=80)
+
+    assert hook.get_candidate(candidate.id).email == "jane.smith@example.com"
+    assert hook.get_report(screening.id).score == 80
+    assert hook.list_candidates(status="active", limit=5).meta.per_page == 5
+    assert hook.list_screenings().data[-1].id == screening.id
+    assert [one.id for one in hook.iter_screenings()] == [screening.id]
+    assert len(list(hook.iter_candidates())) == len(sandbox.candidates)
+
+
+def test_candidate_is_found_by_email_in_any_case(sandbox: Sandbox) -> None:
+    wanted = sandbox.candidates[220]
+    hook = PihuPulseHook()
+
+    found = hook.find_candidate(f" {wanted['email'].upper()} ")
+
+    assert found is not None
+    assert found.id == wanted["id"]
+    assert hook.find_candidate("nobody@example.com") is None
+
+
+def test_hooks_of_an_account_share_limit_and_store(sandbox: Sandbox, store_url: str) -> None:
+    one, other = PihuPulseHook(), PihuPulseHook()
+
+    assert one.store is other.store
+    assert one.get_conn().limit is other.get_conn().limit
+    assert repr(one.store) == f"Store('{store_url}')"
+
+
+def test_store_is_in_airflows_home_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AIRFLOW__PIHUPULSE__STORE_URL")
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+
+    assert repr(PihuPulseHook().store) == f"Store('sqlite:///{tmp_path}/pihupulse.db')"
+
+
+def test_good_connection_says_so(sandbox: Sandbox) -> None:
+    is_good, sentence = PihuPulseHook().test_connection()
+
+    assert is_good
+    assert sentence.startswith(f"Connected to {sandbox.base_url}: ")
+
+
+def test_wrong_key(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    _connection(monkeypatch, host=sandbox.base_url)
+
+    assert PihuPulseHook().test_connection() == (
+        False,
+        "PihuPulse does not accept this API key: check it in the dashboard under Settings → API.",
+    )
+
+
+@pytest.mark.parametrize("host", [f"http://127.0.0.1:{free_port()}", "https://pihupulse.invalid/v1"])
+def test_nobody_there(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _connection(monkeypatch, host=host)
+
+    is_good, sentence = PihuPulseHook().test_connection()
+
+    assert not is_good
+    assert sentence.startswith("PihuPulse can't be reached: GET /templates to http")
+    assert sentence.endswith("Check the host, the proxy and the network.")
+    assert "wrong_key" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("fault", "options", "begins"),
+    [
+        ("html", {"status": 200}, "This does not look like PihuPulse: GET /templates answered 200"),
+        ("html", {"status": 404}, "This does not look like PihuPulse: GET /templates answered 404"),
+        ("html", {"status": 302}, "This does not look like PihuPulse: GET /templates answered 302"),
+        ("error", {"status": 503}, "The server has a fault of its own: GET /templates answered 503"),
+        ("error", {"status": 403}, "PihuPulse knows this API key, but it may not"),
+        ("drop", {}, "PihuPulse can't be reached: GET /templates to http"),
+    ],
+)
+def test_strange_answer(sandbox: Sandbox, fault: str, options: dict[str, Any], begins: str) -> None:
+    before = sandbox.count()
+    sandbox.fail(fault, **options)
+
+    is_good, sentence = PihuPulseHook().test_connection()
+
+    assert not is_good
+    assert sentence.startswith(begins)
+    assert sandbox.count() == before + 1, "a person waits for it: it is asked once"
+
+
+def test_used_up_limit_is_a_good_connection(sandbox: Sandbox) -> None:
+    sandbox.fail("rate_limited")
+
+    assert PihuPulseHook().test_connection() == (
+        True,
+        "Connected, but the account's rate limit is used up at the moment.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [({"password": ""}, "has no password"), ({"host": "ftp://x"}, "https://"), ({"extra": {"x": 1}}, "x: Extra")],
+)
+def test_unusable_connection_says_why(fields: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _connection(monkeypatch, **fields)
+
+    is_good, sentence = PihuPulseHook().test_connection()
+
+    assert not is_good
+    assert sentence.startswith(("Connection 'pihupulse_default'", "The extras of connection 'pihupulse_default'"))
+    assert says in sentence
+
+
+async def test_event_loop_goes_on_while_the_connection_is_fetched(sandbox: Sandbox) -> None:
+    """Were it fetched on the loop, nobody could let it go on."""
+    may_go_on = threading.Event()
+
+    class SlowHook(PihuPulseHook):
+        @classmethod
+        def get_connection(cls, conn_id: str) -> Connection:
+            assert may_go_on.wait(timeout=10)
+            connection: Connection = super().get_connection(conn_id)
+            return connection
+
+    connecting = asyncio.create_task(SlowHook().get_async_conn())
+    await asyncio.sleep(0)
+    may_go_on.set()
+
+    async with await connecting as client:
+        assert await client.list_templates()
+
+
+async def test_each_event_loop_gets_a_client_of_its_own_under_the_same_limit(sandbox: Sandbox) -> None:
+    hook = PihuPulseHook()
+
+    async with await hook.get_async_conn() as one, await hook.get_async_conn() as other:
+        assert one is not other
+        assert one.limit is other.limit is hook.limit
+
+
+def test_form_of_older_airflow_has_the_same_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow 3.0 and 3.1 ask the hook for WTForms fields."""
+    _stand_in(monkeypatch, "flask_appbuilder.fieldwidgets", "BS3PasswordFieldWidget", "BS3TextFieldWidget")
+    _stand_in(monkeypatch, "wtforms.validators", "Optional")
+    _stand_in(monkeypatch, "wtforms", "BooleanField", "IntegerField", "PasswordField", "StringField")
+
+    widgets = PihuPulseHook.get_connection_form_widgets()
+
+    assert list(widgets) == [field.name for field in connection_form.FIELDS]
+    kinds = {name: type(widget).__name__ for name, widget in widgets.items()}
+    assert {name for name, kind in kinds.items() if kind == "PasswordField"} == {"webhook_secret", "proxy"}
+    assert kinds["burst"] == "IntegerField"
+    assert kinds["allow_http"] == "BooleanField"
+
+
+def test_port_stays_on_the_form() -> None:
+    """A hidden port is sent as 0 by the Test button, which Airflow 3.3 refuses."""
+    behaviour = PihuPulseHook.get_ui_field_behaviour()
+
+    assert behaviour["hidden_fields"] == ["login", "schema"]
+    assert behaviour["relabeling"]["password"] == "API key"
+
+
+def _stand_in(monkeypatch: pytest.MonkeyPatch, name: str, *classes: str) -> None:
+    module = ModuleType(name)
+    for one in classes:
+        setattr(module, one, type(one, (), {"__init__": lambda self, *_args, **_kwargs: None}))
+    monkeypatch.setitem(sys.modules, name, module)

@@ -1,0 +1,139 @@
+"""Importing candidates and creating screenings in bulk, as tasks of a DAG."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.sdk import task
+
+from pihupulse_provider.api import ConfigurationError
+from pihupulse_provider.bulk.errors import RejectedRowsError
+from pihupulse_provider.operators.candidates import PihuPulseImportCandidatesOperator
+from pihupulse_provider.operators.screenings import PihuPulseCreateScreeningsOperator
+
+CSV = "full name,mail,phone\nAda Lovelace,ada.lovelace@example.com,+15550000001\nAlan Turing,alan.turing@example.com,\n"
+FIELD_MAP = {"name": "full name", "email": "mail"}
+PEOPLE = [{"name": "Ada Lovelace", "email": "ada.lovelace@example.com"}]
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text(CSV)
+    return path
+
+
+def json_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_file_is_imported_and_its_candidates_are_screened(dag_runs, pihupulse_sandbox, source, tmp_path):
+    with dag_runs.dag() as dag:
+        candidates = PihuPulseImportCandidatesOperator(
+            task_id="candidates",
+            source="{{ params.source }}",
+            field_map=FIELD_MAP,
+            results_path=f"file://{tmp_path}/out/candidates.jsonl",
+        )
+        PihuPulseCreateScreeningsOperator(
+            task_id="screenings",
+            candidate_ids=candidates.output,
+            template_id="t54321",
+            send_invitation=True,
+            results_path=f"{tmp_path}/screenings.jsonl",
+        )
+    run = dag_runs.run(dag, {"source": str(source)})
+    ids = [one["id"] for one in pihupulse_sandbox.candidates]
+    assert json_lines(tmp_path / "out" / "candidates.jsonl") == [
+        {"row": n, "status": "created", "id": identifier} for n, identifier in enumerate(ids, 1)
+    ]
+    assert [one["candidate_id"] for one in pihupulse_sandbox.invitations] == ids
+    assert [one["id"] for one in json_lines(tmp_path / "screenings.jsonl")] == [
+        one["id"] for one in pihupulse_sandbox.screenings
+    ]
+    summary = run.xcom("candidates")
+    assert summary.keys() == {
+        "rows",
+        "created",
+        "existing",
+        "duplicates",
+        "rejected",
+        "requests",
+        "seconds",
+        "results_path",
+        "rejects_path",
+    }
+    assert (summary["rows"], summary["created"], run.rendered("candidates")["source"]) == (2, 2, str(source))
+
+
+def test_a_list_is_not_stored_among_the_rendered_templates(dag_runs, pihupulse_sandbox):
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator(task_id="literal", source=PEOPLE)
+    run = dag_runs.run(dag)
+    assert run.xcom("literal")["created"] == 1
+    assert "ada" not in json.dumps(run.rendered("literal")).casefold()
+
+
+def test_a_list_may_come_from_another_task(dag_runs, pihupulse_sandbox):
+    with dag_runs.dag() as dag:
+
+        @task
+        def people():
+            return PEOPLE
+
+        PihuPulseImportCandidatesOperator(task_id="xcom", source=people())
+    run = dag_runs.run(dag)
+    assert run.xcom("xcom")["created"] == 1
+    assert "ada" not in json.dumps(run.rendered("xcom")).casefold()
+
+
+def test_one_task_for_each_of_several_files(dag_runs, pihupulse_sandbox, source, tmp_path):
+    other = tmp_path / "more.jsonl"
+    other.write_text(json.dumps({"full name": "Grace Hopper", "mail": "grace.hopper@example.com"}))
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator.partial(task_id="each", field_map=FIELD_MAP).expand(
+            source=[str(source), str(other)]
+        )
+    run = dag_runs.run(dag)
+    assert [run.xcom("each", index)["created"] for index in (0, 1)] == [2, 1]
+
+
+def test_rejects_are_written_before_the_task_fails(dag_runs, pihupulse_sandbox, tmp_path):
+    path = tmp_path / "rejects.jsonl"
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator(
+            task_id="bad", source=[{"name": "Ada", "email": "ada"}], rejects_path=str(path), retries=0
+        )
+    run = dag_runs.run(dag)
+    assert isinstance(run.errors["bad", -1][0], RejectedRowsError)
+    assert [(row["row"], row["field"]) for row in json_lines(path)] == [(1, "email")]
+    assert pihupulse_sandbox.requests == []
+
+
+def test_screenings_take_ids_objects_and_single_ids(dag_runs, pihupulse_sandbox):
+    first, second, third = pihupulse_sandbox.insert_candidates(3)
+    with dag_runs.dag() as dag:
+        for name, ids in {"ids": [first], "objects": [{"id": second}], "single": third}.items():
+            PihuPulseCreateScreeningsOperator(task_id=name, candidate_ids=ids, template_id="t54321")
+    run = dag_runs.run(dag)
+    assert run.state == "success"
+    assert {one["candidate_id"] for one in pihupulse_sandbox.screenings} == {first, second, third}
+    assert pihupulse_sandbox.invitations == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ({"on_existing": "update"}, "skip, create, fail"),
+        ({"max_rejects": -1}, "share of them below 1"),
+        ({"max_rejects": 1.5}, "share of them below 1"),
+        ({"format": "xlsx"}, "csv, jsonl, parquet"),
+        ({"encoding": "klingon"}, "Python does not know"),
+        ({"delimiter": "||"}, "one character"),
+        ({"field_map": {"mail": "email"}}, "name, email, phone, resume_url"),
+    ],
+)
+def test_arguments_that_can_not_work_are_refused_where_the_dag_is_written(argument, said):
+    with pytest.raises(ConfigurationError, match=said):
+        PihuPulseImportCandidatesOperator(task_id="wrong", source="people.csv", **argument)
