@@ -1,11 +1,11 @@
-"""The fields of a PihuPulse connection, from which every version's form and the check of the extras are made."""
+"""The fields of a PihuPulse connection, from which every version's form is made.
+
+Every process of Airflow imports this to know its providers, so it imports nothing of the rest of the package.
+"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
-
-from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
-from pihupulse_provider.api.plans import PLANS
 
 CONN_TYPE = "pihupulse"
 HOOK_NAME = "PihuPulse"
@@ -33,7 +33,7 @@ FIELDS = (
         "plan",
         "Plan",
         "Learnt from the service when left empty.",
-        {"type": ["string", "null"], "enum": [*PLANS, None]},
+        {"type": ["string", "null"], "enum": ["starter", "professional", "enterprise", None]},
     ),
     Field(
         "requests_per_minute",
@@ -50,7 +50,7 @@ FIELDS = (
     Field(
         "timeout",
         "Timeout",
-        f"Seconds to wait for a connection and for each part of an answer; {DEFAULT_TIMEOUT:.0f} when left empty.",
+        "Seconds to wait for a connection and for each part of an answer; 30 when left empty.",
         {"type": ["number", "null"], "exclusiveMinimum": 0},
     ),
     Field(
@@ -78,7 +78,10 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     # The form's Test button sends port 0 for a hidden port, which Airflow 3.3 then refuses: so it stays visible.
     "hidden-fields": ["login", "schema"],
     "relabeling": {"password": "API key", "host": "Base URL"},
-    "placeholders": {"host": DEFAULT_BASE_URL, "password": "from Settings → API in the PihuPulse dashboard"},
+    "placeholders": {
+        "host": "https://api.pihupulse.com/v1",
+        "password": "from Settings → API in the PihuPulse dashboard",
+    },
 }
 
 

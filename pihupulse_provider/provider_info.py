@@ -44,6 +44,7 @@ def get_provider_info() -> dict[str, Any]:
             }
             for module, (source, target) in TRANSFERS.items()
         ],
+        "cli": ["pihupulse_provider.cli.airflow.get_commands"],
         "config": {"pihupulse": {"description": "Settings of the PihuPulse provider.", "options": _options()}},
     }
 
@@ -70,5 +71,12 @@ def _options() -> dict[str, Any]:
             "type": "string",
             "example": "pihupulse_default",
             "default": "",
+        },
+        "inbox_retention_days": {
+            "description": "After how many days webhook events are deleted from the inbox.",
+            "version_added": "1.0.0",
+            "type": "float",
+            "example": "14",
+            "default": "30",
         },
     }

@@ -21,6 +21,8 @@ from pihupulse_provider.api.errors import (
     RateLimitedError,
     UnauthorizedError,
 )
+from pihupulse_provider.bulk.errors import ExistingRowsError, RejectedRowsError
+from pihupulse_provider.bulk.validate import InvalidCandidateError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -32,6 +34,9 @@ HOPELESS = (
     NotFoundError,
     ConfigurationError,
     DuplicateCreateError,
+    InvalidCandidateError,
+    RejectedRowsError,
+    ExistingRowsError,
 )
 """What no retry mends."""
 

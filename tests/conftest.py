@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import postgres
 
@@ -17,13 +19,25 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give Airflow a home of its own, before anything imports it and it reads its settings."""
+    """Make each run like the one before, and give Airflow a home of its own before it reads its settings."""
+    settings.register_profile("project", deadline=None, derandomize=True)
+    settings.load_profile("project")
     home = TemporaryDirectory(prefix="pihupulse-airflow-")
     config.add_cleanup(home.cleanup)
     for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
         del os.environ[name]
     os.environ.update(AIRFLOW_HOME=home.name, AIRFLOW__CORE__LOAD_EXAMPLES="False")
     (Path(home.name) / "dags").mkdir()
+
+
+@pytest.fixture(autouse=True)
+def heard_loggers() -> None:
+    """Airflow's own logging set-up, which some tests run, switches off the loggers that are there already."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("pihupulse_provider")]:
+        logging.getLogger(name).disabled = False
+        logging.getLogger(name).propagate = True
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

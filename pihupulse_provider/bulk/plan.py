@@ -145,6 +145,12 @@ class Plan(Workspace):
         query = f"SELECT id FROM found WHERE claimed = 0 AND key IN ({sent})"  # noqa: S608 - no value in it
         return (row[0] for row in self.rows(query))
 
+    def doubtful(self, limit: int) -> list[str] | None:
+        """Return the request bodies of the rows that may have been sent; None if they are more than ``limit``."""
+        query = "SELECT body FROM rows WHERE at IS NOT NULL AND state < 2 LIMIT ?"
+        bodies = [row[0] for row in self.rows(query, limit + 1)]
+        return bodies if len(bodies) <= limit else None
+
     def claim(self, ids: Iterable[str]) -> None:
         """Note that others have created these."""
         self.run_many("UPDATE found SET claimed = 1 WHERE id = ?", [(identifier,) for identifier in ids])

@@ -13,6 +13,8 @@ from pihupulse_provider.bulk.settle import waits
 
 log = logging.getLogger(__name__)
 _CHUNK = 500
+_FEW = 200
+"""Rows that are looked for one by one where that costs less than to read a whole list."""
 
 
 class Reconciler:
@@ -43,7 +45,7 @@ class Reconciler:
     async def look(self, since: float | None) -> None:
         """Read what appeared since then (epoch seconds; None for everything), and give rows what is theirs."""
         self._plan.forget_found()
-        async for found in self._kind.find(self._client, since):
+        async for found in self._kind.find(self._client, since, self._plan.doubtful(_FEW)):
             self._plan.found((identifier, self._digest(self._kind.noun, *key), at) for identifier, key, at in found)
         unclaimed = list(self._plan.adoptable())
         for start in range(0, len(unclaimed), _CHUNK):

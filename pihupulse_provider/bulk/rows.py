@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
@@ -13,11 +13,19 @@ from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening,
 from pihupulse_provider.bulk.field_map import FieldMap
 from pihupulse_provider.bulk.kinds import email_key
 from pihupulse_provider.bulk.lookup import ServerTime, Walk, advance, recent_candidates
+from pihupulse_provider.bulk.screening_search import find_screenings
 from pihupulse_provider.bulk.sweep import Sweep
 from pihupulse_provider.bulk.validate import InvalidCandidateError, Problem, check_candidate
 
 Found = tuple[str, tuple[str, ...], float | None]
 """An id, the natural key, and when it appeared (our epoch seconds; None when nothing tells)."""
+
+
+class Parsed(NamedTuple):
+    """A row that can be sent: the request's body as JSON, and what tells its object from others."""
+
+    body: str
+    key: tuple[str, ...]
 
 
 class RowKind(Protocol):
@@ -33,20 +41,21 @@ class RowKind(Protocol):
         """Check that the source has the columns. :raises SourceError: naming those it lacks."""
         ...
 
-    def parse(self, values: Mapping[str, Any]) -> NewCandidate | NewScreening:
-        """Return the request's body. :raises InvalidCandidateError: with all problems of the row."""
-        ...
-
-    def key(self, body: NewCandidate | NewScreening) -> tuple[str, ...]:
-        """Return what tells it from others."""
+    def parse(self, values: Mapping[str, Any]) -> Parsed:
+        """Check a row. :raises InvalidCandidateError: with all problems of it."""
         ...
 
     def call(self, body: str) -> Call[Any]:
         """Return the request, from its body's JSON."""
         ...
 
-    def find(self, client: AsyncClient, since: float | None) -> AsyncIterator[list[Found]]:
-        """Yield what appeared since then (our epoch seconds), and perhaps more; None for everything."""
+    def find(
+        self, client: AsyncClient, since: float | None, bodies: Sequence[str] | None
+    ) -> AsyncIterator[list[Found]]:
+        """Yield what appeared since then (our epoch seconds; None for everything), and perhaps more.
+
+        :param bodies: the requests in question, if they are few.
+        """
         ...
 
 
@@ -67,20 +76,18 @@ class CandidateRows:
         """Check that the source has the columns."""
         self._fields.check(columns)
 
-    def parse(self, values: Mapping[str, Any]) -> NewCandidate:
-        """Return the candidate that a row makes."""
-        return check_candidate(self._fields.apply(values), self._region)
-
-    def key(self, body: NewCandidate | NewScreening) -> tuple[str, ...]:
-        """Return its e-mail address, as it is compared."""
-        assert isinstance(body, NewCandidate)  # noqa: S101 - what parse returns
-        return (email_key(body.email),)
+    def parse(self, values: Mapping[str, Any]) -> Parsed:
+        """Check a row."""
+        candidate = check_candidate(self._fields.apply(values), self._region)
+        return Parsed(candidate.model_dump_json(exclude_none=True), (email_key(candidate.email),))
 
     def call(self, body: str) -> Call[Candidate]:
         """Return the request that creates it."""
         return endpoints.create_candidate(NewCandidate.model_validate_json(body))
 
-    async def find(self, client: AsyncClient, since: float | None) -> AsyncIterator[list[Found]]:
+    async def find(
+        self, client: AsyncClient, since: float | None, bodies: Sequence[str] | None
+    ) -> AsyncIterator[list[Found]]:
         """Yield the candidates created since then, and perhaps older ones."""
         if since is None:
             sweep = Sweep(client, lambda page, limit: endpoints.list_candidates(page, limit, "all"))
@@ -108,34 +115,32 @@ class ScreeningRows:
     def check_columns(self, columns: Sequence[str]) -> None:
         """Take any columns: a row without a candidate is a problem of its own."""
 
-    def parse(self, values: Mapping[str, Any]) -> NewScreening:
-        """Return the screening that a row makes."""
+    def parse(self, values: Mapping[str, Any]) -> Parsed:
+        """Check a row."""
         candidate_id = str(values.get("candidate_id") or "").strip()
         if not candidate_id:
             raise InvalidCandidateError([Problem("candidate_id", "is missing")])
-        return NewScreening(
+        screening = NewScreening(
             candidate_id=candidate_id,
             template_id=self._template_id,
             job_title=self._job_title,
             send_invitation=self._send_invitation,
         )
-
-    def key(self, body: NewCandidate | NewScreening) -> tuple[str, ...]:
-        """Return its candidate and template."""
-        assert isinstance(body, NewScreening)  # noqa: S101 - what parse returns
-        return (body.candidate_id, body.template_id)
+        return Parsed(screening.model_dump_json(exclude_none=True), (candidate_id, self._template_id))
 
     def call(self, body: str) -> Call[Screening]:
         """Return the request that creates it."""
         return endpoints.create_screening(NewScreening.model_validate_json(body))
 
-    async def find(self, client: AsyncClient, since: float | None) -> AsyncIterator[list[Found]]:
-        """Yield all screenings by the template that did not begin before then: the list does not tell their age."""
-        sweep = Sweep(client, endpoints.list_screenings)
-        async for screenings in sweep.rows():
+    async def find(
+        self, client: AsyncClient, since: float | None, bodies: Sequence[str] | None
+    ) -> AsyncIterator[list[Found]]:
+        """Yield the screenings by the template, whenever they were created: nothing tells that."""
+        ids = None if bodies is None else [NewScreening.model_validate_json(body).candidate_id for body in bodies]
+        async for screenings in find_screenings(client, ids):
             yield [
-                (one.id, (one.candidate_id, self._template_id), sweep.time.ours(one.started_at or one.completed_at))
-                for one in screenings
+                (one.id, (one.candidate_id, self._template_id), began_at)
+                for one, began_at in screenings
                 if one.template_id == self._template_id and one.candidate_id is not None
             ]
 

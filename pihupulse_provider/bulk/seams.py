@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 _ATTEMPTS = 20
 
@@ -18,12 +17,12 @@ _ATTEMPTS = 20
 class Read:
     """A page to read.
 
-    :ivar number: counted from 1. ``size``: rows a page. ``seam``: for a bridge, the page whose end it spans.
+    :ivar number: counted from 1. ``size``: rows a page. ``seam``: for a bridge, the page whose end it spans; or 0.
     """
 
     number: int
     size: int
-    seam: int | None = None
+    seam: int = 0
 
     @property
     def start(self) -> int:
@@ -48,29 +47,27 @@ class Seams:
         self.open: list[Read] = []
         self.unjoinable: int | None = None
 
-    def page_came(self, number: int, total: int | None, ranks: Mapping[str, int]) -> None:
+    def page_came(self, number: int, rows: int, total: int | None, ranks: Mapping[str, int]) -> None:
         """Take note of a page.
 
-        :param total: how long the list was, as the page told.
+        :param rows: how many it has. :param total: how long the list was, as the page told.
         :param ranks: the places, counted from 0, at which rows of the page had been seen before.
         """
         self._totals[number] = total
         self._note(total)
-        pages = {rank // self._size + 1 for rank in ranks.values()}
-        self._joined |= {seam for seam, other in ((number - 1, number - 1), (number, number + 1)) if other in pages}
+        self._join({number, *self._pages(ranks)})
+        if total is not None and (number - 1) * self._size + rows >= total:
+            self._joined.add(number)  # it was the end: whatever stands behind it came later
         for seam in (number - 1, number):
             self._judge(seam)
 
     def bridge_came(self, read: Read, rows: Sequence[str], ranks: Mapping[str, int], total: int | None) -> None:
         """Take note of a bridge: it joins its seam, or tells where the seam has moved to."""
-        assert read.seam is not None  # noqa: S101 - that is what a bridge is
         self._note(total)
-        boundary = read.seam * self._size
-        before = read.start == 0 or any(rank < boundary for rank in ranks.values())
-        at_end = total is not None and read.start + len(rows) >= total
-        behind = at_end or any(rank >= boundary for rank in ranks.values())
-        if before and behind:
-            self._joined.add(read.seam)
+        is_front = read.start == 0
+        is_end = total is not None and read.start + len(rows) >= total
+        self._join({*self._pages(ranks), *([1] if is_front else []), *([max(self._totals)] if is_end else [])})
+        if read.seam in self._joined:
             return
         self._attempts[read.seam] = self._attempts.get(read.seam, 0) + 1
         if self._attempts[read.seam] >= _ATTEMPTS:
@@ -78,25 +75,24 @@ class Seams:
             return
         drift = [read.start + place - ranks[row] for place, row in enumerate(rows) if row in ranks]
         middle = read.start + read.size // 2
-        offset = boundary + drift[len(drift) // 2] if drift else middle + (self._size if rows else -self._size)
+        offset = read.seam * self._size + drift[len(drift) // 2] if drift else middle + (1 if rows else -1) * self._size
         if total is not None:
             offset = min(offset, total)
         self.open.append(bridge_over(max(1, offset), self._size, read.seam))
 
-    def doubt_all(self) -> bool:
-        """Open the seams that only equal lengths vouch for, if the list both grew and shrank; True if there are any.
-
-        A row gained and a row lost between two pages leave the length as it was.
-        """
-        told = [total for _, total in sorted(self._totals.items()) if total is not None]
-        grew = any(earlier < later for earlier, later in pairwise(told))
-        shrank = any(earlier > later for earlier, later in pairwise(told))
-        if self._all_are_doubted or not (grew and shrank):
-            return False
+    def doubt_all(self) -> None:
+        """Open the seams too that only equal lengths vouch for: a row gained and one lost leave the length alone."""
         self._all_are_doubted = True
         for seam in range(1, len(self._totals)):
             self._judge(seam)
-        return bool(self.open)
+
+    def _pages(self, ranks: Mapping[str, int]) -> set[int]:
+        return {rank // self._size + 1 for rank in ranks.values()}
+
+    def _join(self, pages: set[int]) -> None:
+        # Pages are contiguous: no row can be missing between two that share one, or that one answer reaches.
+        if pages:
+            self._joined.update(range(min(pages), max(pages)))
 
     def _note(self, total: int | None) -> None:
         if total is not None:

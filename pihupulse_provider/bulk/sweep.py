@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Generic
 
@@ -10,12 +10,15 @@ from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call
 from pihupulse_provider.api.models import ItemT, Page
 from pihupulse_provider.bulk.concurrent import as_they_come
+from pihupulse_provider.bulk.ends import Ends, item_id
 from pihupulse_provider.bulk.errors import IncompleteReadError
 from pihupulse_provider.bulk.lookup import ServerTime
 from pihupulse_provider.bulk.seams import Read, Seams
 from pihupulse_provider.bulk.workspace import Workspace
 
 _PASSES = 3
+_END_PAGES = 5
+"""How many pages the rows gained at one end may fill before it is cheaper to doubt every seam."""
 
 ListCall = Callable[[int, int], Call[Page[ItemT]]]
 """Makes the call for a page from its number and its size."""
@@ -67,10 +70,26 @@ class Sweep(Generic[ItemT]):
         self.served_at = self.served_at or first.served_at
         self._seams = Seams(size)
         self._next, self._last = 2, first.total_pages
+        ends = Ends(first)
         yield self._take(seen, Read(1, size), first)
-        while self._next <= self._last or self._seams.open or self._seams.doubt_all():
+        async for read, page in as_they_come(self._pages(size), self._answered):
+            if read.number == first.total_pages and not read.seam:
+                ends.last_came(page)
+            yield self._take(seen, read, page)
+        if first.total_pages > 1 and await self._may_have_swapped(ends, size):
+            self._seams.doubt_all()
+        while self._next <= self._last or self._seams.open:
             async for read, page in as_they_come(self._reads(size), self._answered):
                 yield self._take(seen, read, page)
+
+    def _pages(self, size: int) -> Iterator[Read]:
+        """Yield the last page first: what it shows is compared with the list's end after the reading."""
+        last = self._last
+        if last > 1:
+            yield Read(last, size)
+        for read in self._reads(size):
+            if read.seam or read.number != last:
+                yield read
 
     def _reads(self, size: int) -> Iterator[Read]:
         while self._seams.open or self._next <= self._last:
@@ -89,13 +108,28 @@ class Sweep(Generic[ItemT]):
         self.total = page.meta.total_count
         return page
 
+    async def _may_have_swapped(self, ends: Ends[ItemT], size: int) -> bool:
+        before = await self._place(ends.front, range(1, _END_PAGES + 1), size)
+        last = -(-(self.total or 0) // size)
+        place = await self._place(ends.back, range(last, max(0, last - _END_PAGES), -1), size)
+        behind = self.total - 1 - place if self.total is not None and place is not None else None
+        return ends.may_have_swapped(before, behind, self.total)
+
+    async def _place(self, identifier: str | None, numbers: Iterable[int], size: int) -> int | None:
+        for number in numbers:
+            read = Read(number, size)
+            ids = [item_id(row) for row in (await self._read(read)).data]
+            if identifier in ids:
+                return read.start + ids.index(identifier)
+        return None
+
     def _take(self, seen: Workspace, read: Read, page: Page[ItemT]) -> list[ItemT]:
         rows = {item_id(row): row for row in page.data}
         known = _ranks(seen, list(rows))
         ranks = {identifier: rank for identifier, rank in known.items() if rank is not None}
-        if read.seam is None:
+        if not read.seam:
             self._last = max(self._last, page.total_pages)
-            self._seams.page_came(read.number, page.meta.total_count, ranks)
+            self._seams.page_came(read.number, len(rows), page.meta.total_count, ranks)
         else:
             self._seams.bridge_came(read, list(rows), ranks, page.meta.total_count)
             if self._seams.unjoinable is not None:
@@ -103,19 +137,12 @@ class Sweep(Generic[ItemT]):
                     f"{self._name} shifts too fast around page {self._seams.unjoinable} to be read whole. "
                     "Try again when the account is less busy."
                 )
-        places = [
-            (identifier, read.start + place if read.seam is None else None)
-            for place, identifier in enumerate(rows)
-            if identifier not in ranks
-        ]
+        if read.seam:
+            places = [(identifier, None) for identifier in rows if identifier not in known]
+        else:
+            places = [(identifier, read.start + place) for place, identifier in enumerate(rows)]
         seen.run_many("INSERT INTO seen VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET rank = excluded.rank", places)
         return [row for identifier, row in rows.items() if identifier not in known]
-
-
-def item_id(row: object) -> str:
-    """Return the id of a row of a list: a candidate, a screening or a template."""
-    identifier: str = row.id  # type: ignore[attr-defined]
-    return identifier
 
 
 def _ranks(seen: Workspace, identifiers: list[str]) -> dict[str, int | None]:

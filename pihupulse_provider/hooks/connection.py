@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Annotated, Any, Protocol, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account
@@ -44,6 +44,12 @@ def _verify(value: Any) -> Any:
     return known.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
+def _known_plan(value: str | None) -> str | None:
+    if value is not None and value not in PLANS:
+        raise PydanticCustomError("plan", "choose one of {plans}", {"plans": ", ".join(PLANS)})
+    return value
+
+
 Blank = BeforeValidator(_blank_is_none)
 
 
@@ -53,7 +59,7 @@ class Extras(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     webhook_secret: Annotated[list[str] | None, BeforeValidator(_secrets), Blank] = None
-    plan: Annotated[Literal["starter", "professional", "enterprise"] | None, BeforeValidator(_lower), Blank] = None
+    plan: Annotated[str | None, AfterValidator(_known_plan), BeforeValidator(_lower), Blank] = None
     requests_per_minute: Annotated[float | None, Field(ge=1), Blank] = None
     burst: Annotated[float | None, Field(ge=1), Blank] = None
     timeout: Annotated[float | None, Field(gt=0), Blank] = None

@@ -14,9 +14,10 @@ SECTION = "pihupulse"
 
 def store_url() -> str:
     """Return ``[pihupulse] store_url``; by default a SQLite file under ``AIRFLOW_HOME``."""
-    url = conf.get(SECTION, "store_url", fallback="")
+    # The output of a command (store_url_cmd) ends with a line break.
+    url = str(conf.get(SECTION, "store_url", fallback="")).strip()
     if url:
-        return str(url)
+        return url
     home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
     return f"sqlite:///{home / 'pihupulse.db'}"
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.api.models import Model
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
@@ -44,7 +45,15 @@ class PihuPulseOperator(BaseOperator):
 
     def output_of(self, model: Model) -> dict[str, Any]:
         """Return what of an object goes into the XCom."""
-        return model.document() if self.include_personal else model.public()
+        return outputs(model.document() if self.include_personal else model.public())
+
+
+def outputs(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields as a task with ``multiple_outputs`` may return them.
+
+    Airflow 3.0 fails a task that gives an XCom the value None (fixed in 3.1), so there such fields are left out.
+    """
+    return fields if AIRFLOW_V_3_1_PLUS else {name: value for name, value in fields.items() if value is not None}
 
 
 def create_terms(context: Context) -> dict[str, Any]:

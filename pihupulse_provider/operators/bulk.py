@@ -1,21 +1,23 @@
-"""What the operators have in common that create in bulk."""
+"""What the operators have in common that create in bulk.
+
+The engine is imported where it is used: a DAG file, which imports this module too, has no need of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.bulk.create import BulkCreate
 from pihupulse_provider.bulk.errors import SourceError
-from pihupulse_provider.bulk.landing import write_json_lines
-from pihupulse_provider.bulk.rows import RowKind
 from pihupulse_provider.bulk.source import FileFormat, Source
 from pihupulse_provider.bulk.terms import Terms, check_max_rejects
-from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
+from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, outputs
+
+if TYPE_CHECKING:
+    from pihupulse_provider.bulk.rows import RowKind
 
 
 class BulkOperator(PihuPulseOperator):
@@ -44,6 +46,9 @@ class BulkOperator(PihuPulseOperator):
 
     def create(self, context: Context, kind: RowKind, source: Source, **terms: Any) -> dict[str, Any]:
         """Create what the source says, and return the summary."""
+        from pihupulse_provider.api.async_client import AsyncClient
+        from pihupulse_provider.bulk.create import BulkCreate
+
         bulk = BulkCreate(
             kind,
             Terms(**create_terms(context), max_rejects=self.max_rejects, **terms),
@@ -54,7 +59,7 @@ class BulkOperator(PihuPulseOperator):
             count=lambda name, by: _count(f"pihupulse.{kind.noun}s.{name}", by),
         )
         summary = bulk.run(source).as_dict()
-        return {**summary, "results_path": self.results_path, "rejects_path": self.rejects_path}
+        return outputs({**summary, "results_path": self.results_path, "rejects_path": self.rejects_path})
 
 
 @contextmanager
@@ -75,6 +80,8 @@ def open_source(path: str, file_format: FileFormat) -> Iterator[Source]:
 
 def _write(path: str | None, records: Iterator[dict[str, Any]]) -> None:
     if path is not None:
+        from pihupulse_provider.bulk.landing import write_json_lines
+
         write_json_lines(ObjectStoragePath(path), records)
 
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.bulk.field_map import FieldMap
-from pihupulse_provider.bulk.rows import CandidateRows
 from pihupulse_provider.bulk.source import FileFormat, read_records
 from pihupulse_provider.bulk.terms import check_on_existing
 from pihupulse_provider.operators.bulk import BulkOperator, open_source
@@ -62,16 +61,20 @@ class PihuPulseImportCandidatesOperator(PrivateFieldsMixin, BulkOperator):
         self.source = source
         self.on_existing = check_on_existing(on_existing)
         self.file_format = FileFormat(format, encoding, delimiter)
-        self.kind = CandidateRows(FieldMap(field_map), phone_region)
+        self.field_map = FieldMap(field_map)
+        self.phone_region = phone_region
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the candidates."""
+        from pihupulse_provider.bulk.rows import CandidateRows
+
+        kind = CandidateRows(self.field_map, self.phone_region)
         terms = {"on_existing": self.on_existing, "on_repeated": self.on_existing}
         source = self.reveal("source")
         if not _is_path(source):
-            return self.create(context, self.kind, read_records(source), **terms)
+            return self.create(context, kind, read_records(source), **terms)
         with open_source(str(source), self.file_format) as rows:
-            return self.create(context, self.kind, rows, **terms)
+            return self.create(context, kind, rows, **terms)
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         super()._do_render_template_fields(parent, *args, **kwargs)

@@ -139,14 +139,14 @@ def _load(text: str, cap: Plan | None) -> LimitState:
     return LimitState(told=Plan(*told) if told else None, cap=cap, **document)
 
 
-_shared: dict[tuple[int, str], StoreRateLimit] = {}
+_shared: dict[tuple[int, str, Plan | None], StoreRateLimit] = {}
 _shared_lock = threading.Lock()
 
 
 def shared_rate_limit(store: Store, account: str, plan: Plan | None = None) -> StoreRateLimit:
-    """Return this process's one view of an account's limit in a store."""
+    """Return this process's one view, under a plan, of an account's limit in a store."""
     with _shared_lock:
-        key = (id(store), account)
+        key = (id(store), account, plan)
         if key not in _shared:
             _shared[key] = StoreRateLimit(store, account, plan)
         return _shared[key]

@@ -15,6 +15,7 @@ progress_table = sa.Table(
     "pihupulse_progress",
     metadata,
     sa.Column("connection", sa.String(LONGEST), primary_key=True),
+    sa.Column("account", sa.String(32), primary_key=True),
     sa.Column("kind", sa.String(16), primary_key=True),
     sa.Column("subject", sa.String(LONGEST), primary_key=True),
     sa.Column("stage", sa.Integer, nullable=False),
@@ -23,6 +24,7 @@ sweeps_table = sa.Table(
     "pihupulse_sweeps",
     metadata,
     sa.Column("connection", sa.String(LONGEST), primary_key=True),
+    sa.Column("account", sa.String(32), primary_key=True),
     sa.Column("kind", sa.String(16), primary_key=True),
     sa.Column("begun_at", sa.Float(53), nullable=False),
     sa.Column("watermark", sa.Float(53)),
@@ -33,12 +35,13 @@ TABLES = (progress_table, sweeps_table)
 class Progress:
     """What is known of one list of a connection.
 
+    :param account: the account's key: with another one, the connection begins anew.
     :param kind: the list: ``candidates`` or ``screenings``.
     """
 
-    def __init__(self, store: Store, connection: str, kind: str) -> None:
+    def __init__(self, store: Store, connection: str, account: str, kind: str) -> None:
         self._store = store
-        self._key = {"connection": connection, "kind": kind}
+        self._key = {"connection": connection, "account": account, "kind": kind}
 
     def claim(self, now: float, every: float) -> bool:
         """Return whether it is time for a sweep, and nobody else began one in the last ``every`` seconds.

@@ -14,7 +14,7 @@ from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.bulk.export import DETAILS, MODELS, Export, check_resource
 from pihupulse_provider.bulk.formats import FORMATS, Writer, open_writer
 from pihupulse_provider.bulk.landing import landing
-from pihupulse_provider.operators.base import PihuPulseOperator
+from pihupulse_provider.operators.base import PihuPulseOperator, outputs
 
 _NO_MOMENT = ("", "None", "none", "null")
 """What a template renders to that found nothing."""
@@ -79,7 +79,7 @@ class PihuPulseToStorageOperator(PihuPulseOperator):
         ):
             result = asyncio.run(self._export(writer))
         self.log.info("%s has %s %s.", path, f"{result['rows']:,}", self.resource)
-        return {**result, "path": str(path)}
+        return outputs({**result, "path": str(path)})
 
     async def _export(self, writer: Writer) -> dict[str, Any]:
         async with AsyncClient(self.hook.account, limit=self.hook.limit) as client:

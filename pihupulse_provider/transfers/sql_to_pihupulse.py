@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import BaseHook, Context
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.bulk.field_map import FieldMap
-from pihupulse_provider.bulk.rows import CandidateRows
 from pihupulse_provider.bulk.source import Row, Source
 from pihupulse_provider.bulk.terms import check_on_existing
 from pihupulse_provider.operators.bulk import BulkOperator
@@ -64,13 +63,17 @@ class SqlToPihuPulseOperator(BulkOperator):
         self.parameters = parameters
         self.hook_params = dict(hook_params or {})
         self.on_existing = check_on_existing(on_existing)
-        self.kind = CandidateRows(FieldMap(field_map), phone_region)
+        self.field_map = FieldMap(field_map)
+        self.phone_region = phone_region
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the rows."""
+        from pihupulse_provider.bulk.rows import CandidateRows
+
+        kind = CandidateRows(self.field_map, self.phone_region)
         terms = {"on_existing": self.on_existing, "on_repeated": self.on_existing}
         with closing(self._connect()) as connection, stream(connection, self.sql, self.parameters) as rows:
-            return self.create(context, self.kind, rows, **terms)
+            return self.create(context, kind, rows, **terms)
 
     def _connect(self) -> Any:
         connection: Any = BaseHook.get_connection(self.conn_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Hashable
 from dataclasses import astuple, dataclass
 from typing import Literal
@@ -13,10 +14,12 @@ from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.accounts import loaded_hook
-from pihupulse_provider.watches.event import LOOK_SECONDS
 
 Start = Literal["earliest", "latest"]
 log = logging.getLogger(__name__)
+_LOOK_SECONDS = 0.25
+_CURSOR_SECONDS = 1.0
+"""How often it is looked whether somebody else has set the cursor."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class StreamTerms:
 
 
 class EventStream:
-    """Reads the inbox once a second, in its order, from the consumer's cursor on.
+    """Reads the inbox four times a second, in its order, from the consumer's cursor on.
 
     It outlives a store or a PihuPulse that can't be reached, and follows a cursor that is set back for a replay.
     """
@@ -46,6 +49,7 @@ class EventStream:
         self._wanted = EventFilter(connection=terms.pihupulse_conn_id, events=terms.events)
         self._committed: int | None = None
         self._position = 0
+        self._cursor_read_at = float("-inf")
         self._failing = False
 
     async def entries(self) -> AsyncIterator[InboxEvent | None]:
@@ -54,7 +58,7 @@ class EventStream:
             for entry in await self._round():
                 yield entry
             yield None
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def commit(self, position: int) -> None:
         """Move the cursor to where everything has been taken care of.
@@ -85,13 +89,18 @@ class EventStream:
         inbox, cursor = await self._places()
         if self._terms.source == "polling":
             await self._poll()
+        if time.monotonic() - self._cursor_read_at >= _CURSOR_SECONDS:
+            await self._read_cursor(inbox, cursor)
+        batch = await asyncio.to_thread(inbox.read, self._wanted, after=self._position)
+        self._position = batch.end
+        return batch.events
+
+    async def _read_cursor(self, inbox: Inbox, cursor: Cursor) -> None:
         default = await asyncio.to_thread(inbox.head) if self._terms.start == "latest" else 0
         position = await asyncio.to_thread(cursor.position, default)
         if position != self._committed:
             self._committed = self._position = position
-        batch = await asyncio.to_thread(inbox.read, self._wanted, after=self._position)
-        self._position = batch.end
-        return batch.events
+        self._cursor_read_at = time.monotonic()
 
     async def _poll(self) -> None:
         hook = await loaded_hook(self._terms.pihupulse_conn_id)

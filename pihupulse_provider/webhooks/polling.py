@@ -47,7 +47,7 @@ class Poller:
         return sum(self._poll(followed, every) for followed in _LISTS if wanted.intersection(followed.events))
 
     def _poll(self, followed: Followed[Any], every: float) -> int:
-        progress = Progress(self._inbox.store, self._connection, followed.kind)
+        progress = Progress(self._inbox.store, self._connection, self._client.account.key, followed.kind)
         if not progress.claim(self._clock(), every):
             return 0
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import httpx
@@ -91,7 +91,7 @@ class EventLoopDriver:
             async with self._client() as client:
                 return await getattr(client, method)(*args, **kwargs)
 
-        return asyncio.run(once())
+        return _run(once())
 
     def all(self, method: str, *, most: int | None = None, **kwargs: Any) -> list[Any]:
         async def every() -> list[Any]:
@@ -103,13 +103,19 @@ class EventLoopDriver:
                         break
             return found
 
-        return asyncio.run(every())
+        return _run(every())
 
 
 DRIVERS: dict[str, type[BlockingDriver] | type[EventLoopDriver]] = {
     "blocking": BlockingDriver,
     "event loop": EventLoopDriver,
 }
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    # Unlike asyncio.run, this leaves alone the loop that pytest-asyncio keeps for the tests that are coroutines.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(work)
 
 
 def _options(clock: Clock, service: Service, given: dict[str, Any]) -> dict[str, Any]:

@@ -125,6 +125,17 @@ def test_bytes_that_are_no_http_are_not_repeated() -> None:
     assert "John" not in str(caught)
 
 
+def test_proxy_that_refuses_sent_nothing_and_keeps_its_password() -> None:
+    """The POST is safe to repeat: it never left the tunnel that was not made."""
+    with _raw_server(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as address:
+        proxy = address.removesuffix("/v1").replace("://", "://user:hunter2@")
+        with Client(Account("key", proxy=proxy), retry=ONCE) as client, pytest.raises(NotSentError) as caught:
+            client.create_candidate(JANE)
+
+    assert "407" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_key_does_not_follow_a_redirect(sandbox: Sandbox) -> None:
     before = len(sandbox.requests)
     moved = f"HTTP/1.1 308 Moved\r\nLocation: {sandbox.base_url}/templates\r\nContent-Length: 0\r\n\r\n".encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pihupulse_provider.api import Plan
@@ -47,7 +47,6 @@ def test_no_stretch_of_time_gets_more_than_burst_and_rate(plan: Plan, arrivals: 
     assert _holds(sent, plan)
 
 
-@settings(max_examples=200)
 @given(plans, answers)
 def test_no_header_loosens_it_past_the_users_plan(
     plan: Plan, steps: list[tuple[float, bool, dict[str, object] | None]]

@@ -13,7 +13,7 @@ import sys
 RUNS = 7
 GOAL_MS = 30.0
 SHOWN = 10
-BASE = "from airflow.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator"
+BASE = "from airflow.providers.common.compat.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator"
 MODULES = (
     "pihupulse_provider.operators.candidates",
     "pihupulse_provider.operators.screenings",

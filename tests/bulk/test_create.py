@@ -8,7 +8,13 @@ from types import MappingProxyType
 
 import pytest
 
-from pihupulse_provider.api import DuplicateCreateError, ServerError, UnauthorizedError, UnconfirmedCreateError
+from pihupulse_provider.api import (
+    DuplicateCreateError,
+    NewCandidate,
+    ServerError,
+    UnauthorizedError,
+    UnconfirmedCreateError,
+)
 from pihupulse_provider.bulk.create import BulkCreate
 from pihupulse_provider.bulk.errors import ExistingRowsError, RejectedRowsError, SourceChangedError
 from pihupulse_provider.bulk.field_map import FieldMap
@@ -275,7 +281,7 @@ class TestKilled:
         with pytest.raises(KilledError):
             run(world, people(3), kill_after=3)
         for row in people(3):
-            world.client.create_candidate(CandidateRows(FieldMap()).parse(row))
+            world.client.create_candidate(NewCandidate(**row))
         with pytest.raises(DuplicateCreateError):
             run(world, people(3), first_try=False)
 
@@ -312,7 +318,7 @@ class TestStoreAway:
 
 
 def take_away(store, away):
-    """Make the database unwritable for real: another connection holds its write lock in another process's name."""
+    """Put a folder where the database was, so that nobody can open it."""
     store.rename(away)
     store.mkdir()
 
@@ -353,6 +359,16 @@ class TestScreenings:
             run(world, ids, kind=self.kind(), kill_after=80)
         run(world, ids, kind=self.kind(), first_try=False, since=since, ledger=world.ledger("sqlite://"))
         assert self.invited(world) == Counter(row["candidate_id"] for row in ids)
+
+    def test_a_few_lost_answers_do_not_cost_the_whole_list(self, store_url):
+        world = World(store_url, candidates=6000, start_seconds=1e9)
+        everybody = list(world.sandbox.account.candidates)
+        world.sandbox.insert_screenings(everybody[1000:])
+        world.sandbox.fail_next("drop", times=3, method="POST", after_commit=True)
+        run(world, [{"candidate_id": one} for one in everybody[:40]], kind=self.kind())
+        assert self.invited(world) == Counter(everybody[:40])
+        assert world.count("GET /candidates/:id") == 3
+        assert world.count("GET /screenings") <= 4
 
     def test_a_candidate_that_is_not_there_is_a_reject(self, world):
         rows = [{"candidate_id": "c12345"}, {"candidate_id": "c1"}, {"candidate_id": None}]

@@ -56,11 +56,12 @@ def world(request):
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 1700])
-async def test_a_list_at_rest_takes_its_pages_and_nothing_more(count):
+async def test_a_list_at_rest_takes_its_pages_and_one_more_look_at_both_ends(count):
     world = World("sqlite://", candidates=count)
     found = await read(world)
     assert sorted(found) == sorted(ids(world))
-    assert world.count(None) == max(1, -(-count // 100))
+    pages = max(1, -(-count // 100))
+    assert world.count(None) == pages + (2 if pages > 1 else 0)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -86,6 +87,19 @@ async def test_rows_that_appear_while_others_vanish(world, seed):
     def change(chance):
         world.sandbox.insert_candidates(chance.randrange(3))
         vanish(world, chance, 0.8)
+
+    found = await read(world, change, seed)
+    assert len(found) == len(set(found))
+    assert ids(world) & there <= set(found)
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_rows_that_appear_as_others_vanish_so_that_the_length_stays(world, seed):
+    there = ids(world)
+
+    def change(chance):
+        world.sandbox.insert_candidates(1)
+        vanish(world, chance, 1.0)
 
     found = await read(world, change, seed)
     assert len(found) == len(set(found))

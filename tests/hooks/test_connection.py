@@ -9,7 +9,8 @@ import pytest
 from airflow.sdk import Connection
 
 from pihupulse_provider import connection_form
-from pihupulse_provider.api import Account, ConfigurationError, Plan
+from pihupulse_provider.api import DEFAULT_BASE_URL, PLANS, Account, ConfigurationError, Plan
+from pihupulse_provider.api.account import DEFAULT_TIMEOUT
 from pihupulse_provider.hooks.connection import Extras
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
@@ -182,5 +183,11 @@ def test_number_as_webhook_secret_is_text() -> None:
     assert Extras.model_validate({"webhook_secret": 12345}).webhook_secret == ["12345"]
 
 
-def test_form_has_a_field_for_every_extra() -> None:
-    assert [field.name for field in connection_form.FIELDS] == list(Extras.model_fields)
+def test_form_has_a_field_for_every_extra_and_knows_the_defaults() -> None:
+    """It is written out there, as every process of Airflow imports it."""
+    fields = {field.name: field for field in connection_form.FIELDS}
+
+    assert list(fields) == list(Extras.model_fields)
+    assert fields["plan"].schema["enum"] == [*PLANS, None]
+    assert f"{DEFAULT_TIMEOUT:.0f} when left empty" in fields["timeout"].description
+    assert connection_form.UI_FIELD_BEHAVIOUR["placeholders"]["host"] == DEFAULT_BASE_URL

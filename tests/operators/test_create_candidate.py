@@ -93,9 +93,7 @@ class TestFields:
 class TestPrivacy:
     def test_what_they_are_rendered_to_is_not_stored(self, dag_runs, pihupulse_sandbox):
         with dag_runs.dag() as dag:
-            PihuPulseCreateCandidateOperator(
-                task_id="create", **{name: f"{{{{ params.{name} }}}}" for name in ALEX}
-            )
+            PihuPulseCreateCandidateOperator(task_id="create", **{name: f"{{{{ params.{name} }}}}" for name in ALEX})
         run = dag_runs.run(dag, ALEX)
         assert run.rendered("create") == {
             **dict.fromkeys(ALEX, "[personal data]"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from tests.reliability.importing import JOB, account
 
 IS_FULL = os.environ.get("PIHUPULSE_TEST_SIZE") == "full"
 ROWS = 2000 if IS_FULL else 240
-KILLS = 25 if IS_FULL else 4
+KILLS = 25 if IS_FULL else 3
 DEADLINE = 120.0
 
 
@@ -50,12 +51,12 @@ class Importer:
         self.since = time.time()
         self.starts = 0
 
-    def start(self):
+    def start(self, **options):
         command = [sys.executable, "-m", "tests.reliability.importing", "--base-url", self.sandbox.base_url]
         command += ["--store-url", self.store_url, "--kind", self.kind, "--count", str(ROWS)]
         command += ["--since", str(self.since), *(["--retry"] if self.starts else [])]
         self.starts += 1
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
 
     def kill_when(self, is_time):
         process = self.start()
@@ -65,8 +66,8 @@ class Importer:
         process.kill()
         process.communicate()
 
-    def finish(self):
-        process = self.start()
+    def finish(self, **options):
+        process = self.start(**options)
         output, _ = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0, output
         return output
@@ -107,6 +108,17 @@ def test_a_new_machine_without_the_ledger_doubles_nothing(sandbox, tmp_path):
     importer = Importer(sandbox, "candidates", f"sqlite:///{tmp_path}/first.db")
     importer.kill_when(lambda: len(sandbox.account.candidates) >= ROWS + ROWS // 2)
     importer.store_url = f"sqlite:///{tmp_path}/second.db"
+    importer.finish()
+    made = Counter(one["email"] for one in sandbox.candidates if one["email"].endswith("@example.org"))
+    assert made == Counter(f"person.{n}@example.org" for n in range(ROWS))
+
+
+def test_a_disk_that_is_full_under_the_store_stops_nothing(sandbox, tmp_path):
+    """The kernel refuses to let any file grow beyond what the ledger soon needs."""
+    importer = Importer(sandbox, "candidates", f"sqlite:///{tmp_path}/store.db")
+    size = 120_000
+    output = importer.finish(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    assert "Going on without it" in output
     importer.finish()
     made = Counter(one["email"] for one in sandbox.candidates if one["email"].endswith("@example.org"))
     assert made == Counter(f"person.{n}@example.org" for n in range(ROWS))

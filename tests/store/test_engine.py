@@ -68,6 +68,12 @@ def _count(store: Store, durable: bool = True) -> None:
             connection.execute(counters.update().values(value=value + 1))
 
 
+def _count_and_fail(store: Store) -> None:
+    with store.begin(counters) as connection:
+        connection.execute(counters.update().values(value=99))
+        connection.exec_driver_sql("no SQL")
+
+
 def _counted(store: Store) -> int | None:
     with store.begin(counters) as connection:
         value: int | None = connection.execute(sa.select(counters.c.value)).scalar()
@@ -108,9 +114,8 @@ def test_failed_transaction_leaves_nothing(url: str) -> None:
     store = Store(url)
     _count(store)
 
-    with pytest.raises(StoreError), store.begin(counters) as connection:
-        connection.execute(counters.update().values(value=99))
-        connection.exec_driver_sql("no SQL")
+    with pytest.raises(StoreError):
+        _count_and_fail(store)
 
     assert _counted(store) == 1
     store.dispose()

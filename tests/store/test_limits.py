@@ -179,6 +179,7 @@ def test_clock_of_the_database_counts(postgres_url: str) -> None:
 def test_process_has_one_view_of_an_account(store: Store) -> None:
     assert shared_rate_limit(store, "account") is shared_rate_limit(store, "account")
     assert shared_rate_limit(store, "account") is not shared_rate_limit(store, "other")
+    assert shared_rate_limit(store, "account", Plan(60, 2)).plan == Plan(60, 2), "the connection was edited"
     assert not isinstance(shared_rate_limit(store, "account"), MemoryRateLimit)
 
 

@@ -1,0 +1,129 @@
+"""The commands, as ``python -m pihupulse_provider.webhooks`` and as ``airflow pihupulse`` call them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.cli import cli_parser
+
+from pihupulse_provider.cli.airflow import get_commands
+from pihupulse_provider.cli.declared import COMMANDS
+from pihupulse_provider.cli.main import main
+from pihupulse_provider.hooks import settings
+from pihupulse_provider.store.cursors import Cursor
+from pihupulse_provider.store.inbox import EventFilter, Inbox
+from tests.webhooks.inboxes import receive
+from tests.webhooks.running import CONNECTION, SECRET, receiving
+
+
+@pytest.fixture(autouse=True)
+def configured(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    connection = {"conn_type": "pihupulse", "password": "key", "extra": {"webhook_secret": [SECRET, "old"]}}
+    monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", CONNECTION)
+    monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    """Run a command, and return what it printed."""
+
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        main(arguments)
+        return capsys.readouterr().out
+
+    return run
+
+
+def inbox() -> Inbox:
+    return Inbox(settings.store())
+
+
+def test_a_test_event_goes_the_whole_way(run):
+    with receiving(settings.store()) as url:
+        told = run("send", "--url", url.split("/webhooks/")[0], "--screening-id", "s1", "--score", "77")
+    assert "answered 202" in told
+    (entry,) = inbox().read(EventFilter()).events
+    assert (entry.event.screening_id, entry.event.public()["score"]) == ("s1", 77)
+
+
+def test_a_test_event_to_nobody_says_so(run):
+    with pytest.raises(SystemExit, match="Does the receiver run there"):
+        run("send", "--url", "http://127.0.0.1:1/pihupulse")
+
+
+def test_events_are_listed_without_anything_personal(run):
+    receive("s1", candidate_name="Jane Doe")
+    receive("s2", "report.generated")
+    told = run("events", "--event", "screening.completed")
+    assert "Jane" not in told
+    assert re.search(r"^1 .* screening.completed +s1 +c12345 +t54321 +85$", told, re.MULTILINE)
+    assert "s2" not in told
+
+
+def test_a_replay_sets_a_cursor_back_to_a_time_or_a_position(run):
+    for number in range(3):
+        receive(f"s{number}")
+    cursor = Cursor(settings.store(), CONNECTION, "landing")
+    cursor.commit(cursor.position(), 3)
+    assert re.search(r"landing +3 +0 ", run("consumers"))
+    run("replay", "--consumer", "landing", "--position", "1")
+    assert cursor.position() == 1
+    run("replay", "--consumer", "landing", "--since", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
+    assert cursor.position() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--consumer", "landing"], "either --since or --position"),
+        (["--consumer", "nobody", "--position", "1"], "no consumer 'nobody'"),
+    ],
+)
+def test_a_replay_that_makes_no_sense_says_why(run, arguments: list[str], complaint: str):
+    with pytest.raises(SystemExit, match=complaint):
+        run("replay", *arguments)
+
+
+def test_pruning_deletes_what_is_older(run):
+    receive("s1")
+    assert run("prune") == "Deleted 0 events older than 30 days.\n"
+    assert run("prune", "--days", "0") == "Deleted 1 events older than 0 days.\n"
+
+
+def test_a_check_of_a_configuration_that_works(run):
+    told = run("check")
+    assert "ok  connection pihupulse_default: 2 webhook secrets" in told
+    assert "0 events received so far" in told
+
+
+def test_a_check_names_everything_that_does_not(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", f"{CONNECTION}, missing")
+    monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", "postgresql://airflow:hunter2@127.0.0.1:1/pihupulse")
+    with pytest.raises(SystemExit) as ended:
+        run("check")
+    assert "not ok  connection missing" in str(ended.value)
+    assert "not ok  The store postgresql" in str(ended.value)
+    assert "hunter2" not in str(ended.value)
+
+
+def test_serving_nothing_is_refused(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "")
+    with pytest.raises(SystemExit, match="webhook_connections names no connection"):
+        run("--port", "0")
+
+
+def test_airflow_takes_the_same_commands(capsys: pytest.CaptureFixture[str]):
+    receive("s1")
+    parser = argparse.ArgumentParser()
+    (group,) = get_commands()
+    cli_parser._add_command(parser.add_subparsers(), group)
+    parsed = parser.parse_args(["pihupulse", "events", "--limit", "1"])
+    parsed.func(parsed)
+    assert " s1 " in capsys.readouterr().out
+    assert [command.name for command in group.subcommands] == [command.name for command in COMMANDS]

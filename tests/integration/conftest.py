@@ -1,0 +1,41 @@
+"""One real Airflow and one local PihuPulse for all integration tests: starting one takes half a minute."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pihupulse_provider.sandbox import Sandbox
+from tests.integration.airflow import Airflow
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {
+    "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    "AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS": "pihupulse_default",
+    # A triggerer that was killed is given up for dead after 8 seconds instead of 30.
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+}
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A local PihuPulse with the Enterprise plan, whose screenings end only when a test says so."""
+    with Sandbox(plan="enterprise", start_seconds=1e9, screening_seconds=1e9) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Iterator[Airflow]:
+    """An Airflow whose connection ``pihupulse_default`` is the sandbox, with our DAGs and the examples."""
+    dags = tmp_path_factory.mktemp("dags")
+    for folder in (ROOT / "tests" / "integration" / "dags", ROOT / "dags_examples"):
+        shutil.copytree(folder, dags / folder.name)
+    env = {"AIRFLOW_CONN_PIHUPULSE_DEFAULT": sandbox.connection_json, **SETTINGS}
+    with Airflow(tmp_path_factory.mktemp("airflow"), dags, env) as running:
+        yield running

@@ -1,0 +1,76 @@
+"""Nobody's personal data and no secret is in Airflow's logs and databases after a whole run."""
+
+from __future__ import annotations
+
+import csv
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.operators.people import ALEX, JANE
+
+DAG = "privacy"
+SUCCEEDING = ("create", "create_mapped", "import", "get", "screen", "report")
+
+
+@pytest.fixture(scope="module")
+def run_id(airflow, sandbox, tmp_path_factory):
+    people = tmp_path_factory.mktemp("people") / "people.csv"
+    with people.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ALEX)
+        writer.writeheader()
+        writer.writerows([ALEX, JANE])
+    sandbox.fail_next("html", method="POST", path="/candidates", after_commit=True)
+    run_id = airflow.trigger(DAG, {"people": str(people)})
+    airflow.wait_until(lambda: is_deferred(airflow, run_id), 90, "the screening is waited for")
+    for screening in sandbox.screenings:
+        if screening["candidate_id"] == airflow.xcom(DAG, run_id, "create")["id"]:
+            sandbox.complete(screening["id"], score=77)
+    assert airflow.wait_for_run(DAG, run_id) == "failed"
+    return run_id
+
+
+def is_deferred(airflow, run_id):
+    return airflow.task_state(DAG, run_id, "screen") == "deferred"
+
+
+def everything(home: Path) -> Iterator[tuple[str, str]]:
+    """Yield where and what: each row of each table, and each file that is no database."""
+    for path in home.rglob("*"):
+        if path.suffix == ".db":
+            yield from rows(path)
+        elif path.is_file():
+            yield str(path), path.read_text("utf-8", "replace").casefold()
+
+
+def rows(path: Path) -> Iterator[tuple[str, str]]:
+    with sqlite3.connect(path) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            for row in connection.execute(f'SELECT * FROM "{table}"'):
+                yield f"{path.name}: {table}", repr(row).casefold()
+    connection.close()
+
+
+def test_the_run_did_what_it_should(airflow, run_id):
+    states = {task["task_id"]: task["state"] for task in airflow.task_instances(DAG, run_id)}
+    assert states == {**dict.fromkeys(SUCCEEDING, "success"), "refuse": "failed"}
+    assert airflow.xcom(DAG, run_id, "report")["score"] == 77
+    assert airflow.xcom(DAG, run_id, "import")["created"] == 2
+    assert any("phone is not a phone number" in text for _, text in everything(airflow.home / "logs"))
+
+
+@pytest.mark.usefixtures("run_id")
+def test_no_personal_data_and_no_secret_is_left_behind(airflow, sandbox):
+    personal = {value for one in (ALEX, JANE) for value in (*one.values(), *one["name"].split())}
+    hidden = [word.casefold() for word in (*personal, sandbox.api_key, sandbox.webhook_secret)]
+    found = {place for place, text in everything(airflow.home) if any(word in text for word in hidden)}
+    assert found == set()
+
+
+@pytest.mark.usefixtures("run_id")
+def test_what_the_search_looks_through_is_there(airflow):
+    places = {place.partition(": ")[2] or Path(place).suffix for place, _ in everything(airflow.home)}
+    assert places >= {"xcom", "rendered_task_instance_fields", "serialized_dag", "log", "pihupulse_creates", ".log"}

@@ -1,0 +1,152 @@
+"""Reading events: everything since the last run, once, and the same again when a run is cleared."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from itertools import count
+
+import pytest
+
+from pihupulse_provider.api import ConfigurationError
+from pihupulse_provider.hooks import settings
+from pihupulse_provider.operators.events import PihuPulseReadEventsOperator
+from pihupulse_provider.store.cursors import Cursor, CursorMovedError
+from pihupulse_provider.store.inbox import Inbox
+from tests.webhooks.inboxes import receive
+
+numbers = count(1)
+
+
+@pytest.fixture
+def consumer():
+    """A consumer that has read all that other tests left."""
+    name = f"consumer-{next(numbers)}"
+    store = settings.store()
+    Cursor(store, "pihupulse_default", name).seek(Inbox(store).head())
+    return name
+
+
+@pytest.fixture
+def dag_of(dag_runs, pihupulse_sandbox):
+    def make(operator=PihuPulseReadEventsOperator, **options):
+        with dag_runs.dag(retries=1) as dag:
+            operator(task_id="read", **options)
+        return dag
+
+    return make
+
+
+def screenings(run):
+    return [event["screening_id"] for event in run.xcom("read")]
+
+
+def test_each_run_reads_what_came_since_the_last(dag_runs, dag_of, consumer):
+    dag = dag_of(consumer=consumer)
+    receive("s1")
+    receive("s2", "report.generated")
+    assert screenings(dag_runs.run(dag)) == ["s1", "s2"]
+    assert screenings(dag_runs.run(dag)) == []
+    receive(f"s3-{consumer}")
+    assert screenings(dag_runs.run(dag)) == [f"s3-{consumer}"]
+
+
+def test_a_run_that_is_cleared_reads_what_it_read_before(dag_runs, dag_of, consumer):
+    dag, at = dag_of(consumer=consumer), datetime.now(UTC)
+    receive(f"s1-{consumer}")
+    first = screenings(dag_runs.run(dag, at=at))
+    receive(f"s2-{consumer}")
+    dag_runs.run(dag)
+    assert screenings(dag_runs.run(dag, at=at)) == first == [f"s1-{consumer}"]
+
+
+def test_a_task_that_dies_after_reading_loses_nothing(dag_runs, dag_of, consumer):
+    class DiesOnce(PihuPulseReadEventsOperator):
+        def execute(self, context):
+            events = super().execute(context)
+            if context["ti"].try_number == 1:
+                raise RuntimeError("the worker was lost")
+            return events
+
+    receive(f"s1-{consumer}")
+    assert screenings(dag_runs.run(dag_of(DiesOnce, consumer=consumer))) == [f"s1-{consumer}"]
+
+
+def test_two_runs_at_once_do_not_both_get_an_event(dag_runs, dag_of, consumer):
+    class Overtaken(PihuPulseReadEventsOperator):
+        def _output(self, entries):
+            if entries:
+                Cursor(settings.store(), "pihupulse_default", consumer).seek(entries[-1].position)
+            return super()._output(entries)
+
+    receive(f"s1-{consumer}")
+    run = dag_runs.run(dag_of(Overtaken, consumer=consumer))
+    assert [type(error) for error in run.errors["read", -1]] == [CursorMovedError]
+    assert screenings(run) == []
+
+
+def test_a_cursor_set_back_reads_again(dag_runs, dag_of, consumer):
+    dag = dag_of(consumer=consumer)
+    receive(f"s1-{consumer}")
+    read = dag_runs.run(dag).xcom("read")
+    Cursor(settings.store(), "pihupulse_default", consumer).seek(read[0]["position"] - 1)
+    assert dag_runs.run(dag).xcom("read") == read
+
+
+def test_only_the_events_asked_for(dag_runs, dag_of, consumer):
+    receive(f"s1-{consumer}", "screening.started")
+    receive(f"s2-{consumer}", "report.generated")
+    dag = dag_of(consumer=consumer, events=["report.generated", "screening.completed"])
+    assert screenings(dag_runs.run(dag)) == [f"s2-{consumer}"]
+
+
+def test_a_limit_leaves_the_rest_to_the_next_run(dag_runs, dag_of, consumer):
+    for number in range(3):
+        receive(f"s{number}-{consumer}")
+    dag = dag_of(consumer=consumer, limit="{{ 2 }}")
+    assert screenings(dag_runs.run(dag)) == [f"s0-{consumer}", f"s1-{consumer}"]
+    assert screenings(dag_runs.run(dag)) == [f"s2-{consumer}"]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_refused(dag_runs, dag_of, consumer, limit):
+    run = dag_runs.run(dag_of(consumer=consumer, limit=limit))
+    assert [type(error) for error in run.errors["read", -1]] == [ConfigurationError] * 2
+
+
+def test_a_new_consumer_begins_where_it_is_told(dag_runs, dag_of, consumer):
+    receive(f"s1-{consumer}")
+    assert f"s1-{consumer}" in screenings(dag_runs.run(dag_of(consumer=f"early-{consumer}")))
+    dag = dag_of(consumer=f"late-{consumer}", start="latest")
+    assert screenings(dag_runs.run(dag)) == []
+    receive(f"s2-{consumer}")
+    assert screenings(dag_runs.run(dag)) == [f"s2-{consumer}"]
+
+
+def test_nothing_personal_goes_into_the_xcom_unless_asked_for(dag_runs, dag_of, consumer):
+    receive(f"s1-{consumer}", "candidate.created", name="Jane Doe")
+    asked = dag_of(consumer=f"{consumer}-asked", events=["candidate.created"], include_personal=True)
+    quiet = dag_runs.run(dag_of(consumer=consumer)).xcom("read")
+    assert "Jane" not in json.dumps(quiet)
+    assert dag_runs.run(asked).xcom("read")[-1]["data"]["name"] == "Jane Doe"
+
+
+def test_many_go_to_a_file(dag_runs, dag_of, consumer, tmp_path):
+    for number in range(3):
+        receive(f"s{number}-{consumer}")
+    path = f"file://{tmp_path}/events/{{{{ ti.task_id }}}}.jsonl"
+    told = dag_runs.run(dag_of(consumer=consumer, results_path=path)).xcom("read")
+    assert told == {"results_path": f"file://{tmp_path}/events/read.jsonl", "events": 3}
+    lines = (tmp_path / "events" / "read.jsonl").read_text().splitlines()
+    assert [json.loads(line)["screening_id"] for line in lines] == [f"s{number}-{consumer}" for number in range(3)]
+
+
+def test_events_are_derived_where_no_webhook_comes_in(dag_runs, dag_of, consumer, pihupulse_sandbox):
+    (screening,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
+    pihupulse_sandbox.put(screening, "pending")
+    dag = dag_of(consumer=consumer, source="polling", events=["screening.completed"])
+    assert screenings(dag_runs.run(dag)) == []
+    pihupulse_sandbox.complete(screening, 91)
+    told = dag_runs.run(dag).xcom("read")
+    assert [(event["screening_id"], event["score"]) for event in told] == [(screening, 91)]
+    assert screenings(dag_runs.run(dag)) == []

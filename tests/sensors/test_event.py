@@ -1,0 +1,162 @@
+"""The event sensor, poking, rescheduling and deferring alike."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+
+from pihupulse_provider.api import ConfigurationError, UnauthorizedError
+from pihupulse_provider.sensors.event import PihuPulseEventSensor
+from pihupulse_provider.triggers.event_wait import EventWaitTrigger
+from tests.webhooks.inboxes import receive, receive_later
+
+MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
+numbers = count(1)
+
+
+@pytest.fixture(params=MODES, ids=str)
+def mode(request):
+    return MODES[request.param]
+
+
+@pytest.fixture
+def screening_id():
+    return f"sensor-{next(numbers)}"
+
+
+@pytest.fixture
+def wait(dag_runs, pihupulse_sandbox):
+    """Run a DAG of one sensor."""
+
+    def run(event="screening.completed", at=None, **options):
+        with dag_runs.dag(retries=1) as dag:
+            PihuPulseEventSensor(task_id="wait", event=event, **{"poke_interval": 0.2, "timeout": 20, **options})
+        return dag_runs.run(dag, at=at)
+
+    return run
+
+
+def errors(run):
+    return [type(error) for error in run.errors.get(("wait", -1), [])]
+
+
+class TestEveryMode:
+    def test_it_returns_the_event_without_anything_personal(self, wait, mode, screening_id):
+        receive_later(1, screening_id, candidate_name="Jane Doe", completed_at="2023-01-20T15:45:00Z")
+        run = wait(screening_id=screening_id, **mode)
+        assert run.state == "success"
+        event = run.xcom("wait")
+        assert {name: event[name] for name in event if name not in ("position", "received_at")} == {
+            "event": "screening.completed",
+            "created_at": "2023-01-20T15:45:00+00:00",
+            "screening_id": screening_id,
+            "candidate_id": "c12345",
+            "template_id": "t54321",
+            "status": None,
+            "score": 85,
+            "completed_at": "2023-01-20T15:45:00Z",
+        }
+
+    def test_all_that_was_sent_comes_when_asked_for(self, wait, mode, screening_id):
+        receive_later(1, screening_id, candidate_name="Jane Doe")
+        run = wait(screening_id=screening_id, include_personal=True, **mode)
+        assert run.xcom("wait")["data"]["candidate_name"] == "Jane Doe"
+
+    def test_an_event_from_before_it_started_counts_from_when_the_run_was_due(self, wait, mode, screening_id):
+        receive(screening_id)
+        due = datetime.now(UTC) - timedelta(minutes=1)
+        assert wait(screening_id=screening_id, at=due, timeout=0.5, **mode).state == "success"
+
+    def test_an_event_from_before_the_run_does_not(self, wait, mode, screening_id):
+        receive(screening_id)
+        run = wait(screening_id=screening_id, timeout=0.5, **mode)
+        assert errors(run) == [AirflowSensorTimeout]
+
+    def test_unless_any_event_is_wanted(self, wait, mode, screening_id):
+        receive(screening_id)
+        assert wait(screening_id=screening_id, since=None, timeout=0.5, **mode).state == "success"
+
+    @pytest.mark.parametrize("of", [{"candidate_id": "c-wanted"}, {"template_id": "t-wanted"}])
+    def test_it_can_be_about_a_candidate_or_a_template(self, wait, mode, screening_id, of):
+        receive_later(0.5, f"{screening_id}-other")
+        receive_later(1, screening_id, **of)
+        assert wait(**of, **mode).xcom("wait")["screening_id"] == screening_id
+
+    def test_other_events_do_not_count(self, wait, mode, screening_id):
+        receive_later(0.2, screening_id, "screening.started")
+        receive_later(1.2, screening_id, "report.generated")
+        assert wait("report.generated", screening_id=screening_id, **mode).xcom("wait")["event"] == "report.generated"
+
+    def test_a_timeout_skips_it_with_soft_fail(self, wait, mode, screening_id):
+        assert wait(screening_id=screening_id, timeout=0.5, soft_fail=True, **mode).states("wait") == ["skipped"]
+
+
+class TestPolling:
+    @pytest.mark.parametrize("event", ["screening.completed", "report.generated"])
+    def test_events_are_derived_where_no_webhook_comes_in(self, wait, mode, pihupulse_sandbox, event):
+        (screening_id,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
+        pihupulse_sandbox.put(screening_id, "pending")
+        _later(1.5, lambda: pihupulse_sandbox.complete(screening_id, 77))
+        run = wait(event, screening_id=screening_id, source="polling", **mode)
+        told = run.xcom("wait")
+        assert (told["screening_id"], told["score"], told["event"]) == (screening_id, 77, event)
+
+    def test_a_wrong_key_fails_the_task(self, wait, mode, pihupulse_sandbox, monkeypatch, screening_id):
+        connection = {**json.loads(pihupulse_sandbox.connection_json), "password": "wrong"}
+        monkeypatch.setenv("AIRFLOW_CONN_WRONG", json.dumps(connection))
+        run = wait(screening_id=screening_id, source="polling", pihupulse_conn_id="wrong", **mode)
+        assert errors(run) == [UnauthorizedError, UnauthorizedError]
+
+
+class TestArguments:
+    def test_none_is_lost_on_the_way_into_the_trigger(self, pihupulse_sandbox):
+        sensor = PihuPulseEventSensor(
+            task_id="wait",
+            event="report.generated",
+            screening_id="s-never",
+            candidate_id="c1",
+            template_id="t1",
+            since="2026-01-01T00:00:00Z",
+            source="webhooks",
+            poke_interval=7,
+            timeout=200,
+            deferrable=True,
+        )
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor.poke({})
+        path, arguments = json.loads(json.dumps(deferred.value.trigger.serialize()))
+        assert path == "pihupulse_provider.triggers.event_wait.EventWaitTrigger"
+        assert EventWaitTrigger(**arguments).serialize()[1] == arguments
+        until = arguments.pop("until")
+        assert 0 < until - datetime.now(UTC).timestamp() <= 200
+        assert arguments == {
+            "wanted": {
+                "connection": "pihupulse_default",
+                "events": ["report.generated"],
+                "screening_id": "s-never",
+                "candidate_id": "c1",
+                "template_id": "t1",
+                "since": datetime(2026, 1, 1, tzinfo=UTC).timestamp(),
+            },
+            "source": "webhooks",
+            "poll_interval": 7.0,
+            "pihupulse_conn_id": "pihupulse_default",
+        }
+
+    def test_a_time_that_is_none_fails_the_task(self, wait):
+        assert errors(wait(since="yesterday")) == [ConfigurationError, ConfigurationError]
+
+    def test_an_event_that_is_not_documented_is_waited_for_too(self, wait, screening_id):
+        receive_later(0.5, screening_id, "screening.expired")
+        assert wait("screening.expired", screening_id=screening_id).state == "success"
+
+
+def _later(seconds, do):
+    timer = threading.Timer(seconds, do)
+    timer.daemon = True
+    timer.start()

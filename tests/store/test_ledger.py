@@ -1,0 +1,101 @@
+"""The ledger knows what was asked for and what came of it, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import pytest
+
+from pihupulse_provider.api import Account
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.ledger import JobTakenOverError, Ledger, Mark
+
+ACCOUNT = Account("pp_key")
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request, tmp_path):
+    url = f"sqlite:///{tmp_path}/store.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    store = Store(url)
+    yield store
+    store.dispose()
+
+
+@pytest.fixture
+def ledger(store):
+    return Ledger(store, ACCOUNT, clock=lambda: NOW)
+
+
+@pytest.fixture
+def name(request):
+    return f"dag/{request.node.name}/task/-1"
+
+
+def mark(number, object_id=None, at=NOW):
+    return Mark(bytes([number]) * 16, bytes([number + 100]) * 16, at, object_id)
+
+
+def about(moment):
+    return pytest.approx(moment, abs=0.5)
+
+
+def test_a_job_is_new_once(ledger, name):
+    assert ledger.open(name, "source").is_new
+    again = ledger.open(name, "another source")
+    assert (again.is_new, again.fingerprint, again.marked_at) == (False, "source", None)
+    assert again.started_at == about(NOW)
+
+
+def test_jobs_of_other_accounts_are_other_jobs(store, ledger, name):
+    ledger.open(name)
+    assert Ledger(store, Account("pp_other")).open(name).is_new
+
+
+def test_a_mark_comes_back_with_its_time_and_then_its_id(ledger, name):
+    job = ledger.open(name)
+    ledger.dispatch(job, [mark(1), mark(2)])
+    assert ledger.find(job, mark(1).item).object_id is None
+    ledger.confirm(job, [mark(1, "c1")])
+    found = ledger.find(job, mark(1).item)
+    assert (found.object_id, found.key, found.at) == ("c1", mark(1).key, about(NOW))
+    assert ledger.find(job, mark(3).item) is None
+    assert ledger.open(name).marked_at == about(NOW)
+
+
+def test_all_marks_are_given_out_however_many(ledger, name):
+    job = ledger.open(name)
+    items = [Mark(n.to_bytes(16, "big"), b"k" * 16, NOW) for n in range(1, 1203)]
+    ledger.dispatch(job, items)
+    assert [one.item for one in ledger.marks(job)] == [one.item for one in items]
+
+
+def test_an_earlier_run_may_not_dispatch_any_more(ledger, name):
+    earlier = ledger.open(name)
+    later = ledger.open(name)
+    with pytest.raises(JobTakenOverError):
+        ledger.dispatch(earlier, [mark(1)])
+    ledger.confirm(earlier, [mark(2, "c2")])
+    ledger.dispatch(later, [mark(1)])
+    assert len(list(ledger.marks(later))) == 2
+
+
+def test_claimed_names_what_other_items_created(ledger, store, name):
+    job, other = ledger.open(name), ledger.open(f"{name}/other")
+    mine, theirs = f"c1-{name}", f"c2-{name}"
+    ledger.confirm(job, [mark(1, mine)])
+    ledger.confirm(other, [mark(1, theirs)])
+    assert ledger.claimed([mine, theirs, "c3"]) == {mine, theirs}
+    assert ledger.claimed([mine, theirs], besides=(job, mark(1).item)) == {theirs}
+    assert Ledger(store, Account("pp_other")).claimed([mine, theirs]) == set()
+
+
+def test_the_source_of_a_job_can_be_set_while_nothing_is_dispatched(ledger, name):
+    job = ledger.open(name, "source")
+    ledger.adopt_source(job, "corrected")
+    assert ledger.open(name).fingerprint == "corrected"
+
+
+def test_hashes_say_nothing_without_the_key(store):
+    one, other = Ledger(store, ACCOUNT), Ledger(store, Account("pp_other"))
+    assert one.digest("candidate", "jane@example.com") == one.digest("candidate", "jane@example.com")
+    assert one.digest("candidate", "jane@example.com") != other.digest("candidate", "jane@example.com")
+    assert one.digest("a", "bc") != one.digest("ab", "c")

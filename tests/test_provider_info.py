@@ -1,0 +1,57 @@
+"""What a real Airflow makes of the installed provider."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from pihupulse_provider.connection_form import FIELDS
+
+PACKAGE = "airflow-provider-pihupulse"
+
+
+def airflow(*words: str) -> list[dict[str, Any]]:
+    """Run ``airflow`` and return its table; it must not complain about this provider."""
+    command = [sys.executable, "-m", "airflow", *words, "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    table = done.stdout[done.stdout.index("[{") :]
+    complaints = [
+        line for line in (done.stderr + done.stdout[: -len(table)]).splitlines() if "pihupulse" in line.lower()
+    ]
+    assert complaints == []
+    return json.loads(table)
+
+
+def test_it_is_listed():
+    assert PACKAGE in {row["package_name"] for row in airflow("providers", "list")}
+
+
+def test_its_hook_is_found_and_its_connections_can_be_tested():
+    [hook] = [row for row in airflow("providers", "hooks") if row["connection_type"] == "pihupulse"]
+    assert hook["class"] == "pihupulse_provider.hooks.pihupulse.PihuPulseHook"
+    assert hook["conn_id_attribute_name"] == "pihupulse_conn_id"
+    assert hook["hook_name"] == "PihuPulse"
+
+
+def test_the_form_has_a_field_for_each_extra():
+    widgets = [row for row in airflow("providers", "widgets") if row["package_name"] == PACKAGE]
+    names = {row["connection_parameter_name"].removeprefix("extra__pihupulse__") for row in widgets}
+    assert names == {field.name for field in FIELDS}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AIRFLOW__PIHUPULSE__STORE_URL", "sqlite:////somewhere/else.db"),
+        ("AIRFLOW__PIHUPULSE__STORE_URL_CMD", "echo sqlite:////somewhere/else.db"),
+    ],
+)
+def test_the_stores_url_is_a_setting_that_can_be_kept_secret(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    read = "from pihupulse_provider.hooks.settings import store_url; print([store_url()])"
+    done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "['sqlite:////somewhere/else.db']"

@@ -1,0 +1,254 @@
+"""The triggers on events: asset events once and in order, and the end of a task's wait."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import json
+import time
+from contextlib import asynccontextmanager
+from itertools import count
+
+import pytest
+
+from pihupulse_provider.hooks import settings
+from pihupulse_provider.store.cursors import Cursor
+from pihupulse_provider.store.inbox import EventFilter, Inbox
+from pihupulse_provider.triggers.event import PihuPulseEventTrigger
+from pihupulse_provider.triggers.event_wait import EventWaitTrigger
+from pihupulse_provider.triggers.watch import WatchTrigger
+from pihupulse_provider.watches.packing import unpack_sightings
+from pihupulse_provider.watches.terms import Terms
+from tests.webhooks.inboxes import receive
+
+numbers = count(1)
+
+
+@pytest.fixture
+def consumer(pihupulse_sandbox):
+    """A consumer that has read all that other tests left."""
+    name = f"assets-{next(numbers)}"
+    position_of(name).seek(Inbox(settings.store()).head())
+    return name
+
+
+def position_of(consumer):
+    return Cursor(settings.store(), "pihupulse_default", consumer)
+
+
+@asynccontextmanager
+async def running(trigger):
+    """Run a trigger, and yield a queue of the screenings that it tells of."""
+    told = asyncio.Queue()
+
+    async def run():
+        async for event in trigger.run():
+            told.put_nowait(event.payload)
+
+    task = asyncio.create_task(run())
+    try:
+        yield told
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def next_of(told, number, seconds=5):
+    async with asyncio.timeout(seconds):
+        return [(await told.get())["screening_id"] for _ in range(number)]
+
+
+class TestSerialize:
+    @pytest.mark.parametrize(
+        "trigger",
+        [
+            PihuPulseEventTrigger(
+                events={"report.generated", "screening.completed"},
+                consumer="mine",
+                start="latest",
+                source="polling",
+                poll_interval=7.5,
+                include_personal=True,
+                pihupulse_conn_id="other",
+            ),
+            EventWaitTrigger({"events": ["x"]}, 12.5, "polling", 7.5, "other"),
+        ],
+        ids=lambda trigger: type(trigger).__name__,
+    )
+    def test_every_argument_survives(self, trigger):
+        path, arguments = json.loads(json.dumps(trigger.serialize()))
+        module, _, name = path.rpartition(".")
+        again = getattr(importlib.import_module(module), name)(**arguments)
+        assert again.serialize() == trigger.serialize()
+        assert set(arguments) == set(inspect.signature(type(trigger)).parameters)
+
+    def test_the_same_events_have_the_same_cursor_whatever_their_order(self):
+        one = PihuPulseEventTrigger(events=["report.generated", "screening.completed"])
+        other = PihuPulseEventTrigger(events=["screening.completed", "report.generated"])
+        assert one.serialize() == other.serialize()
+        assert one.shared_stream_key() == other.shared_stream_key()
+        assert one.consumer == "assets:report.generated,screening.completed"
+
+
+class TestAssetEvents:
+    async def test_each_comes_once_and_in_order(self, consumer):
+        receive(f"s1-{consumer}")
+        async with running(PihuPulseEventTrigger(consumer=consumer)) as told:
+            assert await next_of(told, 1) == [f"s1-{consumer}"]
+            for number in range(2, 6):
+                receive(f"s{number}-{consumer}")
+            assert await next_of(told, 4) == [f"s{number}-{consumer}" for number in range(2, 6)]
+            await asyncio.sleep(1.5)
+            assert told.empty()
+
+    async def test_the_payload_is_ids_status_and_score(self, consumer):
+        receive(f"s1-{consumer}", candidate_name="Jane Doe")
+        async with running(PihuPulseEventTrigger(consumer=consumer)) as told:
+            payload = await told.get()
+        assert payload["score"] == 85
+        assert "Jane" not in json.dumps(payload)
+
+    async def test_only_the_events_asked_for(self, consumer):
+        receive(f"s1-{consumer}", "screening.started")
+        receive(f"s2-{consumer}", "report.generated")
+        async with running(PihuPulseEventTrigger(consumer=consumer, events="report.generated")) as told:
+            assert await next_of(told, 1) == [f"s2-{consumer}"]
+
+    async def test_what_was_not_surely_stored_comes_again_after_a_restart(self, consumer):
+        receive(f"s1-{consumer}")
+        for _ in range(2):
+            async with running(PihuPulseEventTrigger(consumer=consumer)) as told:
+                assert await next_of(told, 1) == [f"s1-{consumer}"]
+
+    async def test_a_cursor_set_back_replays(self, consumer):
+        receive(f"s1-{consumer}")
+        async with running(PihuPulseEventTrigger(consumer=consumer)) as told:
+            position = (await told.get())["position"]
+            position_of(consumer).seek(position)
+            await asyncio.sleep(1.2)
+            position_of(consumer).seek(position - 1)
+            assert await next_of(told, 1) == [f"s1-{consumer}"]
+
+    async def test_a_new_consumer_may_begin_with_what_comes_next(self, consumer):
+        receive(f"s1-{consumer}")
+        async with running(PihuPulseEventTrigger(consumer=f"late-{consumer}", start="latest")) as told:
+            await asyncio.sleep(0.5)
+            receive(f"s2-{consumer}")
+            assert await next_of(told, 1) == [f"s2-{consumer}"]
+
+    async def test_events_are_derived_where_no_webhook_comes_in(self, consumer, pihupulse_sandbox):
+        (screening,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
+        pihupulse_sandbox.put(screening, "pending")
+        trigger = PihuPulseEventTrigger(
+            consumer=consumer, source="polling", poll_interval=0.2, events=["screening.completed"]
+        )
+        async with running(trigger) as told:
+            await asyncio.sleep(0.5)
+            pihupulse_sandbox.complete(screening, 91)
+            assert await next_of(told, 1) == [screening]
+
+
+class TestAcknowledgement:
+    """Airflow 3.3 tells when it has stored an asset event; only then the cursor moves."""
+
+    shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow 3.3 has shared streams")
+
+    async def stream(self, consumer, number):
+        trigger = PihuPulseEventTrigger(consumer=consumer)
+        producer = PihuPulseEventTrigger.create_shared_stream_producer(trigger.serialize()[1])
+        entries = producer.open_stream()
+        async with asyncio.timeout(5):
+            return producer, [await anext(entries) for _ in range(number)]
+
+    def item(self, entry, acked=1, failed=0):
+        return self.shared_stream.AdvanceItem(entry[1], self.shared_stream.AdvanceOutcome(acked=acked, failed=failed))
+
+    async def test_the_cursor_moves_when_events_are_stored(self, consumer):
+        receive(f"s1-{consumer}")
+        receive(f"s2-{consumer}")
+        producer, entries = await self.stream(consumer, 2)
+        before = position_of(consumer).position()
+        await producer.advance([self.item(entries[0])])
+        assert before < position_of(consumer).position() == entries[0][1]
+        await producer.advance([self.item(entries[1])])
+        assert position_of(consumer).position() == entries[1][1]
+
+    async def test_an_event_that_was_not_stored_comes_again(self, consumer):
+        receive(f"s1-{consumer}")
+        producer, entries = await self.stream(consumer, 1)
+        with pytest.raises(Exception, match="was not stored"):
+            await producer.advance([self.item(entries[0], acked=0, failed=1)])
+        _, again = await self.stream(consumer, 1)
+        assert again[0][1] == entries[0][1]
+
+
+class TestWaits:
+    async def test_a_thousand_share_one_look_a_second(self, pihupulse_sandbox, monkeypatch):
+        looks = []
+        read = Inbox.read
+
+        def counted(inbox, wanted, **options):
+            looks.append(wanted)
+            return read(inbox, wanted, **options)
+
+        monkeypatch.setattr(Inbox, "read", counted)
+        names = [f"many-{number}" for number in range(1000)]
+        waits = [asyncio.create_task(anext(_wait_for(name).run())) for name in names]
+        while len(looks) < 1000:
+            await asyncio.sleep(0.1)
+        looks.clear()
+        began = time.monotonic()
+        await asyncio.sleep(2)
+        for name in names:
+            receive(name)
+        events = await asyncio.gather(*waits)
+        assert len({event.payload["position"] for event in events}) == 1000
+        assert len(looks) <= 2 * (time.monotonic() - began) + 2
+
+    async def test_it_ends_in_time_when_nothing_comes(self, pihupulse_sandbox):
+        event = await anext(_wait_for("never", until=time.time() + 0.3).run())
+        assert event.payload == {"end": "timeout"}
+
+
+def _wait_for(screening_id, until=None):
+    wanted = EventFilter(connection="pihupulse_default", screening_id=screening_id)
+    return EventWaitTrigger.for_event(
+        wanted, until=until, source="webhooks", poll_interval=60.0, pihupulse_conn_id="pihupulse_default"
+    )
+
+
+class TestScreeningWaits:
+    """The hub behind the screening sensor hears of webhooks too."""
+
+    @pytest.fixture
+    def wait(self, pihupulse_sandbox, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "pihupulse_default")
+        (screening,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
+        pihupulse_sandbox.put(screening, "pending")
+
+        def start(interval):
+            terms = Terms({screening: None}, time.time(), interval=interval, timeout=60.0)
+            return screening, asyncio.create_task(anext(WatchTrigger("pihupulse_default", terms.dump()).run()))
+
+        return start
+
+    async def test_a_delivery_ends_one_within_two_seconds(self, wait, pihupulse_sandbox):
+        screening, waiting = wait(interval=3600.0)
+        await asyncio.sleep(1)
+        requests = pihupulse_sandbox.count()
+        receive(screening, score=91)
+        async with asyncio.timeout(2):
+            event = (await waiting).payload
+        (seen,) = unpack_sightings(event["seen"])
+        assert (event["end"], seen.status, seen.score) == ("decided", "completed", 91)
+        assert pihupulse_sandbox.count() == requests
+
+    async def test_polling_ends_one_whose_delivery_was_lost_if_later(self, wait, pihupulse_sandbox):
+        screening, waiting = wait(interval=0.4)
+        await asyncio.sleep(1)
+        pihupulse_sandbox.complete(screening, 91)
+        began = time.monotonic()
+        async with asyncio.timeout(10):
+            assert (await waiting).payload["end"] == "decided"
+        assert time.monotonic() - began < 5

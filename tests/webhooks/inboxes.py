@@ -1,0 +1,24 @@
+"""Events put into the inbox of ``[pihupulse] store_url``, as the receiver does."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from pihupulse_provider.api.events import WebhookEvent
+from pihupulse_provider.hooks import settings
+from pihupulse_provider.store.inbox import Delivery, Inbox
+from tests.webhooks.deliveries import completed
+
+
+def receive(screening_id: str, event: str = "screening.completed", **data: Any) -> None:
+    """Store an event of the connection ``pihupulse_default``."""
+    body = completed(screening_id, event, **data)
+    Inbox(settings.store()).append([Delivery("pihupulse_default", WebhookEvent.parse(body), body)])
+
+
+def receive_later(seconds: float, screening_id: str, event: str = "screening.completed", **data: Any) -> None:
+    """Store it after a while."""
+    timer = threading.Timer(seconds, receive, (screening_id, event), data)
+    timer.daemon = True
+    timer.start()

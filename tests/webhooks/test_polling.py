@@ -1,0 +1,103 @@
+"""Events derived from lists: each stage once, in order, nothing of what was there before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pihupulse_provider.api import Client, NoAnswerError, RetryPolicy
+from pihupulse_provider.api.account import Account
+from pihupulse_provider.sandbox import Sandbox
+from pihupulse_provider.store.inbox import Inbox
+from pihupulse_provider.webhooks.polling import Poller
+from tests.webhooks.conftest import stored
+
+CREATED = "screening.created"
+ALL_STAGES = [CREATED, "screening.started", "screening.completed", "report.generated"]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(start_seconds=3600, screening_seconds=3600) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def poller(sandbox: Sandbox, inbox: Inbox) -> Poller:
+    client = Client(Account(sandbox.api_key, sandbox.base_url), retry=RetryPolicy(attempts=1))
+    return Poller(inbox, client, "pihupulse_default")
+
+
+def add(sandbox: Sandbox, count: int = 1) -> list[str]:
+    return sandbox.insert_screenings(sandbox.insert_candidates(count))
+
+
+def told(inbox: Inbox) -> list[tuple[str, str | None]]:
+    return [(entry.event.event, entry.event.screening_id) for entry in stored(inbox)]
+
+
+def test_what_was_there_before_is_not_told(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+    old = add(sandbox, 150)
+    sandbox.complete(old[0])
+    assert poller.poll() == 0
+    assert poller.poll() == 0
+    assert stored(inbox) == []
+
+
+def test_every_stage_is_told_once_and_in_order(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+    waiting = add(sandbox)[0]
+    poller.poll()
+    new = add(sandbox)[0]
+    assert poller.poll(ALL_STAGES) == 1
+    sandbox.complete(waiting, 70)
+    sandbox.complete(new, 90)
+    assert poller.poll(ALL_STAGES) == 6
+    assert poller.poll(ALL_STAGES) == 0
+    assert [event for event, screening in told(inbox) if screening == waiting] == ALL_STAGES[1:]
+    assert [event for event, screening in told(inbox) if screening == new] == ALL_STAGES
+    scores = {entry.event.public()["score"] for entry in stored(inbox) if entry.event.event == "screening.completed"}
+    assert scores == {70, 90}
+
+
+def test_candidates_are_told_by_their_ids_alone(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+    sandbox.insert_candidates(120)
+    poller.poll(["candidate.created"])
+    (new,) = sandbox.insert_candidates(1)
+    assert poller.poll(["candidate.created"]) == 1
+    (entry,) = stored(inbox)
+    assert entry.event.data == {"candidate_id": new}
+
+
+def test_only_lists_that_show_the_wanted_events_are_read(sandbox: Sandbox, poller: Poller):
+    poller.poll(["report.generated"])
+    assert sandbox.count("GET /candidates") == 0
+    assert sandbox.count("GET /screenings") == 1
+
+
+def test_all_who_share_a_store_share_the_sweeps(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+    client = Client(Account(sandbox.api_key, sandbox.base_url))
+    others = [Poller(inbox, client, "pihupulse_default") for _ in range(10)]
+    for one in [poller, *others]:
+        one.poll(["report.generated"], every=60)
+    assert sandbox.count("GET /screenings") == 1
+
+
+def test_a_sweep_that_broke_off_is_made_up_for(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+    (waiting,) = add(sandbox)
+    poller.poll(ALL_STAGES)
+    sandbox.complete(waiting)
+    sandbox.fail_next("drop")
+    with pytest.raises(NoAnswerError):
+        poller.poll(ALL_STAGES)
+    assert poller.poll(ALL_STAGES, every=60) == 3
+    assert len(told(inbox)) == 3
+
+
+def test_another_account_behind_the_connection_begins_anew(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+    poller.poll(ALL_STAGES)
+    with Sandbox(start_seconds=3600) as other:
+        add(other, 3)
+        moved: Any = Client(Account(other.api_key, other.base_url))
+        assert Poller(inbox, moved, "pihupulse_default").poll(ALL_STAGES) == 0
