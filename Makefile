@@ -27,9 +27,10 @@ types: setup
 docs: setup
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
 
-## Speed beside named alternatives; by hand, on a quiet machine.
-bench: setup
-	@$(BIN)/python -m tests.benchmarks
+## Speed beside named alternatives; by hand, on a quiet machine. ARGS names some of them.
+bench:
+	@VENV=.venv-bench LOCK=requirements/bench.txt sh .ci/setup
+	@.venv-bench/bin/python -m tests.benchmarks $(ARGS)
 
 ## The tests at both ends of what is supported: Airflow 3.0.6 and the newest, Python 3.11 to 3.13.
 ## PYTHON312 and PYTHON313 name those interpreters.
@@ -46,6 +47,7 @@ COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-u
 	--python-version 3.11 pyproject.toml
 lock:
 	@$(COMPILE) --group dev --output-file requirements/dev.txt
+	@$(COMPILE) --group test --group build --group bench --output-file requirements/bench.txt
 	@$(COMPILE) --group test --group build --group oldest --output-file requirements/oldest.txt --resolution lowest-direct \
 		--exclude-newer 2025-09-15 \
 		--exclude-newer-package apache-airflow-providers-common-compat=2026-02-15 \

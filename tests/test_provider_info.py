@@ -19,10 +19,8 @@ def airflow(*words: str) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "airflow", *words, "--output", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     table = done.stdout[done.stdout.index("[{") :]
-    complaints = [
-        line for line in (done.stderr + done.stdout[: -len(table)]).splitlines() if "pihupulse" in line.lower()
-    ]
-    assert complaints == []
+    said = (done.stderr + done.stdout[: -len(table)]).splitlines()
+    assert [line for line in said if "pihupulse" in line.lower()] == []
     return json.loads(table)
 
 

@@ -84,5 +84,5 @@ else:
     from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
 
     def test_it_says_which_airflow_it_needs():
-        with pytest.raises(AirflowOptionalProviderFeatureException, match="needs Airflow 3.3"):
+        with pytest.raises(AirflowOptionalProviderFeatureException, match=r"needs Airflow 3\.3"):
             import pihupulse_provider.retry_policy  # noqa: F401

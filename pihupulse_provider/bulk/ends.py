@@ -19,7 +19,7 @@ class Ends(Generic[ItemT]):
     Rows are gained at the ends. So the rows that stand beyond these two afterwards have been gained; if the list has
     not grown by as many, it has lost some.
 
-    :param first: the first page. ``last_came`` takes the last one, read together with it.
+    :param first: the first page. ``last_came`` takes the last one, read right after it.
     """
 
     def __init__(self, first: Page[ItemT]) -> None:

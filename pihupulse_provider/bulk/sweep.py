@@ -72,24 +72,23 @@ class Sweep(Generic[ItemT]):
         self._next, self._last = 2, first.total_pages
         ends = Ends(first)
         yield self._take(seen, Read(1, size), first)
-        async for read, page in as_they_come(self._pages(size), self._answered):
-            if read.number == first.total_pages and not read.seam:
+        at_the_end = Read(first.total_pages, size)
+        async for read, page in as_they_come(self._with_end(at_the_end), self._answered):
+            if read is at_the_end:
                 ends.last_came(page)
-            yield self._take(seen, read, page)
+            else:
+                yield self._take(seen, read, page)
         if first.total_pages > 1 and await self._may_have_swapped(ends, size):
             self._seams.doubt_all()
         while self._next <= self._last or self._seams.open:
             async for read, page in as_they_come(self._reads(size), self._answered):
                 yield self._take(seen, read, page)
 
-    def _pages(self, size: int) -> Iterator[Read]:
-        """Yield the last page first: what it shows is compared with the list's end after the reading."""
-        last = self._last
-        if last > 1:
-            yield Read(last, size)
-        for read in self._reads(size):
-            if read.seam or read.number != last:
-                yield read
+    def _with_end(self, at_the_end: Read) -> Iterator[Read]:
+        """Yield the last page, whose rows are to be compared with the list's end after the reading; then all others."""
+        if at_the_end.number > 1:
+            yield at_the_end
+        yield from self._reads(at_the_end.size)
 
     def _reads(self, size: int) -> Iterator[Read]:
         while self._seams.open or self._next <= self._last:
@@ -137,6 +136,7 @@ class Sweep(Generic[ItemT]):
                     f"{self._name} shifts too fast around page {self._seams.unjoinable} to be read whole. "
                     "Try again when the account is less busy."
                 )
+        places: list[tuple[str, int | None]]
         if read.seam:
             places = [(identifier, None) for identifier in rows if identifier not in known]
         else:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -36,11 +37,16 @@ class Answer:
 
     async def send(self, send: Send) -> None:
         """Send it."""
+        for message in self._messages:
+            await send(message)
+
+    @cached_property
+    def _messages(self) -> tuple[dict[str, Any], dict[str, Any]]:
         body = json.dumps(self.document).encode()
         headers = {"content-type": "application/json", "content-length": str(len(body)), **self.headers}
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
-        await send({"type": "http.response.body", "body": body})
+        start = {"type": "http.response.start", "status": self.status, "headers": encoded}
+        return start, {"type": "http.response.body", "body": body}
 
 
 def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Answer:

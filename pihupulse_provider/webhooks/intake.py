@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from pihupulse_provider.api.events import EventError, WebhookEvent
@@ -17,7 +16,6 @@ from pihupulse_provider.webhooks.writer import GroupWriter, InboxBusyError
 LARGEST_BODY = 64 * 1024
 """Bytes; PihuPulse's events have a few hundred (API reference, "Webhook Payload")."""
 BODY_SECONDS = 10.0
-STORE_SECONDS = 10.0
 MOST_SUSPECTS = 1024
 """How many deliveries whose signature fits no known secret may wait for the secrets to be read again."""
 
@@ -28,7 +26,6 @@ _REFUSED: Mapping[type[Exception], Outcome] = {
     StoreError: Outcome.UNAVAILABLE,
     InboxBusyError: Outcome.UNAVAILABLE,
     SecretsUnavailableError: Outcome.UNAVAILABLE,
-    TimeoutError: Outcome.UNAVAILABLE,
 }
 
 
@@ -76,8 +73,7 @@ class Intake:
         return await self._store(Delivery(connection, WebhookEvent.parse(body), body))
 
     async def _store(self, delivery: Delivery) -> Outcome:
-        async with asyncio.timeout(STORE_SECONDS):
-            is_new = await self._writer.store(delivery)
+        is_new = await self._writer.store(delivery)
         return Outcome.STORED if is_new else Outcome.KNOWN
 
     async def _is_signed(self, connection: str, body: bytes, signature: str) -> bool:

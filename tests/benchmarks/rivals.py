@@ -1,6 +1,6 @@
 """What people use today, each as its documentation shows it; those that are not installed are left out.
 
-``uv pip install --group bench`` installs them.
+``make bench`` installs them.
 """
 
 from __future__ import annotations

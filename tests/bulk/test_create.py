@@ -132,7 +132,7 @@ class TestExisting:
         summary = job.run()
         assert_each_once(world, 50)
         assert (summary.existing, summary.created) == (30, 20)
-        assert summary.requests == 3 + 20
+        assert summary.requests == 3 + 3 + 20
         assert [row["status"] for row in job.results] == ["existing"] * 30 + ["created"] * 20
 
     def test_upper_and_lower_case_are_one_address(self, world):

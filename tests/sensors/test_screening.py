@@ -6,8 +6,8 @@ import json
 import time
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 
 from pihupulse_provider.api import ConfigurationError, UnauthorizedError
 from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor

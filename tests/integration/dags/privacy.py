@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 from airflow.sdk import Param, dag
 
@@ -16,7 +17,7 @@ from pihupulse_provider.operators.screenings import PihuPulseCreateScreeningOper
 
 
 def person(path, number):
-    with open(path, newline="", encoding="utf-8") as file:
+    with Path(path).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))[number]
 
 
