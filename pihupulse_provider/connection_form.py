@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 CONN_TYPE = "pihupulse"
 HOOK_NAME = "PihuPulse"
+DEFAULT_CONN_ID = "pihupulse_default"
 
 
 class Field(NamedTuple):

@@ -12,7 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from airflow.listeners import hookimpl
 from airflow.sdk import DAG
+
+try:
+    from airflow.sdk.listener import get_listener_manager
+except ImportError:  # Airflow 3.0
+    from airflow.listeners.listener import get_listener_manager
 
 BUNDLE = "dags-folder"
 _numbers = count(1)
@@ -21,7 +27,7 @@ _numbers = count(1)
 class Run:
     """One finished run of a DAG."""
 
-    def __init__(self, database: Path, dag_id: str, run_id: str, errors: Mapping[tuple[str, int], list[Exception]]):
+    def __init__(self, database: Path, dag_id: str, run_id: str, errors: Mapping[tuple[str, int], list[Any]]):
         self._database = database
         self._key = (dag_id, run_id)
         self.errors = errors
@@ -61,6 +67,18 @@ class Run:
         return found
 
 
+class Errors:
+    """Hears of everything that a task raises."""
+
+    def __init__(self) -> None:
+        self.by_task: dict[tuple[str, int], list[Any]] = defaultdict(list)
+
+    @hookimpl
+    def on_task_instance_failed(self, task_instance: Any, error: Any) -> None:
+        """Remember what a try ended with."""
+        self.by_task[task_instance.task_id, task_instance.map_index].append(error)
+
+
 class DagRuns:
     """Makes DAGs and runs them.
 
@@ -69,27 +87,23 @@ class DagRuns:
 
     def __init__(self, home: Path) -> None:
         self.database = home / "airflow.db"
-        self._errors: dict[tuple[str, int], list[Exception]] = defaultdict(list)
+        self._errors = Errors()
+        get_listener_manager().add_listener(self._errors)
 
     def dag(self, **default_args: Any) -> DAG:
-        """Return an empty DAG whose tasks retry without a delay and tell what they raise."""
-        told = {"on_failure_callback": self._tell, "on_retry_callback": self._tell, "retry_delay": 0}
-        return DAG(f"dag_{next(_numbers)}", schedule=None, default_args={**told, **default_args})
+        """Return an empty DAG whose tasks retry without a delay."""
+        return DAG(f"dag_{next(_numbers)}", schedule=None, default_args={"retry_delay": 0, **default_args})
 
     def run(self, dag: DAG, conf: Mapping[str, Any] | None = None, at: datetime | None = None) -> Run:
         """Run the DAG to its end; two runs at the same moment are the same run, as after a clear.
 
         :param at: when the run is for; now if None.
         """
-        self._errors.clear()
+        self._errors.by_task.clear()
         _store(dag)
         moment = {"logical_date": at, "run_after": at} if at is not None else {}
         run = dag.test(run_conf=dict(conf or {}), **moment)
-        return Run(self.database, dag.dag_id, run.run_id, dict(self._errors))
-
-    def _tell(self, context: Any) -> None:
-        ti = context["ti"]
-        self._errors[ti.task_id, ti.map_index].append(context.get("exception"))
+        return Run(self.database, dag.dag_id, run.run_id, dict(self._errors.by_task))
 
 
 def _store(dag: DAG) -> None:

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from pihupulse_provider.connection_form import FIELDS
-
 PACKAGE = "airflow-provider-pihupulse"
 
 
@@ -33,12 +31,6 @@ def test_its_hook_is_found_and_its_connections_can_be_tested():
     assert hook["class"] == "pihupulse_provider.hooks.pihupulse.PihuPulseHook"
     assert hook["conn_id_attribute_name"] == "pihupulse_conn_id"
     assert hook["hook_name"] == "PihuPulse"
-
-
-def test_the_form_has_a_field_for_each_extra():
-    widgets = [row for row in airflow("providers", "widgets") if row["package_name"] == PACKAGE]
-    names = {row["connection_parameter_name"].removeprefix("extra__pihupulse__") for row in widgets}
-    assert names == {field.name for field in FIELDS}
 
 
 @pytest.mark.parametrize(

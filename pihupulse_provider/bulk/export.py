@@ -117,8 +117,7 @@ class Export:
             return None
 
     def _is_new(self, row: Candidate | Screening | Template) -> bool:
-        changed = changed_at(row)
-        return self.since is None or changed is None or changed >= self.since
+        return self.since is None or (changed := changed_at(row)) is None or changed >= self.since
 
     def _set_watermark(self, served_at: datetime | None) -> None:
         began = served_at or datetime.fromtimestamp(self.client.limit.now(), UTC)

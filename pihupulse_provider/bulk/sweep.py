@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Generic
@@ -108,9 +109,11 @@ class Sweep(Generic[ItemT]):
         return page
 
     async def _may_have_swapped(self, ends: Ends[ItemT], size: int) -> bool:
-        before = await self._place(ends.front, range(1, _END_PAGES + 1), size)
         last = -(-(self.total or 0) // size)
-        place = await self._place(ends.back, range(last, max(0, last - _END_PAGES), -1), size)
+        before, place = await asyncio.gather(
+            self._place(ends.front, range(1, _END_PAGES + 1), size),
+            self._place(ends.back, range(last, max(0, last - _END_PAGES), -1), size),
+        )
         behind = self.total - 1 - place if self.total is not None and place is not None else None
         return ends.may_have_swapped(before, behind, self.total)
 

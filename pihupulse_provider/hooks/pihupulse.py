@@ -63,7 +63,7 @@ class PihuPulseHook(BaseHook):
     """
 
     conn_name_attr = "pihupulse_conn_id"
-    default_conn_name = "pihupulse_default"
+    default_conn_name = connection_form.DEFAULT_CONN_ID
     conn_type = connection_form.CONN_TYPE
     hook_name = connection_form.HOOK_NAME
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
-from pihupulse_provider.api.models import Model
-from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.connection_form import DEFAULT_CONN_ID
+
+if TYPE_CHECKING:
+    from pihupulse_provider.api.models import Model
+    from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
 
 class PihuPulseOperator(BaseOperator):
@@ -30,7 +33,7 @@ class PihuPulseOperator(BaseOperator):
     def __init__(
         self,
         *,
-        pihupulse_conn_id: str = PihuPulseHook.default_conn_name,
+        pihupulse_conn_id: str = DEFAULT_CONN_ID,
         include_personal: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -41,6 +44,9 @@ class PihuPulseOperator(BaseOperator):
     @cached_property
     def hook(self) -> PihuPulseHook:
         """Return the hook of the connection."""
+        # The client and the store are for the task: a DAG file, which imports this module too, has no need of them.
+        from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+
         return PihuPulseHook(self.pihupulse_conn_id)
 
     def output_of(self, model: Model) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
-from pihupulse_provider.bulk.once import create_candidate_once
-from pihupulse_provider.bulk.validate import check_candidate
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
 from pihupulse_provider.operators.import_candidates import PihuPulseImportCandidatesOperator
 from pihupulse_provider.operators.no_alerts import NoAlertsMixin
@@ -57,6 +55,9 @@ class PihuPulseCreateCandidateOperator(NoAlertsMixin, PrivateFieldsMixin, PihuPu
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the candidate, or find the one that an earlier try created."""
+        from pihupulse_provider.bulk.once import create_candidate_once
+        from pihupulse_provider.bulk.validate import check_candidate
+
         new = check_candidate({field: self.reveal(field) for field in self.private_fields})
         candidate = create_candidate_once(
             self.hook.get_conn(), self.hook.ledger, candidate=new, **create_terms(context)

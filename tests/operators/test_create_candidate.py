@@ -135,17 +135,19 @@ class TestMapping:
         assert sorted(one["email"] for one in pihupulse_sandbox.candidates) == ["a@example.com", "b@example.com"]
         assert run.rendered("create", 0)["email"] == "[personal data]"
 
-    def test_with_the_address_from_another_task_and_the_names_mapped(self, dag_runs, pihupulse_sandbox):
+    def test_with_a_phone_number_from_another_task(self, dag_runs, pihupulse_sandbox):
         with dag_runs.dag() as dag:
 
             @task
-            def address():
-                return "team@example.com"
+            def switchboard():
+                return ALEX["phone"]
 
-            PihuPulseCreateCandidateOperator.partial(task_id="create", email=address()).expand(name=["Alex", "Jane"])
+            PihuPulseCreateCandidateOperator.partial(task_id="create", name="Alex", phone=switchboard()).expand(
+                email=["a@example.com", "b@example.com"]
+            )
         run = dag_runs.run(dag)
         assert run.states("create") == ["success", "success"]
-        assert {one["email"] for one in pihupulse_sandbox.candidates} == {"team@example.com"}
+        assert {one["phone"] for one in pihupulse_sandbox.candidates} == {ALEX["phone"]}
 
 
 class TestAlerts:

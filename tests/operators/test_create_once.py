@@ -86,7 +86,7 @@ class TestClearing:
 class TestMapped:
     def test_two_with_the_same_address_are_two(self, dag_runs, pihupulse_sandbox):
         with dag_runs.dag() as dag:
-            PihuPulseCreateCandidateOperator.partial(task_id="create", email=ALEX["email"]).expand(name=["A", "B"])
+            PihuPulseCreateCandidateOperator.partial(task_id="create", name="A").expand(email=[ALEX["email"]] * 2)
         run = dag_runs.run(dag)
         assert {run.xcom("create", index)["id"] for index in (0, 1)} == {
             one["id"] for one in pihupulse_sandbox.candidates

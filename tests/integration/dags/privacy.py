@@ -36,9 +36,7 @@ def fields_of(number):
 )
 def privacy():
     created = PihuPulseCreateCandidateOperator(task_id="create", **fields_of(0))
-    PihuPulseCreateCandidateOperator.partial(task_id="create_mapped", **fields_of("ti.map_index")).expand(
-        pihupulse_conn_id=["pihupulse_default", "pihupulse_default"]
-    )
+    PihuPulseCreateCandidateOperator.partial(task_id="create_mapped").expand_kwargs([fields_of(0), fields_of(1)])
     PihuPulseCreateCandidateOperator(task_id="refuse", **{**fields_of(0), "phone": fields_of(0)["name"]})
     PihuPulseImportCandidatesOperator(task_id="import", source="{{ params.people }}", on_existing="create")
     PihuPulseGetCandidateOperator(task_id="get", candidate_id=created.output["id"])
