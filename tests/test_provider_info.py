@@ -9,6 +9,12 @@ from typing import Any
 
 import pytest
 
+READ_STORE_URL = """
+from airflow.providers_manager import ProvidersManager
+ProvidersManager().initialize_providers_configuration()  # as every airflow command does
+from pihupulse_provider.hooks.settings import store_url
+print([store_url()])
+"""
 PACKAGE = "airflow-provider-pihupulse"
 
 
@@ -42,6 +48,7 @@ def test_its_hook_is_found_and_its_connections_can_be_tested():
 )
 def test_the_stores_url_is_a_setting_that_can_be_kept_secret(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    read = "from pihupulse_provider.hooks.settings import store_url; print([store_url()])"
-    done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", READ_STORE_URL], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.splitlines()[-1] == "['sqlite:////somewhere/else.db']"

@@ -29,7 +29,7 @@ class PihuPulseCreateCandidateOperator(NoAlertsMixin, PrivateFieldsMixin, PihuPu
     fields are rendered to is not stored.
 
     Airflow's own e-mail alerts are off for this task, since ``email`` is the candidate's: have a notifier in
-    ``on_failure_callback`` instead.
+    ``on_failure_callback`` instead. On Airflow 3.0 a mapped task can't have it in ``partial()``.
 
     :param name: the candidate's name. (templated)
     :param email: their e-mail address. (templated)

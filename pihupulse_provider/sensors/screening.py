@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -118,7 +118,8 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
 
     def _started_at(self, context: Context) -> float:
         first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
-        return first.timestamp() if first else time.time()
+        # Airflow 3.0 gives the text of it in dag.test().
+        return datetime.fromisoformat(str(first)).timestamp() if first else time.time()
 
     def _terms(self) -> Terms:
         return Terms(

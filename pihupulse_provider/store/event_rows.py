@@ -25,13 +25,12 @@ events_table = sa.Table(
     sa.Column("position", POSITION, primary_key=True, autoincrement=False),
     sa.Column("connection", sa.String(LONGEST), nullable=False),
     sa.Column("event", sa.String(LONGEST), nullable=False),
-    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("identity", sa.LargeBinary(32), nullable=False, unique=True),
     sa.Column("received_at", sa.Float(53), nullable=False, index=True),
     sa.Column("screening_id", sa.String(LONGEST), index=True),
-    sa.Column("candidate_id", sa.String(LONGEST), index=True),
+    sa.Column("candidate_id", sa.String(LONGEST)),
     sa.Column("template_id", sa.String(LONGEST)),
     sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.UniqueConstraint("digest", "connection", "event"),
 )
 head_table = sa.Table(
     "pihupulse_inbox",
@@ -43,16 +42,17 @@ head_table = sa.Table(
 
 @dataclass(frozen=True)
 class Delivery:
-    """An event to be stored, with its raw body; its identity is connection, event and SHA-256 of the body."""
+    """An event to be stored: the connection that it came in for, what it says, and its raw body."""
 
     connection: str
     event: WebhookEvent
     body: bytes = field(repr=False)
 
     @cached_property
-    def identity(self) -> tuple[str, str, str]:
-        """Return what makes two deliveries the same."""
-        return (hashlib.sha256(self.body).hexdigest(), self.connection, self.event.event)
+    def identity(self) -> bytes:
+        """Return what makes two deliveries the same: a SHA-256 over all three."""
+        body = hashlib.sha256(self.body).digest()
+        return hashlib.sha256(f"{self.connection}\n{self.event.event}\n".encode() + body).digest()
 
 
 @dataclass(frozen=True)

@@ -165,20 +165,19 @@ def _insert_new(store: Store) -> sa.sql.Insert:
     return postgresql.insert(events_table).on_conflict_do_nothing()
 
 
-def _stored_at(connection: Connection, deliveries: Sequence[Delivery]) -> dict[tuple[str, str, str], int]:
+def _stored_at(connection: Connection, deliveries: Sequence[Delivery]) -> dict[bytes, int]:
     columns = events_table.c
-    digests = [delivery.identity[0] for delivery in deliveries]
-    query = sa.select(columns.digest, columns.connection, columns.event, columns.position)
-    return {(row[0], row[1], row[2]): row[3] for row in connection.execute(query.where(columns.digest.in_(digests)))}
+    identities = [delivery.identity for delivery in deliveries]
+    query = sa.select(columns.identity, columns.position).where(columns.identity.in_(identities))
+    return {bytes(row[0]): row[1] for row in connection.execute(query)}
 
 
 def _row(delivery: Delivery, position: int, now: float) -> dict[str, Any]:
-    digest, connection, event = delivery.identity
     return {
         "position": position,
-        "connection": connection,
-        "event": event,
-        "digest": digest,
+        "connection": delivery.connection,
+        "event": delivery.event.event,
+        "identity": delivery.identity,
         "received_at": now,
         "screening_id": delivery.event.screening_id,
         "candidate_id": delivery.event.candidate_id,

@@ -6,7 +6,8 @@ ends of the list. Costs, with *A* for the candidates of what is wanted and *B* f
 
 - no plan costs more than the cheaper of the two does for what is still wanted;
 - a round costs at most two more than that, and no more at all once it is known where everything is;
-- when the list shifts between rounds, what was not where it was is looked for on the neighbouring pages first.
+- when the list shifts between rounds, what was not where it was is looked for on the neighbouring pages first, and
+  the round costs at most three times as much.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def plan(spots: Collection[Spot], survey: Survey) -> Plan:
         return _revisit([spot for spot in spots if spot.sure], survey)
     guessed = [spot for spot in spots if spot.page is not None]
     if guessed:
-        return _look_beside(guessed)
+        return _look_beside(guessed, survey)
     return _search(spots, survey) if spots else Plan()
 
 
@@ -90,10 +91,11 @@ def _revisit(spots: Collection[Spot], survey: Survey) -> Plan:
     return Plan(tuple(sorted(pages)), tuple(sorted(candidates)))
 
 
-def _look_beside(spots: Collection[Spot]) -> Plan:
+def _look_beside(spots: Collection[Spot], survey: Survey) -> Plan:
     pages = {spot.page for spot in spots if spot.page is not None}
     candidates = _candidates(spots)
-    if candidates is not None and len(candidates) <= len(pages):
+    # A page beside is a guess, and a candidate is not: it has to promise twice as much.
+    if candidates is not None and len(candidates) <= min(2 * len(pages), survey.unread):
         return Plan((), candidates)
     return Plan(tuple(sorted(pages)))
 

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store.inbox import Delivery
@@ -16,6 +17,7 @@ Append = Callable[[Sequence[Delivery]], Sequence[bool]]
 
 _log = logging.getLogger(__name__)
 
+_GATHER_SECONDS = 0.002
 _Waiting = tuple[Delivery, "asyncio.Future[bool]"]
 
 
@@ -41,6 +43,8 @@ class GroupWriter:
         self._waiting: deque[_Waiting] = deque()
         self._thread = ThreadPoolExecutor(1, "pihupulse-inbox")
         self._task: asyncio.Task[None] | None = None
+        self._expected = 1
+        self._enough = asyncio.Event()
         self._failing = False
         self._is_stuck = False
 
@@ -54,6 +58,8 @@ class GroupWriter:
             raise InboxBusyError(f"{len(self._waiting)} deliveries wait to be stored.")
         stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((delivery, stored))
+        if len(self._waiting) >= self._expected:
+            self._enough.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain())
         return await stored
@@ -66,8 +72,18 @@ class GroupWriter:
 
     async def _drain(self) -> None:
         while self._waiting:
+            await self._gather()
             group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
             await self._commit(group)
+
+    async def _gather(self) -> None:
+        """Wait a moment for as many as came last time: senders that were answered together come again together."""
+        self._enough.clear()
+        if len(self._waiting) < self._expected:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER_SECONDS):
+                    await self._enough.wait()
+        self._expected = min(len(self._waiting), self._largest)
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         deliveries = [delivery for delivery, _ in group]

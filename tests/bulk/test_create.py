@@ -1,95 +1,19 @@
-"""Many rows are created, each once, whatever becomes of answers, workers and ledgers."""
+"""Many rows are created, each once, and each says what came of it."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from types import MappingProxyType
 
 import pytest
 
 from pihupulse_provider.api import (
-    DuplicateCreateError,
-    NewCandidate,
     ServerError,
     UnauthorizedError,
     UnconfirmedCreateError,
 )
-from pihupulse_provider.bulk.create import BulkCreate
-from pihupulse_provider.bulk.errors import ExistingRowsError, RejectedRowsError, SourceChangedError
-from pihupulse_provider.bulk.field_map import FieldMap
-from pihupulse_provider.bulk.rows import CandidateRows, ScreeningRows
-from pihupulse_provider.bulk.source import read_records
-from pihupulse_provider.bulk.terms import Terms
+from pihupulse_provider.bulk.errors import ExistingRowsError, RejectedRowsError
+from tests.bulk.importing import Import, assert_each_once, emails, people, run
 from tests.bulk.world import World
-
-JOB = "dag/run/import/-1"
-NO_STORE = "sqlite:////proc/nowhere/store.db"
-
-
-class KilledError(BaseException):
-    """Stands for the end of the process: nothing catches it."""
-
-
-@pytest.fixture
-def store_url(tmp_path):
-    return f"sqlite:///{tmp_path}/store.db"
-
-
-@pytest.fixture(params=["oldest-first", "newest-first"])
-def world(store_url, request):
-    return World(store_url, order=request.param, candidates=250, start_seconds=1e9)
-
-
-def people(count):
-    return [{"name": f"Person {n}", "email": f"Person.{n}@example.org"} for n in range(count)]
-
-
-def dead(*_):
-    raise KilledError
-
-
-class Import:
-    def __init__(self, world, rows, *, ledger=None, kind=None, first_try=True, since=None, kill_after=None, **terms):
-        self.results, self.rejects, self.metrics = [], [], Counter()
-        self.kill_after = kill_after
-        self.world = world
-        terms = {"on_existing": "create", **terms}
-        self.create = BulkCreate(
-            kind or CandidateRows(FieldMap()),
-            Terms(JOB, first_try=first_try, since=since, **terms),
-            ledger or world.ledger(),
-            self.connect,
-            write_results=self.results.extend,
-            write_rejects=lambda rows: setattr(self, "rejects", list(rows)),
-            count=self.count,
-            sleep=world.async_sleep,
-        )
-        self.rows = rows
-
-    def connect(self):
-        return self.world.async_client()
-
-    def count(self, name, by):
-        self.metrics[name] += by
-        if self.kill_after is not None and self.metrics["created"] >= self.kill_after:
-            self.create.ledger.confirm = self.create.ledger.dispatch = dead
-            raise KilledError
-
-    def run(self):
-        return self.create.run(read_records(self.rows))
-
-
-def run(world, rows, **options):
-    return Import(world, rows, **options).run()
-
-
-def emails(world):
-    return Counter(one["email"].casefold() for one in world.sandbox.candidates if one["email"].endswith(".org"))
-
-
-def assert_each_once(world, count):
-    assert emails(world) == Counter(row["email"].casefold() for row in people(count))
 
 
 class TestCleanRun:
@@ -132,7 +56,7 @@ class TestExisting:
         summary = job.run()
         assert_each_once(world, 50)
         assert (summary.existing, summary.created) == (30, 20)
-        assert summary.requests == 3 + 3 + 20
+        assert summary.requests == 4 + 3 + 20
         assert [row["status"] for row in job.results] == ["existing"] * 30 + ["created"] * 20
 
     def test_upper_and_lower_case_are_one_address(self, world):
@@ -249,139 +173,3 @@ class TestLostAnswers:
         with pytest.raises(UnauthorizedError):
             run(world, people(500))
         assert world.count("POST /candidates") <= 32
-
-
-class TestKilled:
-    @pytest.mark.parametrize("kill_after", [1, 17, 40, 99])
-    @pytest.mark.parametrize("on_existing", ["create", "skip"])
-    def test_a_retry_continues(self, world, kill_after, on_existing):
-        with pytest.raises(KilledError):
-            run(world, people(100), kill_after=kill_after, on_existing=on_existing)
-        world.sandbox.advance(10)
-        assert run(world, people(100), first_try=False, on_existing=on_existing).created == 100
-        assert_each_once(world, 100)
-
-    @pytest.mark.parametrize("on_existing", ["create", "skip"])
-    def test_a_retry_without_its_ledger_doubles_nothing(self, world, on_existing):
-        since = world.moment()
-        with pytest.raises(KilledError):
-            run(world, people(100), kill_after=60)
-        fresh = world.ledger("sqlite://")
-        summary = run(world, people(100), first_try=False, since=since, ledger=fresh, on_existing=on_existing)
-        assert summary.created == 100
-        assert_each_once(world, 100)
-
-    def test_a_changed_source_is_refused(self, world):
-        with pytest.raises(KilledError):
-            run(world, people(100), kill_after=60)
-        with pytest.raises(SourceChangedError, match="new DAG run"):
-            run(world, people(101), first_try=False)
-
-    def test_a_stranger_with_the_same_address_is_reported(self, world):
-        with pytest.raises(KilledError):
-            run(world, people(3), kill_after=3)
-        for row in people(3):
-            world.client.create_candidate(NewCandidate(**row))
-        with pytest.raises(DuplicateCreateError):
-            run(world, people(3), first_try=False)
-
-
-class TestStoreAway:
-    def test_from_the_start(self, world, caplog):
-        since = world.moment()
-        with pytest.raises(KilledError):
-            run(world, people(100), ledger=world.ledger(NO_STORE), kill_after=50)
-        assert "[pihupulse] store_url" in caplog.text
-        run(world, people(100), ledger=world.ledger(NO_STORE), first_try=False, since=since)
-        assert_each_once(world, 100)
-
-    @pytest.mark.parametrize("back_after", [None, 90])
-    def test_in_the_middle(self, world, tmp_path, back_after):
-        store = tmp_path / "store.db"
-        away = tmp_path / "away"
-
-        class Outage(Import):
-            def count(self, name, by):
-                super().count(name, by)
-                if self.metrics["created"] == 50:
-                    take_away(store, away)
-                if self.metrics["created"] == back_after:
-                    bring_back(store, away)
-                    world.sandbox.advance(20)
-
-        with pytest.raises(KilledError):
-            Outage(world, people(300), kill_after=200).run()
-        if back_after is None:
-            bring_back(store, away)
-        assert run(world, people(300), first_try=False).created == 300
-        assert_each_once(world, 300)
-
-
-def take_away(store, away):
-    """Put a folder where the database was, so that nobody can open it."""
-    store.rename(away)
-    store.mkdir()
-
-
-def bring_back(store, away):
-    store.rmdir()
-    away.rename(store)
-
-
-class TestScreenings:
-    @pytest.fixture
-    def ids(self, world):
-        return [{"candidate_id": f"c{12345 + n}"} for n in range(200)]
-
-    @staticmethod
-    def kind():
-        return ScreeningRows("t54321", "Engineer", send_invitation=True)
-
-    def invited(self, world):
-        return Counter(one["candidate_id"] for one in world.sandbox.invitations)
-
-    def test_one_screening_and_one_invitation_each(self, world, ids):
-        summary = run(world, [*ids, ids[0]], kind=self.kind())
-        assert (summary.created, summary.duplicates, summary.requests) == (200, 1, 200)
-        assert self.invited(world) == Counter(row["candidate_id"] for row in ids)
-
-    def test_lost_answers_and_a_kill_invite_nobody_twice(self, world, ids):
-        world.sandbox.insert_screenings([row["candidate_id"] for row in ids[:50]], "t54322")
-        world.sandbox.fail("drop", method="POST", probability=0.1, after_commit=True)
-        with pytest.raises(KilledError):
-            run(world, ids, kind=self.kind(), kill_after=80)
-        run(world, ids, kind=self.kind(), first_try=False)
-        assert self.invited(world) == Counter(row["candidate_id"] for row in ids)
-
-    def test_a_retry_without_its_ledger_invites_nobody_twice(self, world, ids):
-        since = world.moment()
-        with pytest.raises(KilledError):
-            run(world, ids, kind=self.kind(), kill_after=80)
-        run(world, ids, kind=self.kind(), first_try=False, since=since, ledger=world.ledger("sqlite://"))
-        assert self.invited(world) == Counter(row["candidate_id"] for row in ids)
-
-    def test_a_few_lost_answers_do_not_cost_the_whole_list(self, store_url):
-        world = World(store_url, candidates=6000, start_seconds=1e9)
-        everybody = list(world.sandbox.account.candidates)
-        world.sandbox.insert_screenings(everybody[1000:])
-        world.sandbox.fail_next("drop", times=3, method="POST", after_commit=True)
-        run(world, [{"candidate_id": one} for one in everybody[:40]], kind=self.kind())
-        assert self.invited(world) == Counter(everybody[:40])
-        assert world.count("GET /candidates/:id") == 3
-        assert world.count("GET /screenings") <= 4
-
-    def test_a_candidate_that_is_not_there_is_a_reject(self, world):
-        rows = [{"candidate_id": "c12345"}, {"candidate_id": "c1"}, {"candidate_id": None}]
-        job = Import(world, rows, kind=self.kind(), max_rejects=2)
-        assert job.run().created == 1
-        assert {row["row"] for row in job.rejects} == {2, 3}
-
-
-def test_no_personal_data_reaches_the_log_or_the_ledger(world, tmp_path, caplog):
-    caplog.set_level("DEBUG")
-    world.sandbox.fail("drop", method="POST", probability=0.2)
-    job = Import(world, [*people(50), {"name": "Person X", "email": "person"}], max_rejects=5, on_existing="skip")
-    job.run()
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir()).decode("latin-1")
-    for text in (caplog.text, stored, json.dumps(job.rejects), json.dumps(job.results)):
-        assert "person" not in text.casefold().replace("a person", "")

@@ -40,8 +40,16 @@ def runs(airflow, sandbox, postgres_url, tmp_path_factory):
     for file in Path(folder).glob("lost.db*"):
         file.unlink()
     for run_id in begun.values():
-        airflow.wait_for_run(DAG, run_id)
+        # Airflow 3.0 fails a killed task without a retry: a person clears it.
+        if airflow.wait_for_run(DAG, run_id) == "failed":
+            run_again(airflow, run_id)
     return {store: (begun[store], params[store]) for store in STORES}
+
+
+def run_again(airflow, run_id):
+    clear = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+    airflow.post(f"/dags/{DAG}/clearTaskInstances", clear)
+    assert airflow.wait_for_run(DAG, run_id) == "success"
 
 
 def made(sandbox, params):
@@ -69,11 +77,7 @@ def test_the_retry_adopts_what_the_killed_try_created(airflow, sandbox, runs, st
 def test_a_cleared_task_gives_the_same_again(airflow, sandbox, runs):
     run_id, params = runs["sqlite"]
     before = {task: airflow.xcom(DAG, run_id, task)["id"] for task in TASKS}
-    airflow.post(
-        f"/dags/{DAG}/clearTaskInstances",
-        {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True},
-    )
-    assert airflow.wait_for_run(DAG, run_id) == "success"
+    run_again(airflow, run_id)
     assert {task: airflow.xcom(DAG, run_id, task)["id"] for task in TASKS} == before
     assert [one["email"] for one in sandbox.candidates].count(params["email"]) == 1
     assert [one["candidate_id"] for one in sandbox.invitations].count(params["candidate_id"]) == 1

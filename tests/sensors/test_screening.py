@@ -7,6 +7,7 @@ import time
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import task
 
 from pihupulse_provider.api import ConfigurationError, UnauthorizedError
@@ -15,10 +16,17 @@ from pihupulse_provider.triggers.waiting import ScreeningFailedError
 from pihupulse_provider.watches.terms import Terms
 
 MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
+TIMED_MODES = [mode for mode in MODES if AIRFLOW_V_3_1_PLUS or mode != "reschedule"]
+"""Airflow 3.0 fails to sum up the time of a rescheduled sensor in dag.test()."""
 
 
 @pytest.fixture(params=MODES, ids=str)
 def mode(request):
+    return MODES[request.param]
+
+
+@pytest.fixture(params=TIMED_MODES, ids=str)
+def timed_mode(request):
     return MODES[request.param]
 
 
@@ -87,11 +95,11 @@ class TestEveryMode:
     def test_a_failed_screening_skips_it_with_soft_fail(self, wait, mode, screenings):
         assert wait(screenings(1, "failed"), soft_fail=True, **mode).states("wait") == ["skipped"]
 
-    def test_it_times_out_without_a_retry(self, wait, mode, screenings):
-        assert failed_with(wait(screenings(1, "pending"), timeout=0.5, **mode), AirflowSensorTimeout)
+    def test_it_times_out_without_a_retry(self, wait, timed_mode, screenings):
+        assert failed_with(wait(screenings(1, "pending"), timeout=0.5, **timed_mode), AirflowSensorTimeout)
 
-    def test_a_timeout_skips_it_with_soft_fail(self, wait, mode, screenings):
-        assert wait(screenings(1, "pending"), timeout=0.5, soft_fail=True, **mode).states("wait") == ["skipped"]
+    def test_a_timeout_skips_it_with_soft_fail(self, wait, timed_mode, screenings):
+        assert wait(screenings(1, "pending"), timeout=0.5, soft_fail=True, **timed_mode).states("wait") == ["skipped"]
 
     def test_at_its_deadline_it_returns_what_there_is(self, wait, mode, screenings):
         ids = screenings(1) + screenings(1, "pending") + screenings(1, "failed")
@@ -109,10 +117,6 @@ class TestEveryMode:
         ids = screenings(1, "Reviewed") + screenings(1, "completed")
         run = wait(ids, succeeded_statuses=["reviewed", "completed"], failed_statuses=["no_show"], **mode)
         assert run.state == "success"
-
-    def test_a_fault_that_passes_does_not_end_it(self, wait, mode, screenings, pihupulse_sandbox):
-        pihupulse_sandbox.fail_next("html", times=7)
-        assert wait(screenings(1, "completed"), timeout=60, **mode).state == "success"
 
     def test_a_wrong_key_is_retried_as_any_error(self, wait, mode, screenings, monkeypatch, pihupulse_sandbox):
         connection = {**json.loads(pihupulse_sandbox.connection_json), "password": "wrong"}
@@ -154,7 +158,7 @@ class TestScreeningIds:
 
             @task(multiple_outputs=True)
             def create(number):
-                return {"id": ids[number], "candidate_id": None}
+                return {"id": ids[number], "status": "pending"}
 
             @task(multiple_outputs=True)
             def create_many():
