@@ -26,7 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(home.cleanup)
     for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
         del os.environ[name]
-    os.environ.update(AIRFLOW_HOME=home.name, AIRFLOW__CORE__LOAD_EXAMPLES="False")
+    os.environ.update(
+        AIRFLOW_HOME=home.name,
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+        # No worker has to report a deferral here, so no trigger has to wait for that.
+        AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0",
+    )
     (Path(home.name) / "dags").mkdir()
 
 

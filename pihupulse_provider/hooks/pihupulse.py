@@ -5,40 +5,40 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 from asgiref.sync import sync_to_async
 
-from pihupulse_provider import connection_form
-from pihupulse_provider.api import (
-    Account,
-    AsyncClient,
-    Candidate,
-    Client,
+from pihupulse_provider import api, connection_form
+from pihupulse_provider.api.errors import (
     ForbiddenError,
-    NewCandidate,
-    NewScreening,
-    Page,
     PihuPulseError,
-    RateLimit,
     RateLimitedError,
-    Report,
     ResponseError,
-    RetryPolicy,
-    Screening,
     ServerError,
     StatusError,
-    Template,
     TransportError,
     UnauthorizedError,
 )
-from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE
-from pihupulse_provider.hooks import settings
-from pihupulse_provider.hooks.connection import read_account, read_extras
-from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.ledger import Ledger
-from pihupulse_provider.store.limits import shared_rate_limit
+
+# A DAG file imports this module too, and has no need of clients, models and databases: they come with first use.
+if TYPE_CHECKING:
+    from pihupulse_provider.api import (
+        Account,
+        AsyncClient,
+        Candidate,
+        Client,
+        NewCandidate,
+        NewScreening,
+        Page,
+        RateLimit,
+        Report,
+        Screening,
+        Template,
+    )
+    from pihupulse_provider.store.engine import Store
+    from pihupulse_provider.store.ledger import Ledger
 
 T = TypeVar("T")
 _DIAGNOSES: tuple[tuple[type[PihuPulseError], str], ...] = (
@@ -89,31 +89,41 @@ class PihuPulseHook(BaseHook):
 
         :raises ConfigurationError: saying what of the connection can't work.
         """
+        from pihupulse_provider.hooks.connection import read_account
+
         return read_account(self.get_connection(self.pihupulse_conn_id))
 
     @cached_property
     def webhook_secrets(self) -> list[str]:
         """Return the secrets that sign the account's webhooks; several while they are rotated."""
+        from pihupulse_provider.hooks.connection import read_extras
+
         return read_extras(self.get_connection(self.pihupulse_conn_id)).webhook_secret or []
 
     @cached_property
     def store(self) -> Store:
         """Return the store of ``[pihupulse] store_url``."""
+        from pihupulse_provider.hooks import settings
+
         return settings.store()
 
     @cached_property
     def ledger(self) -> Ledger:
         """Return the account's ledger of what was created."""
+        from pihupulse_provider.store.ledger import Ledger
+
         return Ledger(self.store, self.account)
 
     @property
     def limit(self) -> RateLimit:
         """Return the account's rate limit, shared through the store."""
+        from pihupulse_provider.store.limits import shared_rate_limit
+
         return shared_rate_limit(self.store, self.account.key, self.account.plan)
 
     @cached_property
     def _client(self) -> Client:
-        client = Client(self.account, limit=self.limit)
+        client = api.Client(self.account, limit=self.limit)
         weakref.finalize(self, client.close)
         return client
 
@@ -127,9 +137,9 @@ class PihuPulseHook(BaseHook):
 
     async def get_async_conn(self) -> AsyncClient:
         """Return a new client for the running event loop; close it, or use it as a context manager."""
-        return await _in_thread(lambda: AsyncClient(self.account, limit=self.limit))
+        return await _in_thread(lambda: api.AsyncClient(self.account, limit=self.limit))
 
-    def list_candidates(self, page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None) -> Page[Candidate]:
+    def list_candidates(self, page: int = 1, limit: int = 100, status: str | None = None) -> Page[Candidate]:
         """Return one page of candidates (API reference, "List Candidates")."""
         return self.get_conn().list_candidates(page, limit, status)
 
@@ -153,7 +163,7 @@ class PihuPulseHook(BaseHook):
         """Send one POST (API reference, "Create Candidate"); the operators are what creates exactly once."""
         return self.get_conn().create_candidate(candidate)
 
-    def list_screenings(self, page: int = 1, limit: int = MAX_PAGE_SIZE) -> Page[Screening]:
+    def list_screenings(self, page: int = 1, limit: int = 100) -> Page[Screening]:
         """Return one page of screenings (API reference, "List Screenings")."""
         return self.get_conn().list_screenings(page, limit)
 
@@ -176,8 +186,8 @@ class PihuPulseHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask once for the templates, and say in a sentence what came of it."""
         try:
-            once = RetryPolicy(attempts=1, limited_attempts=0)
-            with Client(self.account, limit=self.limit, retry=once) as client:
+            once = api.RetryPolicy(attempts=1, limited_attempts=0)
+            with api.Client(self.account, limit=self.limit, retry=once) as client:
                 templates = client.list_templates()
         except PihuPulseError as error:
             return isinstance(error, RateLimitedError), _diagnosis(error)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from airflow.providers.common.compat.sdk import conf
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.store.inbox import Inbox
-from pihupulse_provider.watches.inbox_feed import InboxFeed
-from pihupulse_provider.webhooks.assembly import assemble
-from pihupulse_provider.webhooks.polling import Poller
-from pihupulse_provider.webhooks.receiver import Receiver
+
+# A DAG file imports this module too, and has no need of a receiver: it comes with first use.
+if TYPE_CHECKING:
+    from pihupulse_provider.watches.inbox_feed import InboxFeed
+    from pihupulse_provider.webhooks.polling import Poller
+    from pihupulse_provider.webhooks.receiver import Receiver
 
 EventSource = Literal["webhooks", "polling"]
 """Where events come from: webhooks that were received, or lists that are polled where no webhook can come in."""
@@ -57,11 +58,17 @@ def inbox_feed(connection_id: str) -> InboxFeed | None:
     """Return the webhooks of a connection as news for the hub; None if none are received for it."""
     if connection_id not in webhook_connections():
         return None
+    from pihupulse_provider.store.inbox import Inbox
+    from pihupulse_provider.watches.inbox_feed import InboxFeed
+
     return InboxFeed(Inbox(settings.store()), connection_id)
 
 
 def poller(hook: PihuPulseHook) -> Poller:
     """Return what derives a connection's events from polling."""
+    from pihupulse_provider.store.inbox import Inbox
+    from pihupulse_provider.webhooks.polling import Poller
+
     return Poller(Inbox(hook.store), hook.get_conn(), hook.pihupulse_conn_id)
 
 
@@ -72,5 +79,7 @@ def receiver(*, report: Callable[[Mapping[str, int]], None] | None = None, prefi
     :param prefix: the path before the receiver's own, when it is not mounted under one.
     :raises ConfigurationError: if the configuration can't work.
     """
+    from pihupulse_provider.webhooks.assembly import assemble
+
     secrets = {connection: partial(read_secrets, connection) for connection in webhook_connections()}
     return assemble(settings.store(), secrets, retention=retention(), report=report, prefix=prefix)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context, conf
-from pydantic import ValidationError
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.models import NewScreening, Screening
-from pihupulse_provider.bulk.once import create_screening_once
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
 from pihupulse_provider.operators.create_screenings import PihuPulseCreateScreeningsOperator
 from pihupulse_provider.triggers.waiting import begin_wait, resume_wait, wait_here
 from pihupulse_provider.watches.sighting import Sighting
 from pihupulse_provider.watches.statuses import FAILED
 from pihupulse_provider.watches.terms import Terms
+
+if TYPE_CHECKING:
+    from pihupulse_provider.api.models import NewScreening, Screening
 
 __all__ = ["PihuPulseCreateScreeningOperator", "PihuPulseCreateScreeningsOperator"]
 
@@ -87,6 +87,8 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the screening, or find the one that an earlier try created; wait for it if wanted."""
+        from pihupulse_provider.bulk.once import create_screening_once
+
         new = _checked(
             candidate_id=self.candidate_id,
             template_id=self.template_id,
@@ -127,6 +129,10 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
 
 
 def _checked(**fields: Any) -> NewScreening:
+    from pydantic import ValidationError
+
+    from pihupulse_provider.api.models import NewScreening
+
     empty = [name for name in ("candidate_id", "template_id") if not str(fields[name] or "").strip()]
     if empty:
         raise ConfigurationError(f"The screening was not sent: {' and '.join(empty)} must not be empty.")

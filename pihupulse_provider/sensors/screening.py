@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
 
@@ -14,11 +14,13 @@ from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.sensors.outcomes import read_lines, write_outcomes
 from pihupulse_provider.triggers.waiting import defer_wait, look_once, recall, settle
 from pihupulse_provider.watches.goal import WaitFor
-from pihupulse_provider.watches.lookout import Lookout
 from pihupulse_provider.watches.references import read_screenings
 from pihupulse_provider.watches.sighting import Sighting
 from pihupulse_provider.watches.statuses import FAILED, SUCCEEDED
 from pihupulse_provider.watches.terms import Terms, check_limits
+
+if TYPE_CHECKING:
+    from pihupulse_provider.watches.lookout import Lookout
 
 
 class PihuPulseScreeningSensor(BaseSensorOperator):
@@ -107,13 +109,19 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
         """Go on when the trigger has fired; if PihuPulse refused it, the task looks itself."""
         terms, watch = recall(self._terms(), event)
         if event["end"] == "error":
-            self._lookout = Lookout(terms, self.log)
+            self._look_for(terms)
             return self.execute(context)
         return self._output(settle(watch, event["end"], terms, self.log))
 
     def _begin(self, context: Context) -> Lookout:
         screenings = read_screenings(self.screening_ids, self.candidate_ids, read_lines)
-        self._lookout = Lookout(self._terms().of(screenings, self._started_at(context)), self.log)
+        return self._look_for(self._terms().of(screenings, self._started_at(context)))
+
+    def _look_for(self, terms: Terms) -> Lookout:
+        # The client that it asks with is for the task: a DAG file has no need of it.
+        from pihupulse_provider.watches.lookout import Lookout
+
+        self._lookout = Lookout(terms, self.log)
         return self._lookout
 
     def _started_at(self, context: Context) -> float:

@@ -15,6 +15,7 @@ from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
 from pihupulse_provider.triggers.accounts import loaded_hook
+from pihupulse_provider.triggers.handover import hand_over
 from pihupulse_provider.watches.asking import PERMANENT
 from pihupulse_provider.watches.event import shared_tail
 
@@ -59,6 +60,7 @@ class EventWaitTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event."""
+        began_at = time.monotonic()
         wanted = EventFilter(**{**self.wanted, "events": tuple(self.wanted["events"])})
         hook = await loaded_hook(self.pihupulse_conn_id)
         waits: set[asyncio.Task[Any]] = {asyncio.create_task(shared_tail(hook.store).first(wanted))}
@@ -67,6 +69,7 @@ class EventWaitTrigger(BaseTrigger):
         try:
             left = None if self.until is None else max(0.0, self.until - time.time())
             done, _ = await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await hand_over(began_at)
             yield TriggerEvent(self._told(done))  # type: ignore[no-untyped-call]
         finally:
             for wait in waits:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, BaseOperator
 
-from pihupulse_provider.api.client import Client
-from pihupulse_provider.watches.lookout import Lookout
 from pihupulse_provider.watches.packing import unpack_sightings
 from pihupulse_provider.watches.screening import ScreeningWatch
 from pihupulse_provider.watches.sighting import Sighting
 from pihupulse_provider.watches.telling import Log
 from pihupulse_provider.watches.terms import End, Terms
+
+if TYPE_CHECKING:
+    from pihupulse_provider.api.client import Client
+    from pihupulse_provider.watches.lookout import Lookout
 
 _BACKSTOP = timedelta(minutes=2)
 """How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
@@ -44,6 +46,8 @@ def wait_here(client: Client, terms: Terms, log: Log, sleep: Callable[[float], N
     :raises ScreeningFailedError: if the goal can't be reached. :raises AirflowSensorTimeout: if it was not in time.
     :raises PihuPulseError: if PihuPulse refuses to be asked, such as for a wrong API key.
     """
+    from pihupulse_provider.watches.lookout import Lookout
+
     lookout = Lookout(terms, log)
     while (end := look_once(client, lookout)) is None:
         pause, left = terms.pause(time.time()), terms.seconds_left(time.time())
@@ -56,6 +60,8 @@ def begin_wait(operator: BaseOperator, client: Client, conn_id: str, terms: Term
 
     :param method_name: the operator's method that is resumed with an ``event`` for :func:`resume_wait`.
     """
+    from pihupulse_provider.watches.lookout import Lookout
+
     lookout = Lookout(terms, operator.log)
     end = look_once(client, lookout)
     if end is None:

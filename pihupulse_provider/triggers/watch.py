@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from pihupulse_provider.hooks.webhooks import inbox_feed
 from pihupulse_provider.triggers.accounts import forget, loaded_hook
-from pihupulse_provider.watches.hub import Hub, shared_hub
+from pihupulse_provider.triggers.handover import hand_over
 from pihupulse_provider.watches.packing import pack_sightings
 from pihupulse_provider.watches.roster import Waiting
 from pihupulse_provider.watches.terms import End, Terms
@@ -41,6 +41,9 @@ class WatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event."""
+        from pihupulse_provider.watches.hub import Hub, shared_hub
+
+        began_at = time.monotonic()
         terms = await asyncio.to_thread(Terms.load, self.terms)
         hook = await loaded_hook(self.pihupulse_conn_id)
         hub = shared_hub(hook.account.key, lambda: Hub(inbox_feed(self.pihupulse_conn_id)))
@@ -50,6 +53,7 @@ class WatchTrigger(BaseTrigger):
             forget(self.pihupulse_conn_id)
         seen = await asyncio.to_thread(pack_sightings, list(waiting.watch))
         result = {"end": end, "seen": seen, "started_at": terms.started_at}
+        await hand_over(began_at)
         yield TriggerEvent(result)  # type: ignore[no-untyped-call]
 
     async def _wait(self, waiting: Waiting) -> End:

@@ -85,6 +85,8 @@ def _revisit(spots: Collection[Spot], survey: Survey) -> Plan:
     places = [(spot.page or -number, spot.candidate) for number, spot in enumerate(spots, 1)]
     pages, candidates = cheapest_cover(places)
     pages = {page for page in pages if page > 0}
+    if len(pages) + len(candidates) > survey.unread:
+        pages, candidates = {spot.page for spot in spots if spot.page is not None}, set()
     if len(pages) > 1 and not survey.read:
         # The first page alone tells by how much the list has shifted; the rest is then read in the right place.
         return Plan((min(pages),))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pihupulse_provider.api.models import CandidateScreening, Score, Screening
+if TYPE_CHECKING:
+    from pihupulse_provider.api.models import CandidateScreening, Score, Screening
 
 NOT_FOUND = "not_found"
 """The status of a screening that PihuPulse does not show; it is ours, the service never says it."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).parents[2]
-_FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>\w+)[^\n]*\n(?P<text>.*?)^(?P=fence) *$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^ *(?P<fence>`{3,})(?P<language>\w+)[^\n]*\n(?P<text>.*?)^ *(?P=fence) *$", re.MULTILINE | re.DOTALL
+)
 _COMMAND = re.compile(r"(\w+=\S+ )*(make|python|airflow|pip)\b")
 _CONTINUED = re.compile(r"\\\n\s*")
 
@@ -38,7 +41,7 @@ def blocks(page: Path, *languages: str) -> list[Block]:
     """Return the page's blocks in these languages, in order."""
     text = page.read_text("utf-8")
     return [
-        Block(page, text.count("\n", 0, match.start("text")) + 1, match["language"], match["text"])
+        Block(page, text.count("\n", 0, match.start("text")) + 1, match["language"], dedent(match["text"]))
         for match in _FENCE.finditer(text)
         if match["language"] in languages
     ]
