@@ -18,6 +18,7 @@ import httpx
 
 HEALTHY_SECONDS = 180
 STOP_SECONDS = 8
+PATCHES = 5
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
@@ -99,7 +100,14 @@ class Airflow:
 
     def patch(self, path: str, document: Any) -> Any:
         """Return what a PATCH of the public REST API answers."""
-        return self._checked(self._api.patch(path, json=document))
+        # Airflow on SQLite now and then answers 500 for a database that is locked for a moment.
+        response = self._api.patch(path, json=document)
+        for _ in range(PATCHES):
+            if response.status_code != 500:
+                break
+            time.sleep(1)
+            response = self._api.patch(path, json=document)
+        return self._checked(response)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run of a DAG, once Airflow has read its file; return the run's id."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
 
 from pihupulse_provider.api import ConfigurationError, UnauthorizedError
 from pihupulse_provider.sensors.event import PihuPulseEventSensor

@@ -149,40 +149,6 @@ class TestAssetEvents:
             assert await next_of(told, 1) == [screening]
 
 
-class TestAcknowledgement:
-    """Airflow 3.3 tells when it has stored an asset event; only then the cursor moves."""
-
-    shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow 3.3 has shared streams")
-
-    async def stream(self, consumer, number):
-        trigger = PihuPulseEventTrigger(consumer=consumer)
-        producer = PihuPulseEventTrigger.create_shared_stream_producer(trigger.serialize()[1])
-        entries = producer.open_stream()
-        async with asyncio.timeout(5):
-            return producer, [await anext(entries) for _ in range(number)]
-
-    def item(self, entry, acked=1, failed=0):
-        return self.shared_stream.AdvanceItem(entry[1], self.shared_stream.AdvanceOutcome(acked=acked, failed=failed))
-
-    async def test_the_cursor_moves_when_events_are_stored(self, consumer):
-        receive(f"s1-{consumer}")
-        receive(f"s2-{consumer}")
-        producer, entries = await self.stream(consumer, 2)
-        before = position_of(consumer).position()
-        await producer.advance([self.item(entries[0])])
-        assert before < position_of(consumer).position() == entries[0][1]
-        await producer.advance([self.item(entries[1])])
-        assert position_of(consumer).position() == entries[1][1]
-
-    async def test_an_event_that_was_not_stored_comes_again(self, consumer):
-        receive(f"s1-{consumer}")
-        producer, entries = await self.stream(consumer, 1)
-        with pytest.raises(Exception, match="was not stored"):
-            await producer.advance([self.item(entries[0], acked=0, failed=1)])
-        _, again = await self.stream(consumer, 1)
-        assert again[0][1] == entries[0][1]
-
-
 class TestWaits:
     async def test_a_thousand_share_one_look_a_second(self, pihupulse_sandbox, monkeypatch):
         looks = []

@@ -1,0 +1,62 @@
+"""Airflow 3.3 tells when it has stored an asset event; only then the cursor moves."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.util import find_spec
+from itertools import count
+
+import pytest
+
+from pihupulse_provider.hooks import settings
+from pihupulse_provider.store.cursors import Cursor
+from pihupulse_provider.store.inbox import Inbox
+from pihupulse_provider.triggers.event import PihuPulseEventTrigger
+from tests.webhooks.inboxes import receive
+
+numbers = count(1)
+
+
+@pytest.fixture
+def consumer(pihupulse_sandbox):
+    """A consumer that has read all that other tests left."""
+    name = f"acknowledged-{next(numbers)}"
+    position_of(name).seek(Inbox(settings.store()).head())
+    return name
+
+
+def position_of(consumer):
+    return Cursor(settings.store(), "pihupulse_default", consumer)
+
+
+async def stream(consumer, number):
+    trigger = PihuPulseEventTrigger(consumer=consumer)
+    producer = PihuPulseEventTrigger.create_shared_stream_producer(trigger.serialize()[1])
+    entries = producer.open_stream()
+    async with asyncio.timeout(5):
+        return producer, [await anext(entries) for _ in range(number)]
+
+
+if find_spec("airflow.triggers.shared_stream"):
+    from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
+
+    def item(entry, acked=1, failed=0):
+        return AdvanceItem(entry[1], AdvanceOutcome(acked=acked, failed=failed))
+
+    async def test_the_cursor_moves_when_events_are_stored(consumer):
+        receive(f"s1-{consumer}")
+        receive(f"s2-{consumer}")
+        producer, entries = await stream(consumer, 2)
+        before = position_of(consumer).position()
+        await producer.advance([item(entries[0])])
+        assert before < position_of(consumer).position() == entries[0][1]
+        await producer.advance([item(entries[1])])
+        assert position_of(consumer).position() == entries[1][1]
+
+    async def test_an_event_that_was_not_stored_comes_again(consumer):
+        receive(f"s1-{consumer}")
+        producer, entries = await stream(consumer, 1)
+        with pytest.raises(Exception, match="was not stored"):
+            await producer.advance([item(entries[0], acked=0, failed=1)])
+        _, again = await stream(consumer, 1)
+        assert again[0][1] == entries[0][1]
