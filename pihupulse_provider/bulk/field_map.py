@@ -7,7 +7,10 @@ from typing import Any
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.bulk.errors import SourceError
-from pihupulse_provider.bulk.validate import FIELDS, REQUIRED
+
+FIELDS = ("name", "email", "phone", "resume_url")
+"""The fields of ``NewCandidate``, named here since a DAG file, which imports this module, has no need of the model."""
+REQUIRED = ("name", "email")
 
 
 class FieldMap:

@@ -16,9 +16,8 @@ from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
 
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.models import NewCandidate
+from pihupulse_provider.bulk.field_map import FIELDS, REQUIRED
 
-FIELDS = tuple(NewCandidate.model_fields)
-REQUIRED = tuple(name for name, field in NewCandidate.model_fields.items() if field.is_required())
 MAX_LENGTHS = {"name": 255, "phone": 50, "resume_url": 2083}
 """Characters; an e-mail address has a limit of its own (254, RFC 5321)."""
 

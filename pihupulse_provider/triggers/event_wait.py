@@ -16,7 +16,6 @@ from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
 from pihupulse_provider.triggers.accounts import loaded_hook
 from pihupulse_provider.triggers.handover import hand_over
-from pihupulse_provider.watches.asking import PERMANENT
 from pihupulse_provider.watches.event import shared_tail
 
 
@@ -85,6 +84,8 @@ class EventWaitTrigger(BaseTrigger):
 
     async def _poll(self, hook: PihuPulseHook, wanted: EventFilter) -> None:
         """Poll for ever; an error that looking again would not cure ends it."""
+        from pihupulse_provider.watches.asking import PERMANENT
+
         while True:
             try:
                 await asyncio.to_thread(poller(hook).poll, wanted.events, every=self.poll_interval)

@@ -101,7 +101,7 @@ def shift(service, step, place, fresh):
             rows[at] = rows[at].model_copy(update={"status": "completed"})
 
 
-@settings(max_examples=30000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(accounts(), SHIFTS)
 def test_each_round_shows_all_that_the_service_shows_and_costs_no_more_than_doing_it_naively(account, rounds):
     service, wanted = account
@@ -118,7 +118,7 @@ def test_each_round_shows_all_that_the_service_shows_and_costs_no_more_than_doin
         assert look.sent <= 3 * naive(known, service.pages) + 2 + len(look.missing)
 
 
-@settings(max_examples=20000, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(accounts())
 def test_a_list_that_stays_is_read_with_the_fewest_requests_from_the_second_round_on(account):
     service, wanted = account
