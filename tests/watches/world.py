@@ -55,3 +55,8 @@ class World:
 
     def requests_between(self, start, end):
         return sum(start <= entry.at < end for entry in self.sandbox.requests)
+
+
+def single(ids):
+    """Return a group for each screening."""
+    return [[one] for one in ids]
