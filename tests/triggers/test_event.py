@@ -13,6 +13,7 @@ from itertools import count
 import pytest
 
 from pihupulse_provider.hooks import settings
+from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.triggers.event import PihuPulseEventTrigger
@@ -188,10 +189,16 @@ class TestScreeningWaits:
     """The hub behind the screening sensor hears of webhooks too."""
 
     @pytest.fixture
+    def pihupulse_sandbox(self, monkeypatch):
+        """A PihuPulse whose screenings end only when a test says so."""
+        with Sandbox(start_seconds=1e9, screening_seconds=1e9) as running:
+            monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", running.connection_json)
+            yield running
+
+    @pytest.fixture
     def wait(self, pihupulse_sandbox, monkeypatch):
         monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "pihupulse_default")
         (screening,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
-        pihupulse_sandbox.put(screening, "pending")
 
         def start(interval):
             terms = Terms({screening: None}, time.time(), interval=interval, timeout=60.0)
