@@ -41,6 +41,7 @@ def serve(arguments: Namespace) -> None:
         workers=arguments.workers,
         access_log=False,
         server_header=False,
+        ws="none",
         limit_concurrency=MOST_AT_ONCE,
         timeout_graceful_shutdown=10,
     )

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
+from pihupulse_provider.store.appending import append_rows
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.event_rows import Delivery, EventFilter, InboxEvent, events_table, head_table, insert_once
+from pihupulse_provider.store.event_rows import Delivery, EventFilter, InboxEvent, events_table, head_table
 
 __all__ = ["Batch", "Delivery", "EventFilter", "Inbox", "InboxEvent"]
 
 TABLES = (events_table, head_table)
-_TAKE = sa.update(head_table).values(position=head_table.c.position + sa.bindparam("count"))
 _ENTRIES = sa.select(
     events_table.c.position, events_table.c.connection, events_table.c.received_at, events_table.c.body
 )
@@ -49,21 +48,18 @@ class Inbox:
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self.store = store
         self._clock = clock
-        self._insert_new = _insert_new(store)
 
     def append(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """Store deliveries durably in one transaction, and return for each whether it was new.
 
         :raises StoreError: if the store can't be written; then none of them is stored.
         """
-        now = self._clock()
+        if not deliveries:
+            return []
+        rows = [_row(delivery, self._clock()) for delivery in deliveries]
         with self.store.begin(*TABLES) as connection:
-            first = _take_positions(connection, len(deliveries))
-            rows = [_row(delivery, position, now) for position, delivery in enumerate(deliveries, first)]
-            if connection.execute(self._insert_new, rows).rowcount == len(rows):
-                return [True] * len(rows)
-            stored = _stored_at(connection, deliveries)
-        return [stored[delivery.identity] == position for position, delivery in enumerate(deliveries, first)]
+            appended = append_rows(connection, rows)
+        return [_take(appended, delivery.identity) for delivery in deliveries]
 
     def head(self) -> int:
         """Return the position of the newest event; 0 before the first."""
@@ -132,7 +128,7 @@ class Inbox:
         :raises StoreError: if it can't be written.
         """
         with self.store.begin(*TABLES) as connection:
-            _take_positions(connection, 0)
+            connection.execute(sa.update(head_table).values(position=head_table.c.position))
 
     def _prune_some(self, before: float) -> int:
         position = events_table.c.position
@@ -150,31 +146,15 @@ def _head(connection: Connection) -> int:
     return position or 0
 
 
-def _take_positions(connection: Connection, count: int) -> int:
-    """Return the first of so many new positions; nobody else gets any before the transaction ends."""
-    if connection.execute(_TAKE, {"count": count}).rowcount == 0:
-        insert_once(connection, head_table, {"id": 1, "position": 0})
-        connection.execute(_TAKE, {"count": count})
-    return _head(connection) - count + 1
+def _take(appended: set[bytes], identity: bytes) -> bool:
+    """Return whether it was appended, once: of two copies in one call the first is new, the second known."""
+    is_new = identity in appended
+    appended.discard(identity)
+    return is_new
 
 
-def _insert_new(store: Store) -> sa.sql.Insert:
-    """Return the statement that leaves out what is stored already."""
-    if store.is_sqlite:
-        return sa.insert(events_table).prefix_with("OR IGNORE")
-    return postgresql.insert(events_table).on_conflict_do_nothing()
-
-
-def _stored_at(connection: Connection, deliveries: Sequence[Delivery]) -> dict[bytes, int]:
-    columns = events_table.c
-    identities = [delivery.identity for delivery in deliveries]
-    query = sa.select(columns.identity, columns.position).where(columns.identity.in_(identities))
-    return {bytes(row[0]): row[1] for row in connection.execute(query)}
-
-
-def _row(delivery: Delivery, position: int, now: float) -> dict[str, Any]:
+def _row(delivery: Delivery, now: float) -> dict[str, Any]:
     return {
-        "position": position,
         "connection": delivery.connection,
         "event": delivery.event.event,
         "identity": delivery.identity,

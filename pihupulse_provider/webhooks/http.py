@@ -55,9 +55,9 @@ def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | N
 
 
 def header_values(scope: Scope, name: str) -> list[str]:
-    """Return all values of a header."""
+    """Return all values of a header; ASGI servers give names in lower case."""
     wanted = name.lower().encode("latin-1")
-    return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == wanted]
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
 
 
 def path_below(scope: Scope, prefix: str) -> str:

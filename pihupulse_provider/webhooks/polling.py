@@ -88,7 +88,7 @@ class Poller:
         ]
         # Stored first and remembered then: what is stored twice in between is known by its body.
         deliveries = [Delivery(self._connection, WebhookEvent.parse(body), body) for body in bodies]
-        stored = sum(self._inbox.append(deliveries)) if deliveries else 0
+        stored = sum(self._inbox.append(deliveries))
         progress.advance({subject: reached[-1].stage for subject, reached in steps.items()})
         return stored
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ def sign(body: bytes, secret: str) -> str:
     >>> sign(b"Hello, World!", "It's a Secret to Everybody")
     '757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'
     """
-    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return _digest(body, secret).hex()
 
 
 def is_well_formed(signature: str) -> bool:
@@ -34,5 +33,9 @@ def verify(body: bytes, signature: str, secrets: Iterable[str]) -> bool:
     if not is_well_formed(signature):
         return False
     given = bytes.fromhex(signature)
-    matches = [hmac.compare_digest(bytes.fromhex(sign(body, secret)), given) for secret in secrets if secret]
+    matches = [hmac.compare_digest(_digest(body, secret), given) for secret in secrets if secret]
     return any(matches)
+
+
+def _digest(body: bytes, secret: str) -> bytes:
+    return hmac.digest(secret.encode(), body, "sha256")

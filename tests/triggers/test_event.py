@@ -196,7 +196,9 @@ class TestScreeningWaits:
             yield running
 
     @pytest.fixture
-    def wait(self, pihupulse_sandbox, monkeypatch):
+    def wait(self, pihupulse_sandbox, monkeypatch, tmp_path):
+        # Other tests have had other accounts behind this connection, and screenings of the same ids.
+        monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
         monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "pihupulse_default")
         (screening,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
 

@@ -22,11 +22,11 @@ SECRET = "a secret of the dashboard"
 def serving(app: object) -> Iterator[str]:
     """Serve an ASGI application on a free port, and yield its address."""
     port = free_port()
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, access_log=False, log_config=None, lifespan="auto")
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, access_log=False, log_config=None, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
+    while not server.started and thread.is_alive():
         time.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{port}"
