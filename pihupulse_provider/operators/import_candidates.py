@@ -76,11 +76,9 @@ class PihuPulseImportCandidatesOperator(PrivateFieldsMixin, BulkOperator):
         with open_source(str(source), self.file_format) as rows:
             return self.create(context, kind, rows, **terms)
 
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        source = parent.reveal("source")
-        if _is_path(source):  # says nothing of a person, and helps whoever reads the task's page
-            parent.source = source
+    def is_private(self, value: Any) -> bool:
+        """Return whether the source is a list of people; a path helps whoever reads the task's page."""
+        return not _is_path(value)
 
 
 def _is_path(source: Any) -> bool:

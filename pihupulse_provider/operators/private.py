@@ -30,9 +30,13 @@ class PrivateFieldsMixin:
         # The one place through which plain and mapped tasks are rendered alike.
         super()._do_render_template_fields(parent, *args, **kwargs)  # type: ignore[misc]
         for name in self.private_fields:
-            value = getattr(parent, name)
-            if value is not None and not isinstance(value, Private):
+            value = parent.reveal(name)
+            if self.is_private(value):
                 setattr(parent, name, Private(value))
+
+    def is_private(self, value: Any) -> bool:
+        """Return whether what a private field was rendered to may say something of a person."""
+        return value is not None
 
     def reveal(self, name: str) -> Any:
         """Return the value of a private field."""

@@ -147,10 +147,10 @@ class Airflow:
         return json.loads(value) if isinstance(value, str) and value[:1] in '[{"' else value
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, attempt: int = 1) -> str:
-        """Return the log of one try of a task, a line an event."""
+        """Return the log of one try of a task, a line an event, and a line for each error that it tells of."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         content = self.get(path, map_index=map_index, full_content=True)["content"]
-        return "\n".join(item if isinstance(item, str) else str(item.get("event", item)) for item in content)
+        return "\n".join(line for item in content for line in _log_lines(item))
 
     def pids_of(self, component: str) -> list[int]:
         """Return the processes of this Airflow that run ``airflow <component>``."""
@@ -198,6 +198,13 @@ class Airflow:
                 f"{response.request.method} {response.request.url}: {response.status_code} {response.text}"
             )
         return response.json()
+
+
+def _log_lines(item: Any) -> list[str]:
+    if not isinstance(item, dict):
+        return [str(item)]
+    errors = [f"{one.get('exc_type')}: {one.get('exc_value')}" for one in item.get("error_detail") or []]
+    return [str(item.get("event", item)), *errors]
 
 
 def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
