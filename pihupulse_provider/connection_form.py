@@ -34,7 +34,7 @@ FIELDS = (
         "plan",
         "Plan",
         "Learnt from the service when left empty.",
-        {"type": ["string", "null"], "enum": ["starter", "professional", "enterprise", None]},
+        {"type": ["string", "null"], "enum": ["starter", "professional", "enterprise"]},
     ),
     Field(
         "requests_per_minute",

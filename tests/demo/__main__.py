@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import signal
@@ -56,8 +57,9 @@ def _demo(progress: Progress, *, keep: bool) -> int:
             run_id = _run(airflow, progress)
             _report(airflow, sandbox, run_id)
             if keep:
-                print("\nBoth go on running. Ctrl-C ends them.")
-                threading.Event().wait()
+                print("\nBoth go on running. Ctrl-C ends them.", flush=True)
+                with contextlib.suppress(KeyboardInterrupt):
+                    threading.Event().wait()
         finally:
             progress.step("stopping Airflow")
             airflow.stop()

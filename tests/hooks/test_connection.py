@@ -188,6 +188,6 @@ def test_form_has_a_field_for_every_extra_and_knows_the_defaults() -> None:
     fields = {field.name: field for field in connection_form.FIELDS}
 
     assert list(fields) == list(Extras.model_fields)
-    assert fields["plan"].schema["enum"] == [*PLANS, None]
+    assert fields["plan"].schema["enum"] == list(PLANS)
     assert f"{DEFAULT_TIMEOUT:.0f} when left empty" in fields["timeout"].description
     assert connection_form.UI_FIELD_BEHAVIOUR["placeholders"]["host"] == DEFAULT_BASE_URL
