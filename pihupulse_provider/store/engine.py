@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +41,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
         self._engine = _engine(self._url)
+        weakref.finalize(self, _dispose, self._engine, os.getpid()).atexit = False
         self._created: set[str] = set()
         self._lock = threading.Lock()
 
@@ -95,6 +97,12 @@ class Store:
         cause = getattr(error, "orig", None) or error
         first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
         return StoreError(f"The store {self._url.render_as_string(hide_password=True)} failed: {first_line}")
+
+
+def _dispose(engine: Engine, owner: int) -> None:
+    """Close what is left open when a store is collected, but never a parent process's connections."""
+    if os.getpid() == owner:
+        engine.dispose()
 
 
 def _parse(url: str) -> URL:
