@@ -66,8 +66,7 @@ def funnel():
     @task
     def shortlist(path, params):
         """Return the candidates above the score, the best first."""
-        with ObjectStoragePath(path).open("r") as file:
-            rows = [json.loads(line) for line in file]
+        rows = [json.loads(line) for line in ObjectStoragePath(path).read_text().splitlines()]
         passed = [row for row in rows if (row["score"] or 0) >= params["pass_score"]]
         passed.sort(key=lambda row: row["score"], reverse=True)
         return [{"candidate_id": row["candidate_id"], "score": row["score"]} for row in passed]

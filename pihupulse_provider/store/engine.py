@@ -126,6 +126,8 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         options = {"connect_args": {"timeout": _LOCK_SECONDS, "check_same_thread": False}}
         if url.database and url.database != ":memory:":
+            # SQLAlchemy 1.4 would open the file anew for each transaction.
+            options["poolclass"] = sa.pool.QueuePool
             with suppress(OSError):  # connecting then says what is wrong, each time it is tried
                 Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     try:
