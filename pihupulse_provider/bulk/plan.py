@@ -105,9 +105,11 @@ class Plan(Workspace):
     def remember(self, marks: Iterable[tuple[bytes, float, str | None]], settled_at: float) -> None:
         """Take over what a ledger knows: identity, time and id of what was sent before."""
         self.run_many(
-            "UPDATE rows SET state = CASE WHEN ?3 IS NULL THEN 1 ELSE 2 END, at = ?2, id = ?3, settled_at = ?4, "
-            "recorded = 1 WHERE item = ?1 AND state = 0",
-            ((item, at, object_id, settled_at) for item, at, object_id in marks),
+            "UPDATE rows SET state = ?, at = ?, id = ?, settled_at = ?, recorded = 1 WHERE item = ? AND state = 0",
+            (
+                (State.UNSURE if object_id is None else State.CREATED, at, object_id, settled_at, item)
+                for item, at, object_id in marks
+            ),
         )
 
     def set_aside_repeated_keys(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -147,7 +148,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver's own transactions would begin only at the first write: too late to read and then write.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    # A new file is switched once for all. Whoever meets another at it is refused at once, however long it may wait.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode=WAL")
     cursor.close()
 
 

@@ -103,7 +103,7 @@ class Hub:
             self._rounds.done(len(self._roster), self._roster.screenings, look.sent)
         self._not_before = started_at + look.sent * client.limit.plan.interval / _SHARE
         # Whoever's screenings were all on pages that were read anyway need not be looked at again so soon.
-        for waiting in (*due, *self._roster.seen(look.sightings)):
+        for waiting in (*due, *self._roster.seen(look.seen)):
             waiting.due_at = started_at + self._pause(waiting, started_at)
         self._atlas.keep(self._roster)
 

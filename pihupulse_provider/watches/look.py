@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from pihupulse_provider.api import endpoints
@@ -37,29 +38,48 @@ class CandidateRequest(NamedTuple):
 Request = PageRequest | CandidateRequest
 
 
+class _Spots(Collection[Spot]):
+    """Where everything that is left may be seen, made anew for each reader.
+
+    Were they kept, ten thousand a round would have Python's garbage collector go through all there is each time, and
+    that stops the event loop for longer than anything else here.
+    """
+
+    def __init__(self, left: Mapping[str, str | None], make: Callable[[str, str | None], Spot]) -> None:
+        self._left = left
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def __iter__(self) -> Iterator[Spot]:
+        return (self._make(screening_id, candidate_id) for screening_id, candidate_id in self._left.items())
+
+    def __contains__(self, spot: object) -> bool:
+        return any(spot == one for one in self)
+
+
 class Look:
     """One round. Ask for all of :meth:`requests`, hand the answers to the ``take`` methods, until there are none.
 
     :param wanted: the screenings to look at, each with its candidate's id if known.
     :param atlas: what earlier rounds remember; this one adds to it.
     :param watched: further screenings that are noted when they are on a page that is read anyway.
-    :ivar sightings: what was seen so far.
+    :ivar seen: the screenings that were seen so far.
     :ivar missing: those of ``wanted`` that PihuPulse does not show; complete once there are no more requests.
     :ivar sent: how many requests were answered.
     """
 
     def __init__(self, wanted: Mapping[str, str | None], atlas: Atlas, watched: Container[str] = ()) -> None:
-        self.sightings: dict[str, Sighting] = {}
+        self.seen: set[str] = set()
         self.missing: set[str] = set()
         self.sent = 0
         self._atlas = atlas
         self._watched = watched
-        self._left = {one: atlas.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
-        self._of_candidate: dict[str, list[str]] = {}
-        for screening_id, candidate_id in self._left.items():
-            if candidate_id is not None:
-                self._of_candidate.setdefault(candidate_id, []).append(screening_id)
-        self._owners = len(self._of_candidate) + sum(owner is None for owner in self._left.values())
+        self._owner_of = {one: atlas.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
+        self._left = dict(self._owner_of)
+        owners = set(self._left.values()) - {None}
+        self._owners = len(owners) + sum(owner is None for owner in self._left.values())
         self._asked: set[str] = set()
         self._placed: set[str] = set()
         self._read: dict[int, int] = {}
@@ -71,7 +91,7 @@ class Look:
         """Return what to ask for next; nothing when the round is over."""
         survey = Survey(self._atlas.total_pages, self._atlas.per_page, self._read, self._owners)
         self._give_up(survey)
-        chosen = plan([self._spot(one, candidate) for one, candidate in self._left.items()], survey)
+        chosen = plan(_Spots(self._left, self._spot), survey)
         return [*map(PageRequest, chosen.pages), *map(CandidateRequest, chosen.candidates)]
 
     def take_page(self, number: int, page: Page[Screening]) -> None:
@@ -106,6 +126,15 @@ class Look:
         """Return what was seen since the last call."""
         fresh, self._fresh = self._fresh, []
         return fresh
+
+    @cached_property
+    def _of_candidate(self) -> Mapping[str, Sequence[str]]:
+        """Return the screenings of each candidate, once the first was asked for: mostly none is."""
+        found: dict[str, list[str]] = {}
+        for screening_id, candidate_id in self._owner_of.items():
+            if candidate_id is not None:
+                found.setdefault(candidate_id, []).append(screening_id)
+        return found
 
     def _spot(self, screening_id: str, candidate_id: str | None) -> Spot:
         candidate_id = None if candidate_id in self._asked else candidate_id
@@ -157,7 +186,7 @@ class Look:
         return screening_id in self._left or screening_id in self._watched
 
     def _see(self, sighting: Sighting) -> None:
-        self.sightings[sighting.screening_id] = sighting
+        self.seen.add(sighting.screening_id)
         if sighting.candidate_id is not None:
             self._atlas.candidate_of[sighting.screening_id] = sighting.candidate_id
         self._fresh.append(sighting)

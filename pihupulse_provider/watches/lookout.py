@@ -42,5 +42,5 @@ class Lookout:
             self._log.warning("This look at PihuPulse failed, the wait goes on: %s", error)
         else:
             self.watch.see(self.terms.gone(look.missing, now))
-        self.watch.see(look.sightings.values())
+        self.watch.see(look.drain())
         return self.watch.judge()

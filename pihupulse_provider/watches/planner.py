@@ -73,7 +73,7 @@ def plan(spots: Collection[Spot], survey: Survey) -> Plan:
     :param spots: one for each screening that was not seen in this round.
     """
     if any(spot.page is not None and spot.sure for spot in spots):
-        return _revisit([spot for spot in spots if spot.sure], survey)
+        return _revisit(spots, survey)
     guessed = [spot for spot in spots if spot.page is not None]
     if guessed:
         return _look_beside(guessed, survey)
@@ -82,11 +82,12 @@ def plan(spots: Collection[Spot], survey: Survey) -> Plan:
 
 def _revisit(spots: Collection[Spot], survey: Survey) -> Plan:
     # A page of its own, which is none, stands for what is to be searched for: its candidate may be asked for anyway.
-    places = [(spot.page or -number, spot.candidate) for number, spot in enumerate(spots, 1)]
-    pages, candidates = cheapest_cover(places)
+    pages, candidates = cheapest_cover(
+        (spot.page or -number, spot.candidate) for number, spot in enumerate(spots, 1) if spot.sure
+    )
     pages = {page for page in pages if page > 0}
     if len(pages) + len(candidates) > survey.unread:
-        pages, candidates = {spot.page for spot in spots if spot.page is not None}, set()
+        pages, candidates = {spot.page for spot in spots if spot.page is not None and spot.sure}, set()
     if len(pages) > 1 and not survey.read:
         # The first page alone tells by how much the list has shifted; the rest is then read in the right place.
         return Plan((min(pages),))

@@ -116,7 +116,10 @@ class ScreeningWatch:
 
     def _note(self, sighting: Sighting) -> bool:
         before = self._seen[sighting.screening_id]
-        sighting = sighting._replace(candidate_id=sighting.candidate_id or before.candidate_id)
+        if sighting.candidate_id is None:
+            sighting = sighting._replace(candidate_id=before.candidate_id)
+        if sighting == before:
+            return False
         self._seen[sighting.screening_id] = sighting
         self._open[sighting.screening_id] = sighting.candidate_id
         meaning = self.statuses.meaning(sighting.status)
@@ -124,7 +127,7 @@ class ScreeningWatch:
             self._unknown[str(sighting.status)] = sighting.screening_id
         elif meaning in ("succeeded", "failed"):
             self._end(sighting, succeeded=meaning == "succeeded")
-        return sighting != before
+        return True
 
     def _end(self, sighting: Sighting, *, succeeded: bool) -> None:
         del self._open[sighting.screening_id]

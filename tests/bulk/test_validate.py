@@ -61,11 +61,15 @@ def test_a_region_gives_national_numbers_their_country():
     assert check_candidate({**GOOD, "phone": "+44 20 7946 0958"}, "US").phone == "+44 20 7946 0958"
 
 
-@given(st.dictionaries(st.sampled_from(FIELDS), st.text(st.characters(codec="utf-8"), min_size=6, max_size=60)))
+VALUES = st.text(st.characters(codec="utf-8"), max_size=60).map(lambda text: f"q9{text}7z")
+"""Nothing that a message says anyway."""
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), VALUES))
 def test_no_message_tells_the_value(fields):
     told = ""
     try:
         check_candidate(fields)
     except InvalidCandidateError as error:
         told = str(error)
-    assert not [value for value in fields.values() if len(value.strip()) >= 6 and value.strip() in told]
+    assert not [value for value in fields.values() if value in told]

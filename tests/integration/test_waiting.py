@@ -17,29 +17,38 @@ WAITS = int(os.environ.get("PIHUPULSE_TEST_WAITS", "8"))
 
 
 class Triggerers:
-    """Ends the triggerer and starts another."""
+    """Ends triggerers and starts others."""
 
     def __init__(self, airflow):
         self.airflow = airflow
         self._started = []
 
-    def replace(self, sign):
-        """Send a signal to every process of the triggerer, wait until they are gone, and start a new one."""
+    def replace(self, sign, count=1, capacity=1000):
+        """End every triggerer with a signal, and start ``count`` new ones that take so many triggers each."""
         for pid in self.airflow.pids_of("triggerer"):
             with suppress(ProcessLookupError):
                 os.kill(pid, sign)
         self.airflow.wait_until(lambda: not self.airflow.pids_of("triggerer"), 30, "the triggerer has ended")
-        log = (self.airflow.home / "triggerer.log").open("ab")
-        command = ["airflow", "triggerer", "--skip-serve-logs"]
+        for number in range(count):
+            self._start(number, capacity)
+
+    def kill_newest(self):
+        """Kill the triggerer that was started last, with all its processes."""
+        process, log = self._started.pop()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.close()
+
+    def _start(self, number, capacity):
+        log = (self.airflow.home / f"triggerer-{number}.log").open("ab")
+        command = ["airflow", "triggerer", "--skip-serve-logs", "--capacity", str(capacity)]
         process = subprocess.Popen(command, env=self.airflow.env, stdout=log, stderr=log, start_new_session=True)
         self._started.append((process, log))
 
     def stop(self):
-        for process, log in self._started:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            log.close()
+        while self._started:
+            self.kill_newest()
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +77,12 @@ def states(airflow, dag_id, run_id):
     return [instance["state"] for instance in airflow.task_instances(dag_id, run_id)]
 
 
+def held_by(airflow, dag_id, run_id):
+    """Return the triggerers that hold the run's waits."""
+    instances = airflow.task_instances(dag_id, run_id)
+    return {one["triggerer_job"]["id"] for one in instances if one["triggerer_job"]}
+
+
 def complete(sandbox, ids):
     for one in ids:
         sandbox.complete(one, 80)
@@ -94,6 +109,21 @@ def test_every_wait_outlives_a_triggerer_that_is_stopped_and_one_that_is_killed(
     assert [outcome["screening_id"] for outcome in outcomes] == single
     assert sandbox.count(status=429) == 0
     assert requests_in(sandbox, 3) == 0
+
+
+def test_two_triggerers_ask_at_most_twice_as_much_and_one_takes_over_when_the_other_is_killed(
+    airflow, triggerers, sandbox, begin
+):
+    triggerers.replace(signal.SIGTERM, count=2, capacity=WAITS // 2 + 2)
+    run_id, single = begin("wait_for_each", WAITS, deferred=WAITS)
+    airflow.wait_until(lambda: len(held_by(airflow, "wait_for_each", run_id)) == 2, 60, "both triggerers wait")
+    most_pages = WAITS // 100 + 2
+    assert requests_in(sandbox, 5) <= 2 * 6 * most_pages
+    triggerers.kill_newest()
+    complete(sandbox, single)
+    assert airflow.wait_for_run("wait_for_each", run_id, 600) == "success"
+    outcomes = [airflow.xcom("wait_for_each", run_id, "wait", number)[0] for number in range(WAITS)]
+    assert [outcome["screening_id"] for outcome in outcomes] == single
 
 
 def test_a_timeout_fails_the_task_without_a_retry_and_skips_one_that_may_fail(airflow, sandbox):

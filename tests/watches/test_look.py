@@ -49,7 +49,7 @@ def look_at(service, wanted, atlas, watched=()):
         left = {
             one: atlas.candidate_of.get(one, candidate)
             for one, candidate in wanted.items()
-            if one not in look.sightings and one not in look.missing
+            if one not in look.seen and one not in look.missing
         }
         unread = set(range(1, (atlas.total_pages or 1) + 1)).difference(read)
         assert len(requests) <= naive(left, len(unread))
@@ -113,7 +113,7 @@ def test_each_round_shows_all_that_the_service_shows_and_costs_no_more_than_doin
         known = {one: atlas.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
         look = look_at(service, wanted, atlas)
         shown = {row.id: row.status for row in service.rows if row.id in wanted}
-        assert {one: sighting.status for one, sighting in look.sightings.items()} == shown
+        assert {sighting.screening_id: sighting.status for sighting in look.drain()} == shown
         assert look.missing == set(wanted) - set(shown)
         assert look.sent <= 3 * naive(known, service.pages) + 2 + len(look.missing)
 
@@ -147,7 +147,7 @@ def test_rows_that_are_put_in_front_are_followed_at_the_cost_of_one_request():
     look_at(service, wanted, atlas)
     service.rows[:0] = [screening(30_000 + number) for number in range(250)]
     look = look_at(service, wanted, atlas)
-    assert len(look.sightings) == 1_000
+    assert len(look.seen) == 1_000
     assert look.sent <= 12
     assert look_at(service, wanted, atlas).sent == 11
 
@@ -163,7 +163,7 @@ def test_one_screening_is_one_request():
 
 def test_what_is_on_a_page_that_is_read_anyway_is_seen_too():
     look = look_at(account_of(50), {"s3": None}, Atlas(), watched={"s4", "s5"})
-    assert set(look.sightings) == {"s3", "s4", "s5"}
+    assert look.seen == {"s3", "s4", "s5"}
     assert [one.screening_id for one in look.drain()] == ["s3", "s4", "s5"]
     assert look.drain() == []
 
@@ -180,7 +180,7 @@ def test_a_candidate_whose_details_name_no_screenings_does_not_prove_that_there_
     assert look.requests() == [PageRequest(1)]
     look.take_page(1, Page[Screening](data=[screening(1, "c1", "completed")], meta=PageMeta(total_pages=1)))
     assert look.requests() == []
-    assert look.sightings["s1"].status == "completed"
+    assert [one.status for one in look.drain()] == ["completed"]
 
 
 def test_a_list_that_changes_while_it_is_read_is_read_again_before_anything_counts_as_missing():
@@ -193,4 +193,4 @@ def test_a_list_that_changes_while_it_is_read_is_read_again_before_anything_coun
     assert look.requests() == [PageRequest(1)]
     look.take_page(1, service.page(1))
     assert look.requests() == []
-    assert "s2" in look.sightings
+    assert "s2" in look.seen
