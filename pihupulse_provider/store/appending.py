@@ -17,8 +17,8 @@ from pihupulse_provider.store.event_rows import events_table, head_table, insert
 Rows = Sequence[Mapping[str, Any]]
 """Rows of :data:`events_table` without their positions."""
 
-_MOVE_HEAD = sa.update(head_table).values(position=head_table.c.position + sa.bindparam("count"))
-_INSERT = sa.insert(events_table).prefix_with("OR IGNORE")
+_MOVE_HEAD = "UPDATE pihupulse_inbox SET position = position + ?"
+_HEAD = "SELECT position FROM pihupulse_inbox"
 _ARRAYS = {
     "connection": "text",
     "event": "text",
@@ -29,6 +29,10 @@ _ARRAYS = {
     "template_id": "text",
     "body": "bytea",
 }
+_INSERT = (
+    f"INSERT OR IGNORE INTO pihupulse_events (position, {', '.join(_ARRAYS)}) "  # noqa: S608 - the names are those above
+    f"VALUES (?{', ?' * len(_ARRAYS)})"
+)
 _INSERT_ARRAYS = sa.text(
     f"""
     WITH head AS (UPDATE pihupulse_inbox SET position = position + :count RETURNING position - :count AS start)
@@ -58,11 +62,11 @@ def _append_on_postgresql(connection: Connection, rows: Rows) -> set[bytes]:
 
 
 def _append_on_sqlite(connection: Connection, rows: Rows) -> set[bytes]:
-    if connection.execute(_MOVE_HEAD, {"count": len(rows)}).rowcount == 0:
+    if connection.exec_driver_sql(_MOVE_HEAD, (len(rows),)).rowcount == 0:
         return set()
-    first: int = connection.execute(sa.select(head_table.c.position)).scalar_one() - len(rows) + 1
-    placed = [{**row, "position": position} for position, row in enumerate(rows, first)]
-    if connection.execute(_INSERT, placed).rowcount == len(rows):
+    first: int = connection.exec_driver_sql(_HEAD).scalar_one() - len(rows) + 1
+    placed = [(position, *(row[name] for name in _ARRAYS)) for position, row in enumerate(rows, first)]
+    if connection.exec_driver_sql(_INSERT, placed).rowcount == len(rows):
         return {row["identity"] for row in rows}
     new = sa.select(events_table.c.identity).where(events_table.c.position >= first)
     return {bytes(row[0]) for row in connection.execute(new)}

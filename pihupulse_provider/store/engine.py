@@ -42,6 +42,9 @@ class Store:
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
         self._engine = _engine(self._url)
+        self._lasting, self._passing = (
+            self._engine.execution_options(pihupulse_durable=durable) for durable in (True, False)
+        )
         weakref.finalize(self, _dispose, self._engine, os.getpid()).atexit = False
         self._created: set[str] = set()
         self._lock = threading.Lock()
@@ -65,8 +68,7 @@ class Store:
         """
         try:
             self._create(tables)
-            engine = self._engine.execution_options(pihupulse_durable=durable)
-            with engine.begin() as connection:
+            with (self._lasting if durable else self._passing).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise self._error(error) from error
@@ -156,7 +158,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     durable = connection.get_execution_options().get("pihupulse_durable", True)
-    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    if connection.info.get("durable") is not durable:
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.info["durable"] = durable
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
