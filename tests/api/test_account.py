@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from pihupulse_provider.api import Account, ConfigurationError
@@ -96,6 +98,15 @@ def test_unusable_timeout_is_refused(timeout: float) -> None:
 def test_unusable_certificates_are_refused(tmp_path: object) -> None:
     with pytest.raises(ConfigurationError, match="no-such-file"):
         Account("key", verify=f"{tmp_path}/no-such-file").ssl_context()
+
+
+def test_certificates_are_checked_unless_told_otherwise_and_read_once() -> None:
+    usual = Account("key").ssl_context()
+    assert isinstance(usual, ssl.SSLContext)
+    assert usual.verify_mode is ssl.CERT_REQUIRED
+    assert usual.check_hostname
+    assert Account("another").ssl_context() is usual
+    assert Account("key", verify=False).ssl_context() is False
 
 
 def test_secrets_are_not_shown() -> None:
