@@ -82,7 +82,7 @@ def _run(airflow: Airflow, progress: Progress) -> str:
     airflow.wait_until(lambda: _has_ended(airflow, run_id, progress), RUN_SECONDS, f"the run of {DAG} has ended")
     state = airflow.run_state(DAG, run_id)
     if state != "success":
-        raise AirflowError(_what_failed(airflow, run_id))
+        raise AirflowError(airflow.what_failed(DAG, run_id))
     progress.done(f"DAG {DAG}: {state} in {time.monotonic() - begun:.0f} s")
     return run_id
 
@@ -95,16 +95,6 @@ def _has_ended(airflow: Airflow, run_id: str, progress: Progress) -> bool:
     counts = ", ".join(f"{count} {state}" if len(states[now]) > 1 else state for state, count in states[now].items())
     progress.step(f"{now}: {counts}")
     return airflow.run_state(DAG, run_id) in ("success", "failed")
-
-
-def _what_failed(airflow: Airflow, run_id: str) -> str:
-    failed = [one for one in airflow.task_instances(DAG, run_id) if one["state"] == "failed"]
-    logs = [
-        f"{one['task_id']} failed:\n"
-        + airflow.task_log(DAG, run_id, one["task_id"], one["map_index"], max(1, one["try_number"]))[-3000:]
-        for one in failed[:2]
-    ]
-    return "\n\n".join(logs) or "The run failed."
 
 
 def _report(airflow: Airflow, sandbox: Sandbox, run_id: str) -> None:

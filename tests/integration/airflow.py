@@ -126,6 +126,24 @@ class Airflow:
         self.wait_until(lambda: self.run_state(dag_id, run_id) in ended, seconds, f"the run of {dag_id} has ended")
         return self.run_state(dag_id, run_id)
 
+    def wait_for_success(self, dag_id: str, run_id: str, seconds: float = 120) -> None:
+        """Wait until a run has ended well.
+
+        :raises AirflowError: if it has not, with the log of what failed.
+        """
+        if self.wait_for_run(dag_id, run_id, seconds) != "success":
+            raise AirflowError(self.what_failed(dag_id, run_id))
+
+    def what_failed(self, dag_id: str, run_id: str) -> str:
+        """Return the ends of the logs of a run's failed tasks, of two at most."""
+        failed = [one for one in self.task_instances(dag_id, run_id) if one["state"] == "failed"]
+        logs = (
+            f"{one['task_id']} failed:\n"
+            + self.task_log(dag_id, run_id, one["task_id"], one["map_index"], max(1, one["try_number"]))[-3000:]
+            for one in failed[:2]
+        )
+        return "\n\n".join(logs) or f"The run of {dag_id} failed."
+
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return all task instances of a run."""
         page = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=1000)

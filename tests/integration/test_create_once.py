@@ -49,7 +49,7 @@ def runs(airflow, sandbox, postgres_url, tmp_path_factory):
 def run_again(airflow, run_id):
     clear = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
     airflow.post(f"/dags/{DAG}/clearTaskInstances", clear)
-    assert airflow.wait_for_run(DAG, run_id) == "success"
+    airflow.wait_for_success(DAG, run_id)
 
 
 def made(sandbox, params):

@@ -59,7 +59,7 @@ def _delivered_to_started(airflow, sandbox, screening):
     sandbox.complete(screening, 90)
     airflow.wait_until(lambda: len(runs_of(airflow)) > before, 60, "a run was started")
     run = runs_of(airflow)[-1]
-    assert airflow.wait_for_run(DAG, run["dag_run_id"]) == "success"
+    airflow.wait_for_success(DAG, run["dag_run_id"])
     (task,) = [one for one in airflow.task_instances(DAG, run["dag_run_id"]) if one["task_id"] == "read_events"]
     delivered = airflow.xcom(DAG, run["dag_run_id"], "read_events")[-1]["received_at"]
     return (datetime.fromisoformat(task["start_date"]) - datetime.fromisoformat(delivered)).total_seconds()
@@ -76,7 +76,7 @@ def test_deferred_sensors_wake_at_once(airflow, sandbox, screening):
     )
     completed = datetime.now(UTC)
     sandbox.complete(screening, 90)
-    assert airflow.wait_for_run("waiting_for_webhooks", run_id) == "success"
+    airflow.wait_for_success("waiting_for_webhooks", run_id)
     for event in airflow.xcom("waiting_for_webhooks", run_id, "wait_for_screening"):
         assert (event["screening_id"], event["score"]) == (screening, 90)
     ended = max(

@@ -48,7 +48,7 @@ def test_the_funnel_hands_on_the_shortlist_once_a_person_has_approved_it(airflow
         approve(airflow, run_id, hurry)
     else:
         hurry(lambda: airflow.run_state("funnel", run_id) in {"success", "failed"}, "the run has ended")
-    assert airflow.wait_for_run("funnel", run_id) == "success"
+    airflow.wait_for_success("funnel", run_id)
     outcomes = [json.loads(line) for line in (tmp_path / "outcomes.jsonl").read_text("utf-8").splitlines()]
     assert airflow.xcom("funnel", run_id, "hand_on") == [row["candidate_id"] for row in outcomes]
     assert len(outcomes) == 5

@@ -33,7 +33,7 @@ def complete(airflow, sandbox, dag_id, run_id, count):
 def test_one_candidate(airflow, sandbox):
     run_id = airflow.trigger("screen_one_candidate", {"email": "one@example.com", "name": "Main Job"})
     complete(airflow, sandbox, "screen_one_candidate", run_id, 1)
-    assert airflow.wait_for_run("screen_one_candidate", run_id) == "success"
+    airflow.wait_for_success("screen_one_candidate", run_id)
     report = airflow.xcom("screen_one_candidate", run_id, "screen")
     assert report["score"] == 60
     assert report["candidate_id"] == airflow.xcom("screen_one_candidate", run_id, "create_candidate")["id"]
@@ -44,5 +44,5 @@ def test_a_file_of_candidates(airflow, sandbox, tmp_path):
     params = {"source": f"file://{tmp_path}/people.csv", "results": f"file://{tmp_path}/results"}
     run_id = airflow.trigger("import_and_screen", params)
     complete(airflow, sandbox, "import_and_screen", run_id, 3)
-    assert airflow.wait_for_run("import_and_screen", run_id) == "success"
+    airflow.wait_for_success("import_and_screen", run_id)
     assert [one["score"] for one in airflow.xcom("import_and_screen", run_id, "shortlist")] == [62, 61, 60]

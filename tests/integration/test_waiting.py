@@ -102,8 +102,8 @@ def test_every_wait_outlives_a_triggerer_that_is_stopped_and_one_that_is_killed(
     airflow.wait_until(lambda: requests_in(sandbox, 1) > 0, 60, "the next triggerer looks")
     triggerers.replace(signal.SIGKILL)
     complete(sandbox, many + single)
-    assert airflow.wait_for_run("wait_for_all", all_run, 120) == "success"
-    assert airflow.wait_for_run("wait_for_each", each_run, 600) == "success"
+    airflow.wait_for_success("wait_for_all", all_run, 120)
+    airflow.wait_for_success("wait_for_each", each_run, 600)
     assert {outcome["score"] for outcome in airflow.xcom("wait_for_all", all_run, "wait")} == {80}
     outcomes = [airflow.xcom("wait_for_each", each_run, "wait", number)[0] for number in range(WAITS)]
     assert [outcome["screening_id"] for outcome in outcomes] == single
@@ -121,7 +121,7 @@ def test_two_triggerers_ask_at_most_twice_as_much_and_one_takes_over_when_the_ot
     assert requests_in(sandbox, 5) <= 2 * 6 * most_pages
     triggerers.kill_newest()
     complete(sandbox, single)
-    assert airflow.wait_for_run("wait_for_each", run_id, 600) == "success"
+    airflow.wait_for_success("wait_for_each", run_id, 600)
     outcomes = [airflow.xcom("wait_for_each", run_id, "wait", number)[0] for number in range(WAITS)]
     assert [outcome["screening_id"] for outcome in outcomes] == single
 
@@ -148,5 +148,5 @@ def test_a_task_that_is_marked_failed_is_no_longer_waited_for_and_one_that_is_cl
     airflow.wait_until(lambda: states(airflow, "wait_for_all", run_id) == ["deferred"], 60, "the task waits anew")
     airflow.post("/dags/wait_for_all/clearTaskInstances", clear)
     complete(sandbox, ids)
-    assert airflow.wait_for_run("wait_for_all", run_id) == "success"
+    airflow.wait_for_success("wait_for_all", run_id)
     assert airflow.xcom("wait_for_all", run_id, "wait")[0]["screening_id"] == ids[0]
