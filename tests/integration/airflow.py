@@ -247,6 +247,6 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         # A trigger that fires at once must not overtake the executor's note that the task has deferred.
-        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     }
     return {**inherited, "AIRFLOW_HOME": str(home), **{f"AIRFLOW__{key}": value for key, value in settings.items()}}
