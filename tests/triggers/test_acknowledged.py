@@ -4,29 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from importlib.util import find_spec
-from itertools import count
 
 import pytest
 
-from pihupulse_provider.hooks import settings
-from pihupulse_provider.store.cursors import Cursor
-from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.triggers.event import PihuPulseEventTrigger
-from tests.webhooks.inboxes import receive
-
-numbers = count(1)
-
-
-@pytest.fixture
-def consumer(pihupulse_sandbox):
-    """A consumer that has read all that other tests left."""
-    name = f"acknowledged-{next(numbers)}"
-    position_of(name).seek(Inbox(settings.store()).head())
-    return name
-
-
-def position_of(consumer):
-    return Cursor(settings.store(), "pihupulse_default", consumer)
+from tests.webhooks.inboxes import cursor_of, receive
 
 
 async def stream(consumer, number):
@@ -47,11 +29,11 @@ if find_spec("airflow.triggers.shared_stream"):
         receive(f"s1-{consumer}")
         receive(f"s2-{consumer}")
         producer, entries = await stream(consumer, 2)
-        before = position_of(consumer).position()
+        before = cursor_of(consumer).position()
         await producer.advance([item(entries[0])])
-        assert before < position_of(consumer).position() == entries[0][1]
+        assert before < cursor_of(consumer).position() == entries[0][1]
         await producer.advance([item(entries[1])])
-        assert position_of(consumer).position() == entries[1][1]
+        assert cursor_of(consumer).position() == entries[1][1]
 
     async def test_an_event_that_was_not_stored_comes_again(consumer):
         receive(f"s1-{consumer}")

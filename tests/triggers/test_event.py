@@ -8,34 +8,17 @@ import inspect
 import json
 import time
 from contextlib import asynccontextmanager
-from itertools import count
 
 import pytest
 
-from pihupulse_provider.hooks import settings
 from pihupulse_provider.sandbox import Sandbox
-from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.triggers.event import PihuPulseEventTrigger
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from pihupulse_provider.triggers.watch import WatchTrigger
 from pihupulse_provider.watches.packing import unpack_sightings
 from pihupulse_provider.watches.terms import Terms
-from tests.webhooks.inboxes import receive
-
-numbers = count(1)
-
-
-@pytest.fixture
-def consumer(pihupulse_sandbox):
-    """A consumer that has read all that other tests left."""
-    name = f"assets-{next(numbers)}"
-    position_of(name).seek(Inbox(settings.store()).head())
-    return name
-
-
-def position_of(consumer):
-    return Cursor(settings.store(), "pihupulse_default", consumer)
+from tests.webhooks.inboxes import cursor_of, receive
 
 
 @asynccontextmanager
@@ -126,9 +109,9 @@ class TestAssetEvents:
         receive(f"s1-{consumer}")
         async with running(PihuPulseEventTrigger(consumer=consumer)) as told:
             position = (await told.get())["position"]
-            position_of(consumer).seek(position)
+            cursor_of(consumer).seek(position)
             await asyncio.sleep(1.2)
-            position_of(consumer).seek(position - 1)
+            cursor_of(consumer).seek(position - 1)
             assert await next_of(told, 1) == [f"s1-{consumer}"]
 
     async def test_a_new_consumer_may_begin_with_what_comes_next(self, consumer):

@@ -10,18 +10,9 @@ from pihupulse_provider.api import Account, Client, RetryPolicy, UnauthorizedErr
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.watches.lookout import Lookout
 from pihupulse_provider.watches.terms import GRACE, Terms
+from tests.watches.listener import Listener
 
 STARTED_AT = 1_000_000.0
-
-
-class Listener:
-    def __init__(self):
-        self.lines = []
-
-    def warning(self, event, *args):
-        self.lines.append(event % args)
-
-    info = warning
 
 
 @pytest.fixture

@@ -9,16 +9,7 @@ from pihupulse_provider.watches.goal import needed, parse_goal
 from pihupulse_provider.watches.screening import ScreeningWatch
 from pihupulse_provider.watches.sighting import NOT_FOUND, Sighting
 from pihupulse_provider.watches.statuses import Statuses
-
-
-class Listener:
-    def __init__(self):
-        self.lines = []
-
-    def warning(self, event, *args):
-        self.lines.append(event % args)
-
-    info = warning
+from tests.watches.listener import Listener
 
 
 def watch_of(*statuses, goal="all", **options):

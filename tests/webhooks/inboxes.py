@@ -7,6 +7,7 @@ from typing import Any
 
 from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.hooks import settings
+from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import Delivery, Inbox
 from tests.webhooks.deliveries import completed
 
@@ -22,3 +23,8 @@ def receive_later(seconds: float, screening_id: str, event: str = "screening.com
     timer = threading.Timer(seconds, receive, (screening_id, event), data)
     timer.daemon = True
     timer.start()
+
+
+def cursor_of(consumer: str) -> Cursor:
+    """Return the place of a consumer of the connection ``pihupulse_default``."""
+    return Cursor(settings.store(), "pihupulse_default", consumer)
