@@ -45,6 +45,7 @@ class Store:
         self._lasting, self._passing = (
             self._engine.execution_options(pihupulse_durable=durable) for durable in (True, False)
         )
+        self._driver_error: type[Exception] = self._engine.dialect.dbapi.Error  # type: ignore[union-attr]
         weakref.finalize(self, _dispose, self._engine, os.getpid()).atexit = False
         self._created: set[str] = set()
         self._lock = threading.Lock()
@@ -70,7 +71,7 @@ class Store:
             self._create(tables)
             with (self._lasting if durable else self._passing).begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self._driver_error) as error:
             raise self._error(error) from error
 
     def now(self, connection: Connection, clock: Callable[[], float]) -> float:
@@ -96,7 +97,7 @@ class Store:
                     connection.execute(CreateIndex(index, if_not_exists=True))
         self._created.update(table.name for table in missing)
 
-    def _error(self, error: SQLAlchemyError) -> StoreError:
+    def _error(self, error: Exception) -> StoreError:
         cause = getattr(error, "orig", None) or error
         first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
         return StoreError(f"The store {self._url.render_as_string(hide_password=True)} failed: {first_line}")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pihupulse_provider.api.events import WebhookEvent
-from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import Delivery, EventFilter, Inbox
 
 EVERYTHING = EventFilter()
@@ -21,7 +21,7 @@ WRITER = """
 import sys
 import time
 from pihupulse_provider.api.events import WebhookEvent
-from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import Delivery, Inbox
 
 url, name, count, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -192,3 +192,29 @@ def test_two_writing_processes_never_make_a_reader_miss_or_repeat_an_event(url: 
     assert sorted(seen) == sorted(f"{name}-{number}" for name in "ab" for number in range(each))
     turns = sum(one[0] != other[0] for one, other in pairwise(seen))
     assert turns > 1, "the writers did not write at the same time"
+
+
+def test_a_full_disk_stores_none_of_them_and_the_next_ones_once_there_is_room(tmp_path: Path):
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    inbox = Inbox(store)
+    inbox.append([delivery(0)])
+    _set_page_limit(store, 40)
+    with pytest.raises(StoreError, match="full"):
+        inbox.append([delivery(number, padding="x" * 1000) for number in range(1, 200)])
+    assert len(inbox.read(EVERYTHING).events) == 1
+    _set_page_limit(store, 1_000_000)
+    assert inbox.append([delivery(1)]) == [True]
+    store.dispose()
+
+
+def _set_page_limit(store: Store, pages: int) -> None:
+    with store.begin() as connection:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+
+def test_a_table_that_is_gone_is_an_error_of_the_store(inbox: Inbox, store: Store):
+    inbox.append([delivery(1)])
+    with store.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE pihupulse_events")
+    with pytest.raises(StoreError, match="pihupulse_events"):
+        inbox.append([delivery(2)])
