@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from tests.servers import postgres
 
 if TYPE_CHECKING:
     from tests.dag_runs import DagRuns
+
+_numbers = count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,6 +46,18 @@ def heard_loggers() -> None:
         logging.getLogger(name).propagate = True
         logging.getLogger(name).setLevel(logging.NOTSET)
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def consumer(pihupulse_sandbox: object) -> str:
+    """A consumer of the inbox that has read all that other tests left."""
+    from pihupulse_provider.hooks import settings
+    from pihupulse_provider.store.inbox import Inbox
+    from tests.webhooks.inboxes import cursor_of
+
+    name = f"consumer-{next(_numbers)}"
+    cursor_of(name).seek(Inbox(settings.store()).head())
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from itertools import count
 
 import pytest
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.hooks import settings
 from pihupulse_provider.operators.events import PihuPulseReadEventsOperator
-from pihupulse_provider.store.cursors import Cursor, CursorMovedError
-from pihupulse_provider.store.inbox import Inbox
-from tests.webhooks.inboxes import receive
-
-numbers = count(1)
-
-
-@pytest.fixture
-def consumer():
-    """A consumer that has read all that other tests left."""
-    name = f"consumer-{next(numbers)}"
-    store = settings.store()
-    Cursor(store, "pihupulse_default", name).seek(Inbox(store).head())
-    return name
+from pihupulse_provider.store.cursors import CursorMovedError
+from tests.webhooks.inboxes import cursor_of, receive
 
 
 @pytest.fixture
@@ -76,7 +62,7 @@ def test_two_runs_at_once_do_not_both_get_an_event(dag_runs, dag_of, consumer):
     class Overtaken(PihuPulseReadEventsOperator):
         def _output(self, entries):
             if entries:
-                Cursor(settings.store(), "pihupulse_default", consumer).seek(entries[-1].position)
+                cursor_of(consumer).seek(entries[-1].position)
             return super()._output(entries)
 
     receive(f"s1-{consumer}")
@@ -89,7 +75,7 @@ def test_a_cursor_set_back_reads_again(dag_runs, dag_of, consumer):
     dag = dag_of(consumer=consumer)
     receive(f"s1-{consumer}")
     read = dag_runs.run(dag).xcom("read")
-    Cursor(settings.store(), "pihupulse_default", consumer).seek(read[0]["position"] - 1)
+    cursor_of(consumer).seek(read[0]["position"] - 1)
     assert dag_runs.run(dag).xcom("read") == read
 
 
