@@ -7,19 +7,17 @@ stays locked until the commit: nobody else gets a position before that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-
-from pihupulse_provider.store.event_rows import head_table, insert_once
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.event_rows import TABLES
 
 Rows = Sequence[Mapping[str, Any]]
 """Rows of :data:`~pihupulse_provider.store.event_rows.events_table` without their positions."""
 
-_MOVE_HEAD = "UPDATE pihupulse_inbox SET position = position + ?"
-_HEAD = "SELECT position FROM pihupulse_inbox"
-_NEW = "SELECT identity FROM pihupulse_events WHERE position >= ?"
+_LARGEST_INSERT = 100
+"""Rows: SQLite before 3.32 takes 999 parameters."""
 _ARRAYS = {
     "connection": "text",
     "event": "text",
@@ -30,43 +28,62 @@ _ARRAYS = {
     "template_id": "text",
     "body": "bytea",
 }
-_INSERT = (
-    f"INSERT OR IGNORE INTO pihupulse_events (position, {', '.join(_ARRAYS)}) "  # noqa: S608 - the names are those above
-    f"VALUES (?{', ?' * len(_ARRAYS)})"
-)
-_INSERT_ARRAYS = f"""
-    WITH head AS (UPDATE pihupulse_inbox SET position = position + %(count)s RETURNING position - %(count)s AS start)
-    INSERT INTO pihupulse_events (position, {", ".join(_ARRAYS)})
+_COLUMNS = f"position, {', '.join(_ARRAYS)}"
+_MOVE_HEAD = """
+    INSERT INTO pihupulse_inbox (id, position) VALUES (1, ?)
+    ON CONFLICT (id) DO UPDATE SET position = pihupulse_inbox.position + excluded.position
+    """
+_PLACE = f"((SELECT position - ? FROM pihupulse_inbox){', ?' * len(_ARRAYS)})"  # noqa: S608 - nothing of it comes from outside
+_NEW = "SELECT identity FROM pihupulse_events WHERE position > (SELECT position - ? FROM pihupulse_inbox)"
+_APPEND_ARRAYS = f"""
+    WITH head AS (
+        INSERT INTO pihupulse_inbox (id, position) VALUES (1, %(count)s)
+        ON CONFLICT (id) DO UPDATE SET position = pihupulse_inbox.position + excluded.position
+        RETURNING position - %(count)s AS start
+    )
+    INSERT INTO pihupulse_events ({_COLUMNS})
     SELECT head.start + new.number, {", ".join(f"new.{name}" for name in _ARRAYS)}
     FROM head, unnest({", ".join(f"CAST(%({name})s AS {kind}[])" for name, kind in _ARRAYS.items())})
         WITH ORDINALITY AS new ({", ".join(_ARRAYS)}, number)
     ON CONFLICT DO NOTHING
     RETURNING identity
-    """  # noqa: S608 - the names are those above
+    """  # noqa: S608 - nothing of it comes from outside
 
 
-def append_rows(connection: Connection, rows: Rows) -> set[bytes]:
-    """Insert rows in their order, and return the identities of those that were not there."""
-    append = _append_on_sqlite if connection.dialect.name == "sqlite" else _append_on_postgresql
-    cursor = connection.connection.cursor()
-    appended = append(cursor, rows)
-    if not appended and connection.execute(sa.select(head_table.c.id)).scalar() is None:
-        insert_once(connection, head_table, {"id": 1, "position": 0})
-        appended = append(cursor, rows)
-    return appended
+def append_rows(store: Store, rows: Rows) -> set[bytes]:
+    """Insert rows in their order, durably, and return the identities of those that were not there.
+
+    :raises StoreError: if the store can't be written; then none of them is stored.
+    """
+    append = _append_on_sqlite if store.is_sqlite else _append_on_postgresql
+    return store.run_kept(partial(append, rows=rows), *TABLES)
 
 
 def _append_on_postgresql(cursor: Any, rows: Rows) -> set[bytes]:
     arrays = {name: [row[name] for row in rows] for name in _ARRAYS}
-    cursor.execute(_INSERT_ARRAYS, {"count": len(rows), **arrays})
+    cursor.execute(_APPEND_ARRAYS, {"count": len(rows), **arrays})
     return {bytes(identity) for (identity,) in cursor.fetchall()}
 
 
 def _append_on_sqlite(cursor: Any, rows: Rows) -> set[bytes]:
-    if cursor.execute(_MOVE_HEAD, (len(rows),)).rowcount == 0:
-        return set()
-    first = cursor.execute(_HEAD).fetchone()[0] - len(rows) + 1
-    placed = [(position, *(row[name] for name in _ARRAYS)) for position, row in enumerate(rows, first)]
-    if cursor.executemany(_INSERT, placed).rowcount == len(rows):
-        return {row["identity"] for row in rows}
-    return {identity for (identity,) in cursor.execute(_NEW, (first,))}
+    cursor.execute("BEGIN IMMEDIATE")
+    cursor.execute(_MOVE_HEAD, (len(rows),))
+    starts = range(0, len(rows), _LARGEST_INSERT)
+    inserted = sum(_insert_on_sqlite(cursor, rows, start) for start in starts)
+    new = None if inserted == len(rows) else cursor.execute(_NEW, (len(rows),)).fetchall()
+    cursor.execute("COMMIT")
+    return {row["identity"] for row in rows} if new is None else {identity for (identity,) in new}
+
+
+def _insert_on_sqlite(cursor: Any, rows: Rows, start: int) -> int:
+    some = rows[start : start + _LARGEST_INSERT]
+    values: list[Any] = []
+    for back, row in zip(range(len(rows) - start - 1, -1, -1), some, strict=False):
+        values += (back, *(row[name] for name in _ARRAYS))
+    inserted: int = cursor.execute(_insert_statement(len(some)), values).rowcount
+    return inserted
+
+
+@cache
+def _insert_statement(count: int) -> str:
+    return f"INSERT OR IGNORE INTO pihupulse_events ({_COLUMNS}) VALUES {', '.join([_PLACE] * count)}"  # noqa: S608

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -21,7 +21,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+from pihupulse_provider.store.kept import KeptConnection
 
+T = TypeVar("T")
 metadata = sa.MetaData()
 _LOCK_SECONDS = 30
 _SCHEMA_LOCK = 0x70696875
@@ -46,7 +48,8 @@ class Store:
             self._engine.execution_options(pihupulse_durable=durable) for durable in (True, False)
         )
         self._driver_error: type[Exception] = self._engine.dialect.dbapi.Error  # type: ignore[union-attr]
-        weakref.finalize(self, _dispose, self._engine, os.getpid()).atexit = False
+        self._kept = KeptConnection(self._engine)
+        weakref.finalize(self, _dispose, self._engine, self._kept, os.getpid()).atexit = False
         self._created: set[str] = set()
         self._lock = threading.Lock()
 
@@ -67,12 +70,22 @@ class Store:
         :param durable: whether what it wrote must outlive a power cut, and not only the process.
         :raises StoreError: if the database can't be reached, is full, or stays locked for 30 seconds.
         """
-        try:
+        with self._failing():
             self._create(tables)
             with (self._lasting if durable else self._passing).begin() as connection:
                 yield connection
-        except (SQLAlchemyError, self._driver_error) as error:
-            raise self._error(error) from error
+
+    def run_kept(self, work: Callable[[Any], T], *tables: sa.Table) -> T:
+        """Return what ``work`` does with a cursor of the driver's, on one connection that is kept for such work.
+
+        This is for what must take as few steps as it can. Nothing is around it: ``work`` begins and commits, durably,
+        and it is done a second time when the connection turns out to be broken.
+
+        :raises StoreError: if the database can't be reached, is full, or stays locked for 30 seconds.
+        """
+        with self._failing():
+            self._create(tables)
+            return self._kept.run(work)
 
     def now(self, connection: Connection, clock: Callable[[], float]) -> float:
         """Return the database server's time in epoch seconds; on this machine's own SQLite that is the clock's."""
@@ -81,8 +94,15 @@ class Store:
         return float(connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp()))).scalar_one())
 
     def dispose(self) -> None:
-        """Close the pooled connections."""
-        self._engine.dispose()
+        """Close all connections."""
+        _dispose(self._engine, self._kept, os.getpid())
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, self._driver_error) as error:
+            raise self._error(error) from error
 
     def _create(self, tables: Sequence[sa.Table]) -> None:
         missing = [table for table in tables if table.name not in self._created]
@@ -103,9 +123,10 @@ class Store:
         return StoreError(f"The store {self._url.render_as_string(hide_password=True)} failed: {first_line}")
 
 
-def _dispose(engine: Engine, owner: int) -> None:
+def _dispose(engine: Engine, kept: KeptConnection, owner: int) -> None:
     """Close what is left open when a store is collected, but never a parent process's connections."""
     if os.getpid() == owner:
+        kept.close()
         engine.dispose()
 
 

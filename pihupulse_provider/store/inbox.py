@@ -16,11 +16,10 @@ from sqlalchemy.engine import Connection
 
 from pihupulse_provider.store.appending import append_rows
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.event_rows import Delivery, EventFilter, InboxEvent, events_table, head_table
+from pihupulse_provider.store.event_rows import TABLES, Delivery, EventFilter, InboxEvent, events_table, head_table
 
 __all__ = ["Batch", "Delivery", "EventFilter", "Inbox", "InboxEvent"]
 
-TABLES = (events_table, head_table)
 _ENTRIES = sa.select(
     events_table.c.position, events_table.c.connection, events_table.c.received_at, events_table.c.body
 )
@@ -57,8 +56,7 @@ class Inbox:
         if not deliveries:
             return []
         rows = [_row(delivery, self._clock()) for delivery in deliveries]
-        with self.store.begin(*TABLES) as connection:
-            appended = append_rows(connection, rows)
+        appended = append_rows(self.store, rows)
         return [_take(appended, delivery.identity) for delivery in deliveries]
 
     def head(self) -> int:

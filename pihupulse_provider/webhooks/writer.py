@@ -6,8 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store.inbox import Delivery
@@ -28,6 +27,8 @@ class InboxBusyError(PihuPulseError):
 class GroupWriter:
     """Stores deliveries through one thread, all that wait in one transaction.
 
+    It belongs to one event loop, whose callbacks it uses rather than tasks: each step is one that a sender waits for.
+
     :param append: stores them.
     :param most_waiting: how many may wait; any more are refused.
     :param largest: how many share a commit at most.
@@ -40,13 +41,15 @@ class GroupWriter:
         self._patience = patience
         self._most_waiting = most_waiting
         self._largest = largest
-        self._waiting: deque[_Waiting] = deque()
         self._thread = ThreadPoolExecutor(1, "pihupulse-inbox")
-        self._task: asyncio.Task[None] | None = None
+        self._waiting: deque[_Waiting] = deque()
         self._expected = 1
-        self._enough = asyncio.Event()
-        self._failing = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._is_committing = False
         self._is_stuck = False
+        self._is_failing = False
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
     async def store(self, delivery: Delivery) -> bool:
         """Return, once it is stored durably, whether the delivery was new.
@@ -58,49 +61,54 @@ class GroupWriter:
             raise InboxBusyError(f"{len(self._waiting)} deliveries wait to be stored.")
         stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((delivery, stored))
-        if len(self._waiting) >= self._expected:
-            self._enough.set()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._drain())
+        self._is_idle.clear()
+        self._gather()
         return await stored
 
     async def close(self) -> None:
         """Store what still waits, and end the thread."""
-        if self._task is not None:
-            await self._task
+        await self._is_idle.wait()
         self._thread.shutdown()
 
-    async def _drain(self) -> None:
-        while self._waiting:
-            await self._gather()
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
-            await self._commit(group)
-
-    async def _gather(self) -> None:
+    def _gather(self) -> None:
         """Wait a moment for as many as came last time: senders that were answered together come again together."""
-        self._enough.clear()
-        if len(self._waiting) < self._expected:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GATHER_SECONDS):
-                    await self._enough.wait()
-        self._expected = min(len(self._waiting), self._largest)
+        if self._is_committing:
+            return
+        if len(self._waiting) >= self._expected:
+            self._commit()
+        elif self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._commit)
 
-    async def _commit(self, group: Sequence[_Waiting]) -> None:
-        deliveries = [delivery for delivery, _ in group]
-        impatience = asyncio.get_running_loop().call_later(self._patience, self._send_away, group)
-        try:
-            fresh = await asyncio.get_running_loop().run_in_executor(self._thread, self._append, deliveries)
-        except Exception as error:
+    def _commit(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
+        self._expected = len(group)
+        self._is_committing = True
+        loop = asyncio.get_running_loop()
+        impatience = loop.call_later(self._patience, self._send_away, group)
+        committed = self._thread.submit(self._append, [delivery for delivery, _ in group])
+        committed.add_done_callback(lambda done: loop.call_soon_threadsafe(self._answer, group, impatience, done))
+
+    def _answer(
+        self, group: Sequence[_Waiting], impatience: asyncio.TimerHandle, committed: Future[Sequence[bool]]
+    ) -> None:
+        impatience.cancel()
+        self._is_committing = self._is_stuck = False
+        error = committed.exception()
+        if error is not None:
             self._tell_failure(error)
             _fail(group, error)
-            return
-        finally:
-            impatience.cancel()
-            self._is_stuck = False
-        self._failing = False
-        for (_, stored), is_new in zip(group, fresh, strict=True):
-            if not stored.done():
-                stored.set_result(is_new)
+        else:
+            self._is_failing = False
+            for (_, stored), is_new in zip(group, committed.result(), strict=True):
+                if not stored.done():
+                    stored.set_result(is_new)
+        if self._waiting:
+            self._gather()
+        else:
+            self._is_idle.set()
 
     def _send_away(self, group: Sequence[_Waiting]) -> None:
         self._is_stuck = True
@@ -109,13 +117,13 @@ class GroupWriter:
         _fail([*group, *self._waiting], error)
         self._waiting.clear()
 
-    def _tell_failure(self, error: Exception) -> None:
-        if not self._failing:
+    def _tell_failure(self, error: BaseException) -> None:
+        if not self._is_failing:
             _log.error("Webhooks can't be stored; senders are told to send them again: %s", error)
-        self._failing = True
+        self._is_failing = True
 
 
-def _fail(group: Sequence[_Waiting], error: Exception) -> None:
+def _fail(group: Sequence[_Waiting], error: BaseException) -> None:
     for _, stored in group:
         if not stored.done():
             stored.set_exception(error)

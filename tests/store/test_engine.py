@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sqlite3
 import subprocess
@@ -214,6 +215,22 @@ def test_forked_process_gets_connections_of_its_own(sqlite_path: Path) -> None:
     with sqlite3.connect(sqlite_path) as connection:
         assert connection.execute("SELECT count(*) FROM test_forks").fetchone() == (2,)
     connection.close()
+
+
+def test_disposed_store_leaves_no_file_open(sqlite_path: Path) -> None:
+    store = Store(f"sqlite:///{sqlite_path}")
+    with store.begin() as connection:
+        connection.execute(sa.text("SELECT 1"))
+    store.run_kept(lambda cursor: cursor.execute("CREATE TABLE kept (id)"))
+    assert _open_files(sqlite_path)
+    store.dispose()
+    assert not _open_files(sqlite_path)
+
+
+def _open_files(path: Path) -> list[Path]:
+    # A descriptor can be gone by the time it is looked at.
+    targets = (Path(os.path.realpath(descriptor)) for descriptor in Path("/proc/self/fd").iterdir())
+    return [target for target in targets if target.name.startswith(path.name)]
 
 
 @contextmanager

@@ -198,18 +198,23 @@ def test_a_full_disk_stores_none_of_them_and_the_next_ones_once_there_is_room(tm
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     inbox = Inbox(store)
     inbox.append([delivery(0)])
-    _set_page_limit(store, 40)
+    store.run_kept(lambda cursor: cursor.execute("PRAGMA max_page_count = 40"))
     with pytest.raises(StoreError, match="full"):
         inbox.append([delivery(number, padding="x" * 1000) for number in range(1, 200)])
     assert len(inbox.read(EVERYTHING).events) == 1
-    _set_page_limit(store, 1_000_000)
+    store.run_kept(lambda cursor: cursor.execute("PRAGMA max_page_count = 1000000"))
     assert inbox.append([delivery(1)]) == [True]
     store.dispose()
 
 
-def _set_page_limit(store: Store, pages: int) -> None:
-    with store.begin() as connection:
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+def test_a_connection_that_the_database_closed_costs_no_event(postgres_url: str):
+    inbox = Inbox(Store(postgres_url))
+    inbox.append([delivery(1)])
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with Store(postgres_url).begin() as connection:
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) {others}")
+    inbox.append([delivery(2)])
+    assert [entry.event.screening_id for entry in inbox.read(EVERYTHING).events][-1] == "s2"
 
 
 def test_a_table_that_is_gone_is_an_error_of_the_store(inbox: Inbox, store: Store):
