@@ -20,6 +20,7 @@ from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
 
 MOST_AT_ONCE = 1024
 """Open requests of one process; any more are answered with 503."""
+_GOOD = {202: "stored", 200: "known already"}
 
 
 @command
@@ -79,8 +80,8 @@ def send(arguments: Namespace) -> None:
         answer = httpx.post(url, content=body, headers=headers, timeout=30)
     except httpx.HTTPError as error:
         raise TransportError(f"{url} gave no answer: {error}. Does the receiver run there?") from None
-    print(f"{url} answered {answer.status_code}: {answer.text[:300]}")
-    if answer.status_code not in (200, 202):
+    print(f"{url} answered {answer.status_code}: {_GOOD.get(answer.status_code, answer.text[:300])}")
+    if answer.status_code not in _GOOD:
         raise SystemExit(1)
 
 

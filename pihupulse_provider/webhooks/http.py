@@ -29,10 +29,10 @@ class DisconnectedError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A JSON answer."""
+    """An answer, with a JSON document or without a body: one write of the server instead of two."""
 
     status: int
-    document: Mapping[str, Any]
+    document: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     async def send(self, send: Send) -> None:
@@ -42,8 +42,9 @@ class Answer:
 
     @cached_property
     def _messages(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        body = json.dumps(self.document).encode()
-        headers = {"content-type": "application/json", "content-length": str(len(body)), **self.headers}
+        body = b"" if self.document is None else json.dumps(self.document).encode()
+        kind = {"content-type": "application/json"} if body else {}
+        headers = {**kind, "content-length": str(len(body)), **self.headers}
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         start = {"type": "http.response.start", "status": self.status, "headers": encoded}
         return start, {"type": "http.response.body", "body": body}

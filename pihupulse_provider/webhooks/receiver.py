@@ -16,8 +16,8 @@ _LATER = {"retry-after": "5"}
 _CLOSE = {"connection": "close"}
 
 ANSWERS = {
-    Outcome.STORED: Answer(202, {"status": "stored"}),
-    Outcome.KNOWN: Answer(200, {"status": "known"}),
+    Outcome.STORED: Answer(202),
+    Outcome.KNOWN: Answer(200),
     Outcome.BAD_SIGNATURE: refusal(401, "bad_signature", f"{SIGNATURE_HEADER} is missing or does not fit the body."),
     Outcome.NOT_AN_EVENT: refusal(400, "not_an_event", 'The body is not a JSON object that names an "event".'),
     Outcome.TOO_LARGE: refusal(413, "too_large", f"The body has more than {LARGEST_BODY} bytes.", _CLOSE),

@@ -45,7 +45,7 @@ async def test_deliveries_are_taken_below_the_base_path_of_airflow():
     async with mounted() as client:
         path = f"/pihupulse/webhooks/{CONNECTION}"
         answer = await client.post(path, content=completed("s1"), headers=signed(completed("s1")))
-        assert (answer.status_code, answer.json()) == (202, {"status": "stored"})
+        assert (answer.status_code, answer.content) == (202, b"")
         assert (await client.get("/pihupulse/health")).json() == {"status": "ok"}
         assert (await client.post("/pihupulse/webhooks/other")).status_code == 404
 
