@@ -55,9 +55,10 @@ class Inbox:
         """
         if not deliveries:
             return []
-        rows = [_row(delivery, self._clock()) for delivery in deliveries]
+        now = self._clock()
+        rows = [delivery.row(now) for delivery in deliveries]
         appended = append_rows(self.store, rows)
-        return [_take(appended, delivery.identity) for delivery in deliveries]
+        return [_take(appended, row.identity) for row in rows]
 
     def head(self) -> int:
         """Return the position of the newest event; 0 before the first."""
@@ -149,16 +150,3 @@ def _take(appended: set[bytes], identity: bytes) -> bool:
     is_new = identity in appended
     appended.discard(identity)
     return is_new
-
-
-def _row(delivery: Delivery, now: float) -> dict[str, Any]:
-    return {
-        "connection": delivery.connection,
-        "event": delivery.event.event,
-        "identity": delivery.identity,
-        "received_at": now,
-        "screening_id": delivery.event.screening_id,
-        "candidate_id": delivery.event.candidate_id,
-        "template_id": delivery.event.template_id,
-        "body": delivery.body,
-    }

@@ -55,10 +55,9 @@ def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | N
     return Answer(status, {"error": {"code": code, "message": message}}, headers or {})
 
 
-def header_values(scope: Scope, name: str) -> list[str]:
-    """Return all values of a header; ASGI servers give names in lower case."""
-    wanted = name.lower().encode("latin-1")
-    return [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
+def header_values(scope: Scope, name: bytes) -> list[str]:
+    """Return all values of a header; its name is in lower case, as ASGI servers give it."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def path_below(scope: Scope, prefix: str) -> str:
@@ -76,7 +75,7 @@ async def read_body(scope: Scope, receive: Receive, *, largest: int, seconds: fl
     :raises TooLargeError: if it is larger; what the header says is believed without reading.
     :raises TooSlowError: if it takes longer. :raises DisconnectedError: if the sender goes away.
     """
-    for length in header_values(scope, "content-length"):
+    for length in header_values(scope, b"content-length"):
         if not length.isdecimal() or int(length[:20]) > largest:
             raise TooLargeError
     try:

@@ -19,6 +19,7 @@ BODY_SECONDS = 10.0
 MOST_SUSPECTS = 1024
 """How many deliveries whose signature fits no known secret may wait for the secrets to be read again."""
 
+_SIGNATURE = SIGNATURE_HEADER.lower().encode()
 _REFUSED: Mapping[type[Exception], Outcome] = {
     TooLargeError: Outcome.TOO_LARGE,
     TooSlowError: Outcome.TOO_SLOW,
@@ -64,7 +65,7 @@ class Intake:
         await self._writer.close()
 
     async def _take(self, connection: str, scope: Scope, receive: Receive) -> Outcome:
-        signatures = header_values(scope, SIGNATURE_HEADER)
+        signatures = header_values(scope, _SIGNATURE)
         if len(signatures) != 1 or not is_well_formed(signatures[0]):
             return Outcome.BAD_SIGNATURE
         body = await read_body(scope, receive, largest=LARGEST_BODY, seconds=self._body_seconds)

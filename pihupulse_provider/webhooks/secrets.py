@@ -70,7 +70,9 @@ class SecretCache:
         :raises SecretsUnavailableError: if they can't be read for longer than that.
         """
         now = self._clock()
-        if now - self._read_at > self._lifetime and now - self._tried_at >= self._interval:
+        if now - self._read_at <= self._lifetime:
+            return self._secrets
+        if now - self._tried_at >= self._interval:
             await self._share_reading()
         if self._clock() - self._read_at > self._lifetime + self._grace:
             raise SecretsUnavailableError(self._connection)
