@@ -115,4 +115,4 @@ def _moment(value: object) -> datetime | None:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
