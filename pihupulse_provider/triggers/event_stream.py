@@ -14,10 +14,10 @@ from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.accounts import loaded_hook
+from pihupulse_provider.watches.feed import LOOK_SECONDS
 
 Start = Literal["earliest", "latest"]
 log = logging.getLogger(__name__)
-_LOOK_SECONDS = 0.25
 _CURSOR_SECONDS = 1.0
 """How often it is looked whether somebody else has set the cursor."""
 
@@ -39,7 +39,7 @@ class StreamTerms:
 
 
 class EventStream:
-    """Reads the inbox four times a second, in its order, from the consumer's cursor on.
+    """Reads the inbox a few times a second, in its order, from the consumer's cursor on.
 
     It outlives a store or a PihuPulse that can't be reached, and follows a cursor that is set back for a replay.
     """
@@ -58,7 +58,7 @@ class EventStream:
             for entry in await self._round():
                 yield entry
             yield None
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def commit(self, position: int) -> None:
         """Move the cursor to where everything has been taken care of.

@@ -1,4 +1,4 @@
-"""Waiting for one event: all that wait in an event loop share one look at the inbox a second."""
+"""Waiting for one event: all that wait in an event loop share their looks at the inbox."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from weakref import WeakKeyDictionary
 
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
+from pihupulse_provider.watches.feed import LOOK_SECONDS
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS = 1.0
 _EVERYTHING = EventFilter()
 Result = TypeVar("Result")
 _Waiting = tuple[EventFilter, "asyncio.Future[InboxEvent]"]

@@ -12,8 +12,8 @@ from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.watches.sighting import Sighting
 
 log = logging.getLogger(__name__)
-_SECONDS = 1.0
-"""How often news are read."""
+LOOK_SECONDS = 0.2
+"""How often those that wait look for news. On SQLite one look at the inbox takes a few hundred microseconds."""
 
 
 class EventFeed(Protocol):
@@ -29,7 +29,7 @@ class EventFeed(Protocol):
 
 @asynccontextmanager
 async def listening(feed: EventFeed | None, tell: Callable[[Sequence[Sighting]], None]) -> AsyncIterator[None]:
-    """Hand on the news of a feed, once a second, for as long as the context lasts."""
+    """Hand on the news of a feed for as long as the context lasts."""
     if feed is None:
         yield
         return
@@ -50,4 +50,4 @@ async def _listen(feed: EventFeed, tell: Callable[[Sequence[Sighting]], None]) -
         except PihuPulseError as error:
             log.log(logging.DEBUG if failing else logging.WARNING, "No news can be read, polling goes on: %s", error)
             failing = True
-        await asyncio.sleep(_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)
