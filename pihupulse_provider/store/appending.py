@@ -66,8 +66,8 @@ def _append_on_sqlite(cursor: Any, rows: Sequence[EventRow]) -> set[bytes]:
 def _insert_on_sqlite(cursor: Any, rows: Sequence[EventRow], start: int) -> int:
     some = rows[start : start + _LARGEST_INSERT]
     values: list[Any] = []
-    for back, row in zip(range(len(rows) - start - 1, -1, -1), some, strict=False):
-        values += (*row, back)
+    for number, row in enumerate(some, start + 1):
+        values += (*row, len(rows) - number)
     inserted: int = cursor.execute(_insert_statement(len(some)), values).rowcount
     return inserted
 

@@ -230,7 +230,7 @@ def test_disposed_store_leaves_no_file_open(sqlite_path: Path) -> None:
 def _open_files(path: Path) -> list[Path]:
     # A descriptor can be gone by the time it is looked at.
     targets = (Path(os.path.realpath(descriptor)) for descriptor in Path("/proc/self/fd").iterdir())
-    return [target for target in targets if target.name.startswith(path.name)]
+    return [target for target in targets if target.parent == path.parent.resolve()]
 
 
 @contextmanager
