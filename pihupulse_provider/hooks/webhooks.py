@@ -69,7 +69,7 @@ def poller(hook: PihuPulseHook) -> Poller:
     from pihupulse_provider.store.inbox import Inbox
     from pihupulse_provider.webhooks.polling import Poller
 
-    return Poller(Inbox(hook.store), hook.get_conn(), hook.pihupulse_conn_id)
+    return Poller(Inbox(hook.store), hook.get_conn(), hook.pihupulse_conn_id, retention=retention())
 
 
 def receiver(*, report: Callable[[Mapping[str, int]], None] | None = None, prefix: str = "") -> Receiver:

@@ -100,7 +100,7 @@ class PihuPulseEventSensor(BaseSensorOperator):
         """Look once; defer afterwards if that is wanted and there is no such event yet."""
         wanted = self._wanted()
         if self.source == "polling":
-            poller(self.hook).poll(wanted.events, every=self.poke_interval)
+            poller(self.hook).poll(wanted.events, every=self.poke_interval, since=wanted.since)
         found = first_event(Inbox(self.hook.store), wanted)
         if found is not None:
             return PokeReturnValue(True, self._output(found))

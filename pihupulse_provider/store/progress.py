@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -27,9 +28,21 @@ sweeps_table = sa.Table(
     sa.Column("account", sa.String(32), primary_key=True),
     sa.Column("kind", sa.String(16), primary_key=True),
     sa.Column("begun_at", sa.Float(53), nullable=False),
-    sa.Column("watermark", sa.Float(53)),
+    sa.Column("told_since", sa.Float(53)),
+    sa.Column("wanted_since", sa.Float(53)),
 )
 TABLES = (progress_table, sweeps_table)
+
+
+class Reach(NamedTuple):
+    """From when on events are told and wanted.
+
+    :ivar told: whole sweeps told all from then on, in epoch seconds; None before the first.
+    :ivar wanted: the earliest that a reader asked for, in epoch seconds; None if none did.
+    """
+
+    told: float | None
+    wanted: float | None
 
 
 class Progress:
@@ -43,13 +56,15 @@ class Progress:
         self._store = store
         self._key = {"connection": connection, "account": account, "kind": kind}
 
-    def claim(self, now: float, every: float) -> bool:
+    def claim(self, now: float, every: float, since: float | None = None) -> bool:
         """Return whether it is time for a sweep, and nobody else began one in the last ``every`` seconds.
 
         :param now: the time in epoch seconds.
+        :param since: from when on the next sweep, whoever makes it, is to tell events (epoch seconds).
         """
         with self._store.begin(*TABLES) as connection:
             insert_once(connection, sweeps_table, {**self._key, "begun_at": 0.0})
+            self._lower(connection, sweeps_table.c.wanted_since, since)
             due = sa.update(sweeps_table).where(*self._is_of(sweeps_table), sweeps_table.c.begun_at <= now - every)
             return connection.execute(due.values(begun_at=now)).rowcount == 1
 
@@ -58,17 +73,17 @@ class Progress:
         with self._store.begin(*TABLES) as connection:
             connection.execute(sa.update(sweeps_table).where(*self._is_of(sweeps_table)).values(begun_at=0.0))
 
-    def watermark(self) -> float | None:
-        """Return since when the list is followed, in epoch seconds; None before the first whole sweep."""
+    def reach(self) -> Reach:
+        """Return from when on events are told and wanted."""
         with self._store.begin(*TABLES) as connection:
-            query = sa.select(sweeps_table.c.watermark).where(*self._is_of(sweeps_table))
-            watermark: float | None = connection.execute(query).scalar()
-            return watermark
+            columns = (sweeps_table.c.told_since, sweeps_table.c.wanted_since)
+            row = connection.execute(sa.select(*columns).where(*self._is_of(sweeps_table))).first()
+            return Reach(*row) if row else Reach(None, None)
 
-    def follow_since(self, watermark: float) -> None:
-        """Say that a whole sweep was made, and that events from that time (epoch seconds) on are to be told."""
+    def told(self, since: float) -> None:
+        """Say that a whole sweep told the events from that time (epoch seconds) on."""
         with self._store.begin(*TABLES) as connection:
-            connection.execute(sa.update(sweeps_table).where(*self._is_of(sweeps_table)).values(watermark=watermark))
+            self._lower(connection, sweeps_table.c.told_since, since)
 
     def stages(self, subjects: Iterable[str]) -> dict[str, int]:
         """Return the last stage of each subject that is known."""
@@ -88,6 +103,12 @@ class Progress:
                 connection.execute(sa.insert(progress_table), fresh)
             if further:
                 connection.execute(sa.update(progress_table).where(*this).values(stage=sa.bindparam("now")), further)
+
+    def _lower(self, connection: Connection, column: sa.Column[float], since: float | None) -> None:
+        if since is not None:
+            later = sa.or_(column.is_(None), column > since)
+            query = sa.update(sweeps_table).where(*self._is_of(sweeps_table), later)
+            connection.execute(query.values({column: since}))
 
     def _stages(self, connection: Connection, subjects: Iterable[str]) -> dict[str, int]:
         columns = progress_table.c

@@ -88,7 +88,8 @@ class EventWaitTrigger(BaseTrigger):
 
         while True:
             try:
-                await asyncio.to_thread(poller(hook).poll, wanted.events, every=self.poll_interval)
+                poll = poller(hook).poll
+                await asyncio.to_thread(poll, wanted.events, every=self.poll_interval, since=wanted.since)
             except PERMANENT:
                 raise
             except PihuPulseError as error:

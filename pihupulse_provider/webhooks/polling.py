@@ -1,13 +1,15 @@
 """Fills the inbox from lists, where no webhook can come in.
 
-The first sweep of a list only learns what is there. Later ones store an event for every stage that was reached since
-then, once, in the order in which a candidate or a screening reached them.
+A sweep of a list stores an event for every stage that was reached since the list is followed, once, in the order in
+which a candidate or a screening reached them. A list is followed since its first sweep, or since the earliest time
+that a reader wants events from. Of stages without a time, those that the first sweep finds are taken for older.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -27,28 +29,35 @@ class Poller:
 
     :param client: reads the lists, as polls that give way to other work.
     :param connection: the connection that the events are stored for.
+    :param retention: how long the inbox keeps events, in seconds; none that happened before is told.
     :param clock: returns the time in epoch seconds.
     """
 
-    def __init__(self, inbox: Inbox, client: Client, connection: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, inbox: Inbox, client: Client, connection: str, *, retention: float, clock: Callable[[], float] = time.time
+    ) -> None:
         self._inbox = inbox
         self._client = client
         self._connection = connection
+        self._retention = retention
         self._clock = clock
 
-    def poll(self, events: Sequence[str] = (), *, every: float = 0.0) -> int:
+    def poll(self, events: Sequence[str] = (), *, every: float = 0.0, since: float | None = None) -> int:
         """Sweep the lists that show the events, and return how many events were new.
 
         :param events: their names; all five if empty.
         :param every: a list that was swept, by anybody, in the last so many seconds is not read again.
+        :param since: what happened from that time on (epoch seconds) is told, by the next sweep, even if nothing
+            followed the list then.
         :raises PihuPulseError: if PihuPulse or the store can't be reached; the sweep is made up for next time.
         """
         wanted = set(events) or set(EVENTS)
-        return sum(self._poll(followed, every) for followed in _LISTS if wanted.intersection(followed.events))
+        return sum(self._poll(followed, every, since) for followed in _LISTS if wanted.intersection(followed.events))
 
-    def _poll(self, followed: Followed[Any], every: float) -> int:
+    def _poll(self, followed: Followed[Any], every: float, since: float | None) -> int:
+        now = self._clock()
         progress = Progress(self._inbox.store, self._connection, self._client.account.key, followed.kind)
-        if not progress.claim(self._clock(), every):
+        if not progress.claim(now, every, None if since is None else max(since, now - self._retention)):
             return 0
         try:
             return self._sweep(followed, progress)
@@ -57,14 +66,14 @@ class Poller:
             raise
 
     def _sweep(self, followed: Followed[Any], progress: Progress) -> int:
-        watermark = progress.watermark()
-        began: float | None = None
+        told, wanted = progress.reach()
+        news: _News | None = None
         stored = 0
         for page in self._pages(followed):
-            began = began or self._served_at(page)
-            stored += self._take(followed, progress, page, watermark)
-        if watermark is None and began is not None:
-            progress.follow_since(began)
+            news = news or _News.of(told, wanted, self._served_at(page))
+            stored += self._take(followed, progress, page, news)
+        if news is not None:
+            progress.told(news.since)
         return stored
 
     def _pages(self, followed: Followed[Any]) -> Iterator[Page[Any]]:
@@ -76,14 +85,13 @@ class Poller:
                 return
             number += 1
 
-    def _take(self, followed: Followed[Any], progress: Progress, page: Page[Any], watermark: float | None) -> int:
+    def _take(self, followed: Followed[Any], progress: Progress, page: Page[Any], news: _News) -> int:
         steps = {row.id: followed.steps(row) for row in page.data}
         known = progress.stages(steps)
         bodies = [
             body
             for subject, reached in steps.items()
-            if watermark is not None
-            for step in _new(reached, known.get(subject, 0), watermark)
+            for step in news.among(reached, known.get(subject, 0))
             for body in step.bodies()
         ]
         # Stored first and remembered then: what is stored twice in between is known by its body.
@@ -100,10 +108,35 @@ class Poller:
 _LISTS: tuple[Followed[Any], ...] = (CANDIDATES, SCREENINGS)
 
 
-def _new(reached: Sequence[Step], known: int, watermark: float) -> list[Step]:
-    """Return the steps past the known stage that were not made before the watermark."""
-    times = [step.at.timestamp() for step in reached if step.at is not None]
-    if known == 0 and times and times[0] < watermark - _MARGIN:
-        known = 1  # it was there before, and the first sweep missed it because the list shifted
-    past = (step for step in reached if step.stage > known)
-    return [step for step in past if step.at is None or step.at.timestamp() >= watermark - _MARGIN]
+@dataclass(frozen=True)
+class _News:
+    """What a sweep tells.
+
+    :ivar since: from when on, in epoch seconds.
+    :ivar told: from when on earlier sweeps have told, or would have, in epoch seconds.
+    :ivar first: whether no whole sweep was made before.
+    """
+
+    since: float
+    told: float
+    first: bool
+
+    @classmethod
+    def of(cls, told: float | None, wanted: float | None, began: float) -> _News:
+        """Return what a sweep tells that began at some time."""
+        until = began if told is None else told
+        return cls(until if wanted is None else min(wanted, until), until, told is None)
+
+    def among(self, reached: Sequence[Step], known: int) -> list[Step]:
+        """Return what is to be told of the stages that a row has reached, of which so many were seen before."""
+        return [step for step in reached if self._has(step, known, reached)]
+
+    def _has(self, step: Step, known: int, reached: Sequence[Step]) -> bool:
+        if step.at is None:
+            # A row with older stages is not new: the sweep before missed it, because the list shifted.
+            return not self.first and step.stage > known and not any(map(self._is_older, reached))
+        untold = step.stage > known or step.at.timestamp() < self.told - _MARGIN
+        return untold and not self._is_older(step)
+
+    def _is_older(self, step: Step) -> bool:
+        return step.at is not None and step.at.timestamp() < self.since - _MARGIN

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -36,6 +35,14 @@ def timed_mode(request):
 @pytest.fixture
 def screening_id():
     return f"sensor-{next(numbers)}"
+
+
+@pytest.fixture
+def pending(pihupulse_sandbox):
+    """The id of a screening that waits for its candidate."""
+    (screening_id,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
+    pihupulse_sandbox.put(screening_id, "pending")
+    return screening_id
 
 
 @pytest.fixture
@@ -111,17 +118,28 @@ class TestEveryMode:
 
 
 class TestPolling:
+    # Every sandbox begins with the same ids, and times are whole seconds: only the score tells one test from another.
+
     @pytest.mark.parametrize("event", ["screening.completed", "report.generated"])
-    def test_events_are_derived_where_no_webhook_comes_in(self, wait, mode, pihupulse_sandbox, event):
-        (screening_id,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
-        pihupulse_sandbox.put(screening_id, "pending")
-        score = next(
-            numbers
-        )  # every sandbox begins with the same ids, and times are whole seconds: nothing else differs
-        _complete_after_the_first_sweep(pihupulse_sandbox, screening_id, score)
-        run = wait(event, screening_id=screening_id, source="polling", **mode)
-        told = run.xcom("wait")
-        assert (told["screening_id"], told["score"], told["event"]) == (screening_id, score, event)
+    def test_events_are_derived_where_no_webhook_comes_in(self, wait, mode, pihupulse_sandbox, pending, event):
+        score = next(numbers)
+        threading.Timer(1, pihupulse_sandbox.complete, [pending, score]).start()
+        told = wait(event, screening_id=pending, source="polling", **mode).xcom("wait")
+        assert (told["screening_id"], told["score"], told["event"]) == (pending, score, event)
+
+    def test_what_happened_before_the_first_look_but_in_the_run_counts(self, wait, mode, pihupulse_sandbox, pending):
+        score = next(numbers)
+        pihupulse_sandbox.complete(pending, score)
+        pihupulse_sandbox.advance(600)
+        told = wait(screening_id=pending, source="polling", **mode).xcom("wait")
+        assert (told["screening_id"], told["score"]) == (pending, score)
+
+    def test_what_happened_before_the_run_does_not(self, wait, timed_mode, pihupulse_sandbox, pending):
+        pihupulse_sandbox.advance(-600)
+        pihupulse_sandbox.complete(pending, next(numbers))
+        pihupulse_sandbox.advance(600)
+        run = wait(screening_id=pending, source="polling", timeout=1, **timed_mode)
+        assert failed_with(run, AirflowSensorTimeout)
 
     def test_a_wrong_key_fails_the_task(self, wait, mode, pihupulse_sandbox, monkeypatch, screening_id):
         connection = {**json.loads(pihupulse_sandbox.connection_json), "password": "wrong"}
@@ -171,14 +189,3 @@ class TestArguments:
     def test_an_event_that_is_not_documented_is_waited_for_too(self, wait, screening_id):
         receive_later(0.5, screening_id, "screening.expired")
         assert wait("screening.expired", screening_id=screening_id).state == "success"
-
-
-def _complete_after_the_first_sweep(sandbox, screening_id, score):
-    """Complete a screening once it was seen pending: what is completed before is learned and not told."""
-
-    def complete():
-        while not sandbox.count("GET /screenings", 200):
-            time.sleep(0.05)
-        sandbox.complete(screening_id, score)
-
-    threading.Thread(target=complete, daemon=True).start()

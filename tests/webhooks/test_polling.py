@@ -16,6 +16,7 @@ from tests.webhooks.conftest import stored
 
 CREATED = "screening.created"
 ALL_STAGES = [CREATED, "screening.started", "screening.completed", "report.generated"]
+RETENTION = 30 * 86400.0
 
 
 @pytest.fixture
@@ -25,13 +26,22 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def poller(sandbox: Sandbox, inbox: Inbox) -> Poller:
-    client = Client(Account(sandbox.api_key, sandbox.base_url), retry=RetryPolicy(attempts=1))
-    return Poller(inbox, client, "pihupulse_default")
+def client(sandbox: Sandbox) -> Client:
+    return Client(Account(sandbox.api_key, sandbox.base_url), retry=RetryPolicy(attempts=1))
+
+
+@pytest.fixture
+def poller(sandbox: Sandbox, client: Client, inbox: Inbox) -> Poller:
+    return Poller(inbox, client, "pihupulse_default", retention=RETENTION, clock=lambda: now(sandbox))
 
 
 def add(sandbox: Sandbox, count: int = 1) -> list[str]:
     return sandbox.insert_screenings(sandbox.insert_candidates(count))
+
+
+def now(sandbox: Sandbox) -> float:
+    """Return the time in epoch seconds as the sandbox has it."""
+    return sandbox.account.clock.now()
 
 
 def told(inbox: Inbox) -> list[tuple[str, str | None]]:
@@ -41,6 +51,7 @@ def told(inbox: Inbox) -> list[tuple[str, str | None]]:
 def test_what_was_there_before_is_not_told(sandbox: Sandbox, poller: Poller, inbox: Inbox):
     old = add(sandbox, 150)
     sandbox.complete(old[0])
+    sandbox.advance(60)
     assert poller.poll() == 0
     assert poller.poll() == 0
     assert stored(inbox) == []
@@ -61,8 +72,65 @@ def test_every_stage_is_told_once_and_in_order(sandbox: Sandbox, poller: Poller,
     assert scores == {70, 90}
 
 
+@pytest.mark.parametrize("followed_before", [False, True])
+def test_what_came_since_a_reader_waits_is_told_once(
+    sandbox: Sandbox, poller: Poller, inbox: Inbox, followed_before: bool
+):
+    early, late, waiting = add(sandbox, 3)
+    sandbox.complete(early, 1)
+    sandbox.advance(600)
+    since = now(sandbox)
+    sandbox.complete(late, 2)
+    sandbox.advance(600)
+    if followed_before:
+        assert poller.poll(ALL_STAGES) == 0
+    assert poller.poll(ALL_STAGES, since=since) == 3
+    assert told(inbox) == [(event, late) for event in ALL_STAGES[1:]]
+    assert poller.poll(ALL_STAGES, since=since) == 0
+    sandbox.complete(waiting, 3)
+    assert poller.poll(ALL_STAGES) == 3
+
+
+def test_what_a_reader_waits_for_is_told_by_the_sweep_of_another(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+    since = now(sandbox)
+    (one,) = add(sandbox)
+    sandbox.complete(one)
+    sandbox.advance(600)
+    poller.poll(ALL_STAGES)
+    assert poller.poll(ALL_STAGES, every=60, since=since) == 0
+    assert poller.poll(ALL_STAGES) == 3
+    assert {screening for _, screening in told(inbox)} == {one}
+
+
+def test_no_more_is_told_than_the_inbox_keeps(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+    (old,) = add(sandbox)
+    sandbox.complete(old)
+    sandbox.advance(2 * RETENTION)
+    (new,) = add(sandbox)
+    sandbox.complete(new)
+    assert poller.poll(ALL_STAGES, since=0.0) == 3
+    assert {screening for _, screening in told(inbox)} == {new}
+
+
+def test_what_happens_during_the_first_sweep_is_told(
+    sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+):
+    *_, last = add(sandbox, 150)
+    run = client.run
+
+    def completed_after_the_first_page(*call: Any, **options: Any) -> Any:
+        page = run(*call, **options)
+        sandbox.complete(last)
+        return page
+
+    monkeypatch.setattr(client, "run", completed_after_the_first_page)
+    assert poller.poll(["report.generated"]) == 3
+    assert told(inbox) == [(event, last) for event in ALL_STAGES[1:]]
+
+
 def test_candidates_are_told_by_their_ids_alone(sandbox: Sandbox, poller: Poller, inbox: Inbox):
     sandbox.insert_candidates(120)
+    sandbox.advance(60)
     poller.poll(["candidate.created"])
     (new,) = sandbox.insert_candidates(1)
     assert poller.poll(["candidate.created"]) == 1
@@ -76,9 +144,8 @@ def test_only_lists_that_show_the_wanted_events_are_read(sandbox: Sandbox, polle
     assert sandbox.count("GET /screenings") == 1
 
 
-def test_all_who_share_a_store_share_the_sweeps(sandbox: Sandbox, poller: Poller, inbox: Inbox):
-    client = Client(Account(sandbox.api_key, sandbox.base_url))
-    others = [Poller(inbox, client, "pihupulse_default") for _ in range(10)]
+def test_all_who_share_a_store_share_the_sweeps(sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox):
+    others = [Poller(inbox, client, "pihupulse_default", retention=RETENTION) for _ in range(10)]
     for one in [poller, *others]:
         one.poll(["report.generated"], every=60)
     assert sandbox.count("GET /screenings") == 1
@@ -100,4 +167,4 @@ def test_another_account_behind_the_connection_begins_anew(sandbox: Sandbox, pol
     with Sandbox(start_seconds=3600) as other:
         add(other, 3)
         moved: Any = Client(Account(other.api_key, other.base_url))
-        assert Poller(inbox, moved, "pihupulse_default").poll(ALL_STAGES) == 0
+        assert Poller(inbox, moved, "pihupulse_default", retention=RETENTION).poll(ALL_STAGES) == 0
