@@ -84,6 +84,7 @@ class PihuPulseEventSensor(BaseSensorOperator):
         self.include_personal = include_personal
         self.deferrable = deferrable
         self.pihupulse_conn_id = pihupulse_conn_id
+        self._until: float | None = None
 
     @cached_property
     def hook(self) -> PihuPulseHook:
@@ -113,6 +114,7 @@ class PihuPulseEventSensor(BaseSensorOperator):
         if event.get("end") == "timeout":
             raise AirflowSensorTimeout(f"No {self.event} came within {self.timeout:g} seconds.")
         if event.get("end") == "error":
+            self._until = event["until"]
             return self.execute(context)
         found = Inbox(self.hook.store).at(event["position"])
         if found is None:
@@ -123,17 +125,18 @@ class PihuPulseEventSensor(BaseSensorOperator):
         return self._output(found)
 
     def _defer(self, wanted: EventFilter) -> None:
-        timeout = self.timeout
+        now = time.time()
+        until = now + self.timeout if self._until is None else self._until
         self.defer(
             trigger=EventWaitTrigger.for_event(
                 wanted,
-                until=time.time() + timeout,
+                until=until,
                 source=self.source,
                 poll_interval=float(self.poke_interval),
                 pihupulse_conn_id=self.pihupulse_conn_id,
             ),
             method_name="resume",
-            timeout=timedelta(seconds=timeout) + _BACKSTOP,
+            timeout=timedelta(seconds=max(0.0, until - now)) + _BACKSTOP,
         )
 
     def _wanted(self) -> EventFilter:

@@ -20,10 +20,10 @@ from pihupulse_provider.watches.event import shared_tail
 
 
 class EventWaitTrigger(BaseTrigger):
-    """Waits for the first event that is wanted, with one look at the inbox a second for all that wait.
+    """Waits for the first event that is wanted, with one look at the inbox for all that wait.
 
-    Its one event is ``{"position": …}``, or ``{"end": "timeout"}``, or ``{"end": "error"}`` if PihuPulse refuses to be
-    polled.
+    Its one event is ``{"position": …}``, or ``{"end": "timeout"}``, or ``{"end": "error", "until": …}`` if PihuPulse
+    refuses to be polled.
 
     :param wanted: the fields of an :class:`~pihupulse_provider.store.inbox.EventFilter`.
     :param until: when the wait ends in vain, in epoch seconds; None for never.
@@ -80,7 +80,7 @@ class EventWaitTrigger(BaseTrigger):
                 entry: InboxEvent = wait.result()
                 return {"position": entry.position}
             self.log.warning("Polling PihuPulse failed, the task tries itself: %s", wait.exception())
-        return {"end": "error" if done else "timeout"}
+        return {"end": "error", "until": self.until} if done else {"end": "timeout"}
 
     async def _poll(self, hook: PihuPulseHook, wanted: EventFilter) -> None:
         """Poll for ever; an error that looking again would not cure ends it."""

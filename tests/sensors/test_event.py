@@ -183,6 +183,22 @@ class TestArguments:
             "pihupulse_conn_id": "pihupulse_default",
         }
 
+    def test_polling_that_broke_off_does_not_lengthen_the_wait(self, pihupulse_sandbox):
+        sensor = PihuPulseEventSensor(
+            task_id="wait",
+            event="report.generated",
+            screening_id="s-never",
+            since=None,
+            source="polling",
+            timeout=60,
+            deferrable=True,
+        )
+        until = datetime.now(UTC).timestamp() + 5
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor.resume({}, {"end": "error", "until": until})
+        assert deferred.value.trigger.until == until
+        assert deferred.value.timeout <= timedelta(minutes=2, seconds=5)
+
     def test_a_time_that_is_none_fails_the_task(self, wait):
         assert failed_with(wait(since="yesterday"), ConfigurationError, ConfigurationError)
 

@@ -134,7 +134,7 @@ class TestAssetEvents:
 
 
 class TestWaits:
-    async def test_a_thousand_share_one_look_a_second(self, pihupulse_sandbox, monkeypatch):
+    async def test_a_thousand_share_their_looks(self, pihupulse_sandbox, monkeypatch):
         looks = []
         read = Inbox.read
 
