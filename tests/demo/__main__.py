@@ -57,9 +57,12 @@ def _demo(progress: Progress, *, keep: bool) -> int:
             run_id = _run(airflow, progress)
             _report(airflow, sandbox, run_id)
             if keep:
+                print(f"  Look at the run: {airflow.url}/dags/{DAG}/runs/{run_id}")
                 print("\nBoth go on running. Ctrl-C ends them.", flush=True)
                 with contextlib.suppress(KeyboardInterrupt):
                     threading.Event().wait()
+            else:
+                print("  make demo KEEP=1 leaves Airflow running, for you to look at the run.")
         finally:
             progress.step("stopping Airflow")
             airflow.stop()
@@ -107,9 +110,7 @@ def _report(airflow: Airflow, sandbox: Sandbox, run_id: str) -> None:
     print(table(("candidate", "score", "recommendation"), [tuple(one.values()) for one in ranked]))
     refused = sandbox.count(status=429)
     print(
-        f"\n  {sandbox.count()} requests to PihuPulse, {refused} refused; "
-        f"{len(sandbox.deliveries)} webhook deliveries.\n"
-        f"  Look at the run: {airflow.url}/dags/{DAG}/runs/{run_id}"
+        f"\n  {sandbox.count()} requests to PihuPulse, {refused} refused; {len(sandbox.deliveries)} webhook deliveries."
     )
     (HOME / "summary.json").write_text(json.dumps({"imported": imported, "ranked": ranked, "refused": refused}))
 
