@@ -74,11 +74,10 @@ class Progress:
             connection.execute(sa.update(sweeps_table).where(*self._is_of(sweeps_table)).values(begun_at=0.0))
 
     def reach(self) -> Reach:
-        """Return from when on events are told and wanted."""
+        """Return from when on events are told and wanted; after a claim."""
         with self._store.begin(*TABLES) as connection:
             columns = (sweeps_table.c.told_since, sweeps_table.c.wanted_since)
-            row = connection.execute(sa.select(*columns).where(*self._is_of(sweeps_table))).first()
-            return Reach(*row) if row else Reach(None, None)
+            return Reach(*connection.execute(sa.select(*columns).where(*self._is_of(sweeps_table))).one())
 
     def told(self, since: float) -> None:
         """Say that a whole sweep told the events from that time (epoch seconds) on."""

@@ -17,7 +17,7 @@ from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.events import EVENTS, WebhookEvent
 from pihupulse_provider.api.models import Page
 from pihupulse_provider.store.inbox import Delivery, Inbox
-from pihupulse_provider.store.progress import Progress
+from pihupulse_provider.store.progress import Progress, Reach
 from pihupulse_provider.webhooks.derived import CANDIDATES, SCREENINGS, Followed, Step
 
 _MARGIN = 5.0
@@ -66,11 +66,11 @@ class Poller:
             raise
 
     def _sweep(self, followed: Followed[Any], progress: Progress) -> int:
-        told, wanted = progress.reach()
+        reach = progress.reach()
         news: _News | None = None
         stored = 0
         for page in self._pages(followed):
-            news = news or _News.of(told, wanted, self._served_at(page))
+            news = news or _News.of(reach, self._served_at(page))
             stored += self._take(followed, progress, page, news)
         if news is not None:
             progress.told(news.since)
@@ -122,10 +122,11 @@ class _News:
     first: bool
 
     @classmethod
-    def of(cls, told: float | None, wanted: float | None, began: float) -> _News:
+    def of(cls, reach: Reach, began: float) -> _News:
         """Return what a sweep tells that began at some time."""
-        until = began if told is None else told
-        return cls(until if wanted is None else min(wanted, until), until, told is None)
+        told = began if reach.told is None else reach.told
+        since = told if reach.wanted is None else min(reach.wanted, told)
+        return cls(since, told, first=reach.told is None)
 
     def among(self, reached: Sequence[Step], known: int) -> list[Step]:
         """Return what is to be told of the stages that a row has reached, of which so many were seen before."""
