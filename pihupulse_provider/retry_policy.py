@@ -21,8 +21,8 @@ from pihupulse_provider.api.errors import (
     RateLimitedError,
     UnauthorizedError,
 )
-from pihupulse_provider.bulk.errors import ExistingRowsError, RejectedRowsError
-from pihupulse_provider.bulk.validate import InvalidCandidateError
+from pihupulse_provider.creating.candidate_input import InvalidCandidateError
+from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

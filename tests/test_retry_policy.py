@@ -19,8 +19,8 @@ from pihupulse_provider.api import (
     ServerError,
     UnauthorizedError,
 )
-from pihupulse_provider.bulk.errors import ExistingRowsError, RejectedRowsError
-from pihupulse_provider.bulk.validate import InvalidCandidateError, Problem
+from pihupulse_provider.creating.candidate_input import InvalidCandidateError, Problem
+from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
 
 HOPELESS = [
     BadRequestError("no", status=400),

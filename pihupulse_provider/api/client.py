@@ -12,7 +12,6 @@ import httpx
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.account import Account
-from pihupulse_provider.api.answer import Answer
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
 from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
@@ -29,6 +28,7 @@ from pihupulse_provider.api.models import (
 )
 from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import Slot
+from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
 from pihupulse_provider.api.transport import Body, client_options, request_options, transport_error
 
@@ -105,7 +105,7 @@ class Client:
             if slot.taken and not self.limit.is_void(slot):
                 return slot
 
-    def _send(self, call: Call[Any]) -> Answer | TransportError:
+    def _send(self, call: Call[Any]) -> Response | TransportError:
         body = Body()
         sent_at = self.limit.now()
         try:

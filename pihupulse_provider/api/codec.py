@@ -9,16 +9,16 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from pihupulse_provider.api.answer import Answer
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import ResponseError, StatusError, status_error_class
 from pihupulse_provider.api.models import Page
 from pihupulse_provider.api.privacy import excerpt, scrub
+from pihupulse_provider.api.response import Response
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-def decode(call: Call[ResultT], answer: Answer) -> ResultT:
+def decode(call: Call[ResultT], answer: Response) -> ResultT:
     """Return the model in a successful answer.
 
     :raises StatusError: for any status but 2xx.
@@ -39,7 +39,7 @@ def decode(call: Call[ResultT], answer: Answer) -> ResultT:
         raise _response_error(call, answer, f"does not fit at {', '.join(fields[:5])}") from None
 
 
-def _status_error(call: Call[Any], answer: Answer) -> StatusError:
+def _status_error(call: Call[Any], answer: Response) -> StatusError:
     told = _error_object(answer.body)
     code = told.get("code")
     code = code if isinstance(code, str) and _CODE.fullmatch(code) else None
@@ -59,7 +59,7 @@ def _error_object(body: bytes) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _said(call: Call[Any], answer: Answer, told: dict[str, Any]) -> str:
+def _said(call: Call[Any], answer: Response, told: dict[str, Any]) -> str:
     message = told.get("message")
     if isinstance(message, str) and message.strip():
         return scrub(message, call.personal_values)
@@ -74,13 +74,13 @@ def _advice(status: int) -> str:
     return ""
 
 
-def _response_error(call: Call[Any], answer: Answer, what: str) -> ResponseError:
+def _response_error(call: Call[Any], answer: Response, what: str) -> ResponseError:
     return ResponseError(
         f"{call.name} answered {answer.status} with a body that {what}: {_shown(call, answer)}", status=answer.status
     )
 
 
-def _shown(call: Call[Any], answer: Answer) -> str:
+def _shown(call: Call[Any], answer: Response) -> str:
     return excerpt(answer.body, call.personal_values) or "an empty body"
 
 

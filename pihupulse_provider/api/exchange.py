@@ -9,11 +9,11 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pihupulse_provider.api.answer import Answer
 from pihupulse_provider.api.codec import decode
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import PihuPulseError, RateLimitedError, TransportError
 from pihupulse_provider.api.rate_limit import Seen, Slot
+from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
 
 
@@ -60,7 +60,7 @@ def exchange(call: Call[ResultT], retry: RetryPolicy, *, poll: bool = False) -> 
     failures = limited = 0
     while True:
         slot: Slot = yield Reserve(poll)
-        reply: Answer | TransportError = yield Send(call)
+        reply: Response | TransportError = yield Send(call)
         try:
             if isinstance(reply, TransportError):
                 raise reply

@@ -10,11 +10,11 @@ import httpx
 
 from pihupulse_provider import __version__
 from pihupulse_provider.api.account import Account
-from pihupulse_provider.api.answer import Answer
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import ConfigurationError, NoAnswerError, NotSentError, TransportError
 from pihupulse_provider.api.models import Model
 from pihupulse_provider.api.privacy import scrub
+from pihupulse_provider.api.response import Response
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 USER_AGENT = f"airflow-provider-pihupulse/{__version__} python/{platform.python_version()}"
@@ -82,10 +82,10 @@ class Body:
             raise httpx.ReadError(f"the answer is longer than {LONGEST_BODY} bytes")
         self._parts.append(part)
 
-    def answer(self, response: httpx.Response, sent_at: float, received_at: float) -> Answer:
+    def answer(self, response: httpx.Response, sent_at: float, received_at: float) -> Response:
         """Return the response, now that its body is whole."""
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, b"".join(self._parts), sent_at, received_at)
+        return Response(response.status_code, headers, b"".join(self._parts), sent_at, received_at)
 
 
 def transport_error(account: Account, call: Call[Any], error: httpx.HTTPError) -> TransportError:

@@ -12,7 +12,7 @@ from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import retention
 from pihupulse_provider.store.cursors import Cursor, list_cursors
 from pihupulse_provider.store.inbox import EventFilter, Inbox
-from pihupulse_provider.webhooks import keeper
+from pihupulse_provider.webhooks.retention import prune as prune_inbox
 
 
 @command
@@ -69,7 +69,7 @@ def replay(arguments: Namespace) -> None:
 def prune(arguments: Namespace) -> None:
     """Delete what is older than the retention, or than the days given."""
     seconds = retention() if arguments.days is None else arguments.days * 86400
-    deleted = keeper.prune(Inbox(settings.store()), time.time() - seconds)
+    deleted = prune_inbox(Inbox(settings.store()), time.time() - seconds)
     print(f"Deleted {deleted} events older than {seconds / 86400:g} days.")
 
 

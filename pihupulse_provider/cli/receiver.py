@@ -35,7 +35,7 @@ def serve(arguments: Namespace) -> None:
     for connection in webhook_connections():
         print(f"Receiving at http://{arguments.host}:{arguments.port}{PREFIX}/webhooks/{connection}", flush=True)
     uvicorn.run(
-        "pihupulse_provider.webhooks.alone:application",
+        "pihupulse_provider.webhooks.standalone:application",
         factory=True,
         host=arguments.host,
         port=arguments.port,

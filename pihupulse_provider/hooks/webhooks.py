@@ -14,7 +14,7 @@ from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
 # A DAG file imports this module too, and has no need of a receiver: it comes with first use.
 if TYPE_CHECKING:
-    from pihupulse_provider.watches.inbox_feed import InboxFeed
+    from pihupulse_provider.waiting.inbox_tail import InboxFeed
     from pihupulse_provider.webhooks.polling import Poller
     from pihupulse_provider.webhooks.receiver import Receiver
 
@@ -55,11 +55,11 @@ def read_secrets(connection_id: str) -> list[str]:
 
 
 def inbox_feed(connection_id: str) -> InboxFeed | None:
-    """Return the webhooks of a connection as news for the hub; None if none are received for it."""
+    """Return the webhooks of a connection as news for the poller; None if none are received for it."""
     if connection_id not in webhook_connections():
         return None
     from pihupulse_provider.store.inbox import Inbox
-    from pihupulse_provider.watches.inbox_feed import InboxFeed
+    from pihupulse_provider.waiting.inbox_tail import InboxFeed
 
     return InboxFeed(Inbox(settings.store()), connection_id)
 

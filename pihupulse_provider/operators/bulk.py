@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-from pihupulse_provider.bulk.errors import SourceError
-from pihupulse_provider.bulk.source import FileFormat, Source
-from pihupulse_provider.bulk.terms import Terms, check_max_rejects
+from pihupulse_provider.creating.errors import SourceError
+from pihupulse_provider.creating.options import CreateOptions, check_max_rejects
+from pihupulse_provider.creating.readers import FileFormat, Source
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, outputs
 
 if TYPE_CHECKING:
-    from pihupulse_provider.bulk.rows import RowKind
+    from pihupulse_provider.creating.resources import Resource
 
 
 class BulkOperator(PihuPulseOperator):
@@ -44,14 +44,14 @@ class BulkOperator(PihuPulseOperator):
         self.results_path = results_path
         self.rejects_path = rejects_path
 
-    def create(self, context: Context, kind: RowKind, source: Source, **terms: Any) -> dict[str, Any]:
+    def create(self, context: Context, kind: Resource, source: Source, **terms: Any) -> dict[str, Any]:
         """Create what the source says, and return the summary."""
         from pihupulse_provider.api.async_client import AsyncClient
-        from pihupulse_provider.bulk.create import BulkCreate
+        from pihupulse_provider.creating.create_run import CreateRun
 
-        bulk = BulkCreate(
+        bulk = CreateRun(
             kind,
-            Terms(**create_terms(context), max_rejects=self.max_rejects, **terms),
+            CreateOptions(**create_terms(context), max_rejects=self.max_rejects, **terms),
             self.hook.ledger,
             lambda: AsyncClient(self.hook.account, limit=self.hook.limit),
             write_results=lambda records: _write(self.results_path, records),
@@ -80,7 +80,7 @@ def open_source(path: str, file_format: FileFormat) -> Iterator[Source]:
 
 def _write(path: str | None, records: Iterator[dict[str, Any]]) -> None:
     if path is not None:
-        from pihupulse_provider.bulk.landing import write_json_lines
+        from pihupulse_provider.exporting.atomic_file import write_json_lines
 
         write_json_lines(ObjectStoragePath(path), records)
 

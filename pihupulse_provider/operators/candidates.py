@@ -55,8 +55,8 @@ class PihuPulseCreateCandidateOperator(NoAlertsMixin, PrivateFieldsMixin, PihuPu
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the candidate, or find the one that an earlier try created."""
-        from pihupulse_provider.bulk.once import create_candidate_once
-        from pihupulse_provider.bulk.validate import check_candidate
+        from pihupulse_provider.creating.candidate_input import check_candidate
+        from pihupulse_provider.creating.once import create_candidate_once
 
         new = check_candidate({field: self.reveal(field) for field in self.private_fields})
         candidate = create_candidate_once(

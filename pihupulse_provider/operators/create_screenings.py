@@ -8,7 +8,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.bulk.source import FileFormat, Row, Source
+from pihupulse_provider.creating.readers import FileFormat, Row, Source
 from pihupulse_provider.operators.bulk import BulkOperator, open_source
 
 
@@ -52,9 +52,9 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the screenings."""
-        from pihupulse_provider.bulk.rows import ScreeningRows
+        from pihupulse_provider.creating.resources import ScreeningResource
 
-        kind = ScreeningRows(self.template_id, self.job_title, send_invitation=self.send_invitation)
+        kind = ScreeningResource(self.template_id, self.job_title, send_invitation=self.send_invitation)
         terms = {"on_existing": "create", "on_repeated": "skip"}
         path = _results_path(self.candidate_ids)
         if path is None:

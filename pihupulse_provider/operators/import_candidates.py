@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
-from pihupulse_provider.bulk.field_map import FieldMap
-from pihupulse_provider.bulk.source import FileFormat, read_records
-from pihupulse_provider.bulk.terms import check_on_existing
+from pihupulse_provider.creating.field_map import FieldMap
+from pihupulse_provider.creating.options import check_on_existing
+from pihupulse_provider.creating.readers import FileFormat, read_records
 from pihupulse_provider.operators.bulk import BulkOperator, open_source
 from pihupulse_provider.operators.private import PrivateFieldsMixin
 
@@ -66,9 +66,9 @@ class PihuPulseImportCandidatesOperator(PrivateFieldsMixin, BulkOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the candidates."""
-        from pihupulse_provider.bulk.rows import CandidateRows
+        from pihupulse_provider.creating.resources import CandidateResource
 
-        kind = CandidateRows(self.field_map, self.phone_region)
+        kind = CandidateResource(self.field_map, self.phone_region)
         terms = {"on_existing": self.on_existing, "on_repeated": self.on_existing}
         source = self.reveal("source")
         if not _is_path(source):

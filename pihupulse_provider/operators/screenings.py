@@ -12,9 +12,9 @@ from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
 from pihupulse_provider.operators.create_screenings import PihuPulseCreateScreeningsOperator
 from pihupulse_provider.triggers.waiting import begin_wait, resume_wait, wait_here
-from pihupulse_provider.watches.sighting import Sighting
-from pihupulse_provider.watches.statuses import FAILED
-from pihupulse_provider.watches.terms import Terms
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
+from pihupulse_provider.waiting.statuses import FAILED
+from pihupulse_provider.waiting.wait_spec import WaitSpec
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import NewScreening, Screening
@@ -87,7 +87,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the screening, or find the one that an earlier try created; wait for it if wanted."""
-        from pihupulse_provider.bulk.once import create_screening_once
+        from pihupulse_provider.creating.once import create_screening_once
 
         new = _checked(
             candidate_id=self.candidate_id,
@@ -115,11 +115,11 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
             return self._report(begin_wait(self, client, self.pihupulse_conn_id, terms, "resume"))
         return self._report(wait_here(client, terms, self.log))
 
-    def _report(self, seen: Sequence[Sighting]) -> dict[str, Any]:
+    def _report(self, seen: Sequence[ScreeningSnapshot]) -> dict[str, Any]:
         return self.output_of(self.hook.get_report(seen[0].screening_id))
 
-    def _terms(self) -> Terms:
-        return Terms(
+    def _terms(self) -> WaitSpec:
+        return WaitSpec(
             screenings={},
             started_at=0.0,
             interval=self.poke_interval,

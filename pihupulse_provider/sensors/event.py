@@ -22,7 +22,7 @@ from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
-from pihupulse_provider.watches.event import first_event
+from pihupulse_provider.waiting.event import first_event
 
 DUE = "{{ dag_run.run_after.isoformat() }}"
 """When the DAG run was due to start; unlike the time when it did start, clearing the run does not move it."""
@@ -98,7 +98,7 @@ class PihuPulseEventSensor(BaseSensorOperator):
         return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once; defer afterwards if that is wanted and there is no such event yet."""
+        """Poll once; defer afterwards if that is wanted and there is no such event yet."""
         wanted = self._wanted()
         if self.source == "polling":
             poller(self.hook).poll(wanted.events, every=self.poke_interval, since=wanted.since)

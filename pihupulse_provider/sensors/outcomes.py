@@ -8,8 +8,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from pihupulse_provider.bulk.landing import write_json_lines
-from pihupulse_provider.watches.sighting import Sighting
+from pihupulse_provider.exporting.atomic_file import write_json_lines
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 
 
 def read_lines(path: str) -> Iterator[str]:
@@ -19,8 +19,8 @@ def read_lines(path: str) -> Iterator[str]:
         yield from (line for line in iter(file.readline, "") if line.strip())
 
 
-def write_outcomes(path: str, sightings: list[Sighting]) -> dict[str, Any]:
+def write_outcomes(path: str, snapshots: list[ScreeningSnapshot]) -> dict[str, Any]:
     """Write JSON Lines, one for each screening, and return where they are and how many of each status."""
-    write_json_lines(ObjectStoragePath(path), (sighting.public() for sighting in sightings))
-    statuses = Counter(sighting.status or "not seen" for sighting in sightings)
-    return {"results_path": path, "screenings": len(sightings), "statuses": dict(statuses)}
+    write_json_lines(ObjectStoragePath(path), (snapshot.public() for snapshot in snapshots))
+    statuses = Counter(snapshot.status or "not seen" for snapshot in snapshots)
+    return {"results_path": path, "screenings": len(snapshots), "statuses": dict(statuses)}

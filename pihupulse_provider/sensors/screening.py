@@ -13,14 +13,14 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, Pok
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.sensors.outcomes import read_lines, write_outcomes
 from pihupulse_provider.triggers.waiting import defer_wait, look_once, recall, settle
-from pihupulse_provider.watches.goal import WaitFor
-from pihupulse_provider.watches.references import read_screenings
-from pihupulse_provider.watches.sighting import Sighting
-from pihupulse_provider.watches.statuses import FAILED, SUCCEEDED
-from pihupulse_provider.watches.terms import Terms, check_limits
+from pihupulse_provider.waiting.screening_ids import read_screenings
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
+from pihupulse_provider.waiting.statuses import FAILED, SUCCEEDED
+from pihupulse_provider.waiting.wait_for import WaitFor
+from pihupulse_provider.waiting.wait_spec import WaitSpec, check_limits
 
 if TYPE_CHECKING:
-    from pihupulse_provider.watches.lookout import Lookout
+    from pihupulse_provider.waiting.task_poller import TaskPoller
 
 
 class PihuPulseScreeningSensor(BaseSensorOperator):
@@ -85,7 +85,7 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
         self.results_path = results_path
         self.deferrable = deferrable
         self.pihupulse_conn_id = pihupulse_conn_id
-        self._lookout: Lookout | None = None
+        self._lookout: TaskPoller | None = None
         check_limits(self.timeout, self.deadline)
 
     @cached_property
@@ -94,15 +94,15 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
         return PihuPulseHook(self.pihupulse_conn_id)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once; defer afterwards if that is wanted and the wait goes on."""
-        lookout = self._lookout or self._begin(context)
-        end = look_once(self.hook.get_conn(), lookout)
+        """Poll once; defer afterwards if that is wanted and the wait goes on."""
+        task_poller = self._lookout or self._begin(context)
+        end = look_once(self.hook.get_conn(), task_poller)
         if end in ("decided", "deadline"):
-            return PokeReturnValue(True, self._output(settle(lookout.watch, end, lookout.terms, self.log)))
-        lookout.watch.warn(self.log)
-        self.log.info("%s.", lookout.watch.judge())
+            return PokeReturnValue(True, self._output(settle(task_poller.watch, end, task_poller.terms, self.log)))
+        task_poller.watch.warn(self.log)
+        self.log.info("%s.", task_poller.watch.judge())
         if self.deferrable and end is None:
-            defer_wait(self, self.pihupulse_conn_id, lookout.terms, "resume")
+            defer_wait(self, self.pihupulse_conn_id, task_poller.terms, "resume")
         return PokeReturnValue(False)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
@@ -113,15 +113,15 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
             return self.execute(context)
         return self._output(settle(watch, event["end"], terms, self.log))
 
-    def _begin(self, context: Context) -> Lookout:
+    def _begin(self, context: Context) -> TaskPoller:
         screenings = read_screenings(self.screening_ids, self.candidate_ids, read_lines)
         return self._look_for(self._terms().of(screenings, self._started_at(context)))
 
-    def _look_for(self, terms: Terms) -> Lookout:
+    def _look_for(self, terms: WaitSpec) -> TaskPoller:
         # The client that it asks with is for the task: a DAG file has no need of it.
-        from pihupulse_provider.watches.lookout import Lookout
+        from pihupulse_provider.waiting.task_poller import TaskPoller
 
-        self._lookout = Lookout(terms, self.log)
+        self._lookout = TaskPoller(terms, self.log)
         return self._lookout
 
     def _started_at(self, context: Context) -> float:
@@ -129,8 +129,8 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
         # Airflow 3.0 gives the text of it in dag.test().
         return datetime.fromisoformat(str(first)).timestamp() if first else time.time()
 
-    def _terms(self) -> Terms:
-        return Terms(
+    def _terms(self) -> WaitSpec:
+        return WaitSpec(
             screenings={},
             started_at=0.0,
             wait_for=self.wait_for,
@@ -143,7 +143,7 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
             deadline=self.deadline,
         )
 
-    def _output(self, sightings: list[Sighting]) -> Any:
+    def _output(self, snapshots: list[ScreeningSnapshot]) -> Any:
         if self.results_path is None:
-            return [sighting.public() for sighting in sightings]
-        return write_outcomes(self.results_path, sightings)
+            return [snapshot.public() for snapshot in snapshots]
+        return write_outcomes(self.results_path, snapshots)

@@ -9,11 +9,11 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
 from pihupulse_provider.api.async_client import AsyncClient
+from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.bulk.concurrent import run_to_end
-from pihupulse_provider.bulk.export import DETAILS, MODELS, Export, check_resource
-from pihupulse_provider.bulk.formats import FORMATS, Writer, open_writer
-from pihupulse_provider.bulk.landing import landing
+from pihupulse_provider.exporting.atomic_file import atomic_file
+from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
+from pihupulse_provider.exporting.writers import FORMATS, Writer, open_writer
 from pihupulse_provider.operators.base import PihuPulseOperator, outputs
 
 _NO_MOMENT = ("", "None", "none", "null")
@@ -74,7 +74,7 @@ class PihuPulseToStorageOperator(PihuPulseOperator):
         path = ObjectStoragePath(self.path)
         file_format = format_of(str(self.path), self.format)
         with (
-            landing(path) as file,
+            atomic_file(path) as file,
             open_writer(file_format, file, MODELS[self.resource], leave_out) as writer,
         ):
             result = run_to_end(self._export(writer))

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, Context
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.bulk.field_map import FieldMap
-from pihupulse_provider.bulk.source import Row, Source
-from pihupulse_provider.bulk.terms import check_on_existing
+from pihupulse_provider.creating.field_map import FieldMap
+from pihupulse_provider.creating.options import check_on_existing
+from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.operators.bulk import BulkOperator
 
 _FETCH = 1000
@@ -68,9 +68,9 @@ class SqlToPihuPulseOperator(BulkOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the rows."""
-        from pihupulse_provider.bulk.rows import CandidateRows
+        from pihupulse_provider.creating.resources import CandidateResource
 
-        kind = CandidateRows(self.field_map, self.phone_region)
+        kind = CandidateResource(self.field_map, self.phone_region)
         terms = {"on_existing": self.on_existing, "on_repeated": self.on_existing}
         with closing(self._connect()) as connection, stream(connection, self.sql, self.parameters) as rows:
             return self.create(context, kind, rows, **terms)

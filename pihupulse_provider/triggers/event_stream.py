@@ -14,7 +14,7 @@ from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.accounts import loaded_hook
-from pihupulse_provider.watches.feed import LOOK_SECONDS
+from pihupulse_provider.waiting.feed import LOOK_SECONDS
 
 Start = Literal["earliest", "latest"]
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
 from pihupulse_provider.triggers.accounts import loaded_hook
 from pihupulse_provider.triggers.handover import hand_over
-from pihupulse_provider.watches.event import shared_tail
+from pihupulse_provider.waiting.event import shared_tail
 
 
 class EventWaitTrigger(BaseTrigger):
@@ -84,7 +84,7 @@ class EventWaitTrigger(BaseTrigger):
 
     async def _poll(self, hook: PihuPulseHook, wanted: EventFilter) -> None:
         """Poll for ever; an error that looking again would not cure ends it."""
-        from pihupulse_provider.watches.asking import PERMANENT
+        from pihupulse_provider.waiting.requests import PERMANENT
 
         while True:
             try:

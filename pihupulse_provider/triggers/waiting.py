@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, BaseOperator
 
-from pihupulse_provider.watches.packing import unpack_sightings
-from pihupulse_provider.watches.screening import ScreeningWatch
-from pihupulse_provider.watches.sighting import Sighting
-from pihupulse_provider.watches.telling import Log
-from pihupulse_provider.watches.terms import End, Terms
+from pihupulse_provider.waiting.log import Log
+from pihupulse_provider.waiting.packing import unpack_snapshots
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
+from pihupulse_provider.waiting.wait_spec import End, WaitSpec
+from pihupulse_provider.waiting.wait_state import WaitState
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.client import Client
-    from pihupulse_provider.watches.lookout import Lookout
+    from pihupulse_provider.waiting.task_poller import TaskPoller
 
 _BACKSTOP = timedelta(minutes=2)
 """How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
@@ -39,45 +39,49 @@ class ScreeningFailedError(AirflowFailException):
         self.statuses = dict(statuses)
 
 
-def wait_here(client: Client, terms: Terms, log: Log, sleep: Callable[[float], None] = time.sleep) -> list[Sighting]:
+def wait_here(
+    client: Client, terms: WaitSpec, log: Log, sleep: Callable[[float], None] = time.sleep
+) -> list[ScreeningSnapshot]:
     """Wait in this process, and return what was seen of each screening, in the order they were given.
 
     :param sleep: waits that many seconds.
     :raises ScreeningFailedError: if the goal can't be reached. :raises AirflowSensorTimeout: if it was not in time.
     :raises PihuPulseError: if PihuPulse refuses to be asked, such as for a wrong API key.
     """
-    from pihupulse_provider.watches.lookout import Lookout
+    from pihupulse_provider.waiting.task_poller import TaskPoller
 
-    lookout = Lookout(terms, log)
-    while (end := look_once(client, lookout)) is None:
+    task_poller = TaskPoller(terms, log)
+    while (end := look_once(client, task_poller)) is None:
         pause, left = terms.pause(time.time()), terms.seconds_left(time.time())
         sleep(pause if left is None else max(0.0, min(pause, left)))
-    return settle(lookout.watch, end, terms, log)
+    return settle(task_poller.watch, end, terms, log)
 
 
-def begin_wait(operator: BaseOperator, client: Client, conn_id: str, terms: Terms, method_name: str) -> list[Sighting]:
-    """Look once, and defer unless the wait is over already; for the rest see :func:`wait_here`.
+def begin_wait(
+    operator: BaseOperator, client: Client, conn_id: str, terms: WaitSpec, method_name: str
+) -> list[ScreeningSnapshot]:
+    """Poll once, and defer unless the wait is over already; for the rest see :func:`wait_here`.
 
     :param method_name: the operator's method that is resumed with an ``event`` for :func:`resume_wait`.
     """
-    from pihupulse_provider.watches.lookout import Lookout
+    from pihupulse_provider.waiting.task_poller import TaskPoller
 
-    lookout = Lookout(terms, operator.log)
-    end = look_once(client, lookout)
+    task_poller = TaskPoller(terms, operator.log)
+    end = look_once(client, task_poller)
     if end is None:
         defer_wait(operator, conn_id, terms, method_name)
-    return settle(lookout.watch, end, terms, operator.log)
+    return settle(task_poller.watch, end, terms, operator.log)
 
 
 def resume_wait(
     operator: BaseOperator,
     client: Client,
     conn_id: str,
-    terms: Terms,
+    terms: WaitSpec,
     *,
     method_name: str,
     event: Mapping[str, Any],
-) -> list[Sighting]:
+) -> list[ScreeningSnapshot]:
     """Return what the trigger saw, or look again if PihuPulse refused it; for the rest see :func:`wait_here`.
 
     :param terms: the wait's terms without screenings and start: the event has them.
@@ -88,7 +92,7 @@ def resume_wait(
     return settle(watch, event["end"], terms, operator.log)
 
 
-def defer_wait(operator: BaseOperator, conn_id: str, terms: Terms, method_name: str) -> NoReturn:
+def defer_wait(operator: BaseOperator, conn_id: str, terms: WaitSpec, method_name: str) -> NoReturn:
     """Free the worker until the wait is over."""
     # What a triggerer needs is not what a DAG file should load.
     from pihupulse_provider.triggers.watch import WatchTrigger
@@ -101,24 +105,24 @@ def defer_wait(operator: BaseOperator, conn_id: str, terms: Terms, method_name: 
     )
 
 
-def look_once(client: Client, lookout: Lookout) -> End | None:
+def look_once(client: Client, task_poller: TaskPoller) -> End | None:
     """Return how the wait has ended; None while it goes on."""
-    if lookout.look(client, time.time()).state != "waiting":
+    if task_poller.look(client, time.time()).state != "waiting":
         return "decided"
-    left = lookout.terms.seconds_left(time.time())
-    return lookout.terms.last_resort if left is not None and left <= 0 else None
+    left = task_poller.terms.seconds_left(time.time())
+    return task_poller.terms.last_resort if left is not None and left <= 0 else None
 
 
-def recall(terms: Terms, event: Mapping[str, Any]) -> tuple[Terms, ScreeningWatch]:
+def recall(terms: WaitSpec, event: Mapping[str, Any]) -> tuple[WaitSpec, WaitState]:
     """Return the terms and the watch as they were when the trigger fired."""
-    seen = unpack_sightings(event["seen"])
+    seen = unpack_snapshots(event["seen"])
     terms = terms.of({one.screening_id: one.candidate_id for one in seen}, event["started_at"])
     watch = terms.watch()
     watch.see(seen)
     return terms, watch
 
 
-def settle(watch: ScreeningWatch, end: End, terms: Terms, log: Log) -> list[Sighting]:
+def settle(watch: WaitState, end: End, terms: WaitSpec, log: Log) -> list[ScreeningSnapshot]:
     """Return what was seen of each screening, or raise what the wait's end means."""
     verdict = watch.judge()
     watch.warn(log)

@@ -12,9 +12,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from pihupulse_provider.hooks.webhooks import inbox_feed
 from pihupulse_provider.triggers.accounts import forget, loaded_hook
 from pihupulse_provider.triggers.handover import hand_over
-from pihupulse_provider.watches.packing import pack_sightings
-from pihupulse_provider.watches.roster import Waiting
-from pihupulse_provider.watches.terms import End, Terms
+from pihupulse_provider.waiting.packing import pack_snapshots
+from pihupulse_provider.waiting.subscriptions import Subscription
+from pihupulse_provider.waiting.wait_spec import End, WaitSpec
 
 _PROGRESS_SECONDS = 60.0
 
@@ -26,7 +26,7 @@ class WatchTrigger(BaseTrigger):
     :func:`pihupulse_provider.triggers.waiting.resume_wait`.
 
     :param pihupulse_conn_id: the connection.
-    :param terms: what :meth:`pihupulse_provider.watches.terms.Terms.dump` returns.
+    :param terms: what :meth:`pihupulse_provider.waiting.wait_spec.WaitSpec.dump` returns.
     """
 
     def __init__(self, pihupulse_conn_id: str, terms: dict[str, Any]) -> None:
@@ -41,22 +41,22 @@ class WatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event."""
-        from pihupulse_provider.watches.hub import Hub, shared_hub
+        from pihupulse_provider.waiting.shared_poller import SharedPoller, shared_poller
 
         began_at = time.monotonic()
-        terms = await asyncio.to_thread(Terms.load, self.terms)
+        terms = await asyncio.to_thread(WaitSpec.load, self.terms)
         hook = await loaded_hook(self.pihupulse_conn_id)
-        hub = shared_hub(hook.account.key, lambda: Hub(inbox_feed(self.pihupulse_conn_id)))
-        with hub.waiting(terms, hook.get_async_conn) as waiting:
+        poller = shared_poller(hook.account.key, lambda: SharedPoller(inbox_feed(self.pihupulse_conn_id)))
+        with poller.waiting(terms, hook.get_async_conn) as waiting:
             end = await self._wait(waiting)
         if end == "error":
             forget(self.pihupulse_conn_id)
-        seen = await asyncio.to_thread(pack_sightings, list(waiting.watch))
+        seen = await asyncio.to_thread(pack_snapshots, list(waiting.watch))
         result = {"end": end, "seen": seen, "started_at": terms.started_at}
         await hand_over(began_at)
         yield TriggerEvent(result)  # type: ignore[no-untyped-call]
 
-    async def _wait(self, waiting: Waiting) -> End:
+    async def _wait(self, waiting: Subscription) -> End:
         told, told_at = str(waiting.watch.judge()), 0.0
         while (verdict := waiting.watch.judge()).state == "waiting":
             if waiting.error is not None:

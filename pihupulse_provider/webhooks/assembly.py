@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Inbox
+from pihupulse_provider.webhooks.counters import Tally
+from pihupulse_provider.webhooks.group_commit import GroupWriter
+from pihupulse_provider.webhooks.handler import Intake
 from pihupulse_provider.webhooks.health import Health
-from pihupulse_provider.webhooks.intake import Intake
-from pihupulse_provider.webhooks.keeper import Keeper
 from pihupulse_provider.webhooks.receiver import Receiver
+from pihupulse_provider.webhooks.retention import Keeper
 from pihupulse_provider.webhooks.secrets import LoadSecrets, SecretCache
-from pihupulse_provider.webhooks.tally import Tally
-from pihupulse_provider.webhooks.writer import GroupWriter
 
 
 def assemble(

@@ -16,11 +16,11 @@ from typing import Any
 from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.events import EVENTS, WebhookEvent
 from pihupulse_provider.api.models import Page
+from pihupulse_provider.api.server_time import MARGIN
+from pihupulse_provider.store.event_watermarks import EventWatermarks, Reach
 from pihupulse_provider.store.inbox import Delivery, Inbox
-from pihupulse_provider.store.progress import Progress, Reach
 from pihupulse_provider.webhooks.derived import CANDIDATES, SCREENINGS, Followed, Step
 
-_MARGIN = 5.0
 """Seconds by which PihuPulse's times may differ from its ``Date`` header, which counts whole seconds."""
 
 
@@ -43,7 +43,7 @@ class Poller:
         self._clock = clock
 
     def poll(self, events: Sequence[str] = (), *, every: float = 0.0, since: float | None = None) -> int:
-        """Sweep the lists that show the events, and return how many events were new.
+        """Read the lists that show the events, and return how many events were new.
 
         :param events: their names; all five if empty.
         :param every: a list that was swept, by anybody, in the last so many seconds is not read again.
@@ -56,7 +56,7 @@ class Poller:
 
     def _poll(self, followed: Followed[Any], every: float, since: float | None) -> int:
         now = self._clock()
-        progress = Progress(self._inbox.store, self._connection, self._client.account.key, followed.kind)
+        progress = EventWatermarks(self._inbox.store, self._connection, self._client.account.key, followed.kind)
         if not progress.claim(now, every, None if since is None else max(since, now - self._retention)):
             return 0
         try:
@@ -65,7 +65,7 @@ class Poller:
             progress.release()
             raise
 
-    def _sweep(self, followed: Followed[Any], progress: Progress) -> int:
+    def _sweep(self, followed: Followed[Any], progress: EventWatermarks) -> int:
         reach = progress.reach()
         news: _News | None = None
         stored = 0
@@ -85,7 +85,7 @@ class Poller:
                 return
             number += 1
 
-    def _take(self, followed: Followed[Any], progress: Progress, page: Page[Any], news: _News) -> int:
+    def _take(self, followed: Followed[Any], progress: EventWatermarks, page: Page[Any], news: _News) -> int:
         steps = {row.id: followed.steps(row) for row in page.data}
         known = progress.stages(steps)
         bodies = [
@@ -136,8 +136,8 @@ class _News:
         if step.at is None:
             # A row with older stages is not new: the sweep before missed it, because the list shifted.
             return not self.first and step.stage > known and not any(map(self._is_older, reached))
-        untold = step.stage > known or step.at.timestamp() < self.told - _MARGIN
+        untold = step.stage > known or step.at.timestamp() < self.told - MARGIN
         return untold and not self._is_older(step)
 
     def _is_older(self, step: Step) -> bool:
-        return step.at is not None and step.at.timestamp() < self.since - _MARGIN
+        return step.at is not None and step.at.timestamp() < self.since - MARGIN

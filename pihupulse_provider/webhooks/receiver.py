@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pihupulse_provider.webhooks.counters import Tally
+from pihupulse_provider.webhooks.handler import BODY_SECONDS, LARGEST_BODY, Intake
 from pihupulse_provider.webhooks.health import Health
 from pihupulse_provider.webhooks.http import Answer, DisconnectedError, Receive, Scope, Send, path_below, refusal
-from pihupulse_provider.webhooks.intake import BODY_SECONDS, LARGEST_BODY, Intake
 from pihupulse_provider.webhooks.openapi import openapi
 from pihupulse_provider.webhooks.outcome import Outcome
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER
-from pihupulse_provider.webhooks.tally import Tally
 
 PREFIX = "/pihupulse"
 """The path under which everything is served, in Airflow's API server and alone."""

@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 
 from pihupulse_provider.api import Account, AsyncClient
-from pihupulse_provider.bulk.export import MODELS, Export
-from pihupulse_provider.bulk.formats import open_writer
+from pihupulse_provider.exporting.export import MODELS, Export
+from pihupulse_provider.exporting.writers import open_writer
 from tests.benchmarks.rivals import HEADERS, installed, quietly
 from tests.benchmarks.service import API_KEY, running
 

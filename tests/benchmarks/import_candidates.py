@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 from pihupulse_provider.api import Account, AsyncClient
-from pihupulse_provider.bulk.create import BulkCreate
-from pihupulse_provider.bulk.field_map import FieldMap
-from pihupulse_provider.bulk.rows import CandidateRows
-from pihupulse_provider.bulk.source import FileFormat, read_records
-from pihupulse_provider.bulk.terms import Terms
+from pihupulse_provider.creating.create_run import CreateRun
+from pihupulse_provider.creating.field_map import FieldMap
+from pihupulse_provider.creating.options import CreateOptions
+from pihupulse_provider.creating.readers import FileFormat, read_records
+from pihupulse_provider.creating.resources import CandidateResource
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import Ledger
 from pihupulse_provider.store.limits import shared_rate_limit
@@ -35,9 +35,9 @@ def ours(base_url, rows, *, job="bench", store_url=None):
     with tempfile.TemporaryDirectory() as folder:
         store = Store(store_url or f"sqlite:///{folder}/store.db")
         limit = shared_rate_limit(store, account.key)
-        terms = Terms(job, first_try=True, on_existing="create")
-        bulk = BulkCreate(
-            CandidateRows(FieldMap()), terms, Ledger(store, account), lambda: AsyncClient(account, limit=limit)
+        terms = CreateOptions(job, first_try=True, on_existing="create")
+        bulk = CreateRun(
+            CandidateResource(FieldMap()), terms, Ledger(store, account), lambda: AsyncClient(account, limit=limit)
         )
         return bulk.run(read_records(rows))
 
@@ -121,14 +121,14 @@ def throughput(count):
 
 
 def _plan_only(result, path):
-    from pihupulse_provider.bulk.load import Loader
-    from pihupulse_provider.bulk.plan import Plan
+    from pihupulse_provider.creating.loader import Loader
+    from pihupulse_provider.creating.row_table import RowTable
     from tests.benchmarks.export import _peak_memory
 
     ledger = Ledger(Store("sqlite://"), Account(API_KEY))
     began = time.perf_counter()
-    with Plan() as plan, path.open("rb") as file, FileFormat().reading(path.name, file) as source:
-        Loader(plan, CandidateRows(FieldMap()), ledger.digest).load(source)
+    with RowTable() as plan, path.open("rb") as file, FileFormat().reading(path.name, file) as source:
+        Loader(plan, CandidateResource(FieldMap()), ledger.digest).load(source)
         result.put((plan.count(), time.perf_counter() - began, _peak_memory()))
 
 

@@ -4,7 +4,7 @@ Against a local PihuPulse in a process of its own, one after the other:
 
 - 1,000 deferred waits of one screening each, in one event loop;
 - one deferred wait for 10,000 screenings;
-- 1,000 tasks that each ask for their screening's candidate, as sensors without a hub do;
+- 1,000 tasks that each ask for their screening's candidate, as sensors without a poller do;
 - 2,000 waits on the Starter plan while an import runs.
 """
 
@@ -99,12 +99,12 @@ async def measured(service: Server, costs: Costs) -> AsyncIterator[None]:
 async def triggers(service: Server, groups: list[list[str]], seconds: float) -> Costs:
     """Wait by triggers, one for each group, and complete some screenings meanwhile."""
     from pihupulse_provider.triggers.watch import WatchTrigger
-    from pihupulse_provider.watches.terms import Terms
+    from pihupulse_provider.waiting.wait_spec import WaitSpec
 
     events: dict[str, float] = {}
 
     async def one(group: list[str], goal: str) -> None:
-        terms = Terms(dict.fromkeys(group), time.time(), wait_for=goal, interval=INTERVAL)
+        terms = WaitSpec(dict.fromkeys(group), time.time(), wait_for=goal, interval=INTERVAL)
         async for _event in WatchTrigger("pihupulse_default", terms.dump()).run():
             events[group[0]] = time.monotonic()
 
@@ -164,7 +164,7 @@ async def beside_an_import(service: Server, ids: list[str], seconds: float) -> s
     """Wait for 2,000 screenings while something else uses the account as fast as it may."""
     from pihupulse_provider.hooks.pihupulse import PihuPulseHook
     from pihupulse_provider.triggers.watch import WatchTrigger
-    from pihupulse_provider.watches.terms import Terms
+    from pihupulse_provider.waiting.wait_spec import WaitSpec
 
     worked = 0
 
@@ -176,7 +176,7 @@ async def beside_an_import(service: Server, ids: list[str], seconds: float) -> s
                 worked += 1
 
     async def wait(screening_id: str) -> None:
-        terms = Terms({screening_id: None}, time.time(), interval=INTERVAL)
+        terms = WaitSpec({screening_id: None}, time.time(), interval=INTERVAL)
         async for _event in WatchTrigger("pihupulse_default", terms.dump()).run():
             return
 

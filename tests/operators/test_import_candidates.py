@@ -9,7 +9,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import task
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.bulk.errors import RejectedRowsError
+from pihupulse_provider.creating.errors import RejectedRowsError
 from pihupulse_provider.operators.candidates import PihuPulseImportCandidatesOperator
 from pihupulse_provider.operators.screenings import PihuPulseCreateScreeningsOperator
 

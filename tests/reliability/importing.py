@@ -7,11 +7,11 @@ import logging
 from datetime import UTC, datetime
 
 from pihupulse_provider.api import Account, AsyncClient
-from pihupulse_provider.bulk.create import BulkCreate
-from pihupulse_provider.bulk.field_map import FieldMap
-from pihupulse_provider.bulk.rows import CandidateRows, ScreeningRows
-from pihupulse_provider.bulk.source import Row, Source
-from pihupulse_provider.bulk.terms import Terms
+from pihupulse_provider.creating.create_run import CreateRun
+from pihupulse_provider.creating.field_map import FieldMap
+from pihupulse_provider.creating.options import CreateOptions
+from pihupulse_provider.creating.readers import Row, Source
+from pihupulse_provider.creating.resources import CandidateResource, ScreeningResource
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import Ledger
 
@@ -21,12 +21,12 @@ TIMEOUT = 1.0
 
 def candidates(count):
     values = ({"name": f"Person {n}", "email": f"person.{n}@example.org"} for n in range(count))
-    return Source(Row(number, one) for number, one in enumerate(values, 1)), CandidateRows(FieldMap())
+    return Source(Row(number, one) for number, one in enumerate(values, 1)), CandidateResource(FieldMap())
 
 
 def screenings(count):
     rows = (Row(n + 1, {"candidate_id": f"c{12345 + n}"}) for n in range(count))
-    return Source(rows), ScreeningRows("t54321", "Engineer", send_invitation=True)
+    return Source(rows), ScreeningResource("t54321", "Engineer", send_invitation=True)
 
 
 KINDS = {"candidates": candidates, "screenings": screenings}
@@ -49,9 +49,9 @@ def main():
     logging.getLogger("httpx").setLevel("WARNING")
     service = account(told.base_url)
     source, kind = KINDS[told.kind](told.count)
-    terms = Terms(JOB, not told.retry, datetime.fromtimestamp(told.since, UTC), on_existing="create")
+    terms = CreateOptions(JOB, not told.retry, datetime.fromtimestamp(told.since, UTC), on_existing="create")
     ledger = Ledger(Store(told.store_url), service)
-    print(BulkCreate(kind, terms, ledger, lambda: AsyncClient(service)).run(source))
+    print(CreateRun(kind, terms, ledger, lambda: AsyncClient(service)).run(source))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from airflow.sdk import task
 from pihupulse_provider.api import ConfigurationError, UnauthorizedError
 from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
 from pihupulse_provider.triggers.waiting import ScreeningFailedError
-from pihupulse_provider.watches.terms import Terms
+from pihupulse_provider.waiting.wait_spec import WaitSpec
 
 MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
 TIMED_MODES = [mode for mode in MODES if AIRFLOW_V_3_1_PLUS or mode != "reschedule"]
@@ -231,10 +231,10 @@ class TestArguments:
         with pytest.raises(TaskDeferred) as deferred:
             sensor.poke({})
         trigger = deferred.value.trigger
-        terms = Terms.load(trigger.terms)
+        terms = WaitSpec.load(trigger.terms)
         assert trigger.pihupulse_conn_id == "pihupulse_default"
         assert time.time() - 60 < terms.started_at <= time.time()
-        assert terms == Terms(
+        assert terms == WaitSpec(
             screenings=dict.fromkeys(ids),
             started_at=terms.started_at,
             wait_for=0.5,

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.bulk.landing import StorageError
+from pihupulse_provider.exporting.atomic_file import StorageError
 from pihupulse_provider.transfers.pihupulse_to_storage import PihuPulseToStorageOperator
 
 

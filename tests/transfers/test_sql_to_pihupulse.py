@@ -9,7 +9,7 @@ import tracemalloc
 import psycopg
 import pytest
 
-from pihupulse_provider.bulk.errors import SourceError
+from pihupulse_provider.creating.errors import SourceError
 from pihupulse_provider.transfers.sql_to_pihupulse import SqlToPihuPulseOperator, stream
 
 

@@ -16,9 +16,9 @@ from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.triggers.event import PihuPulseEventTrigger
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from pihupulse_provider.triggers.watch import WatchTrigger
-from pihupulse_provider.watches.feed import LOOK_SECONDS
-from pihupulse_provider.watches.packing import unpack_sightings
-from pihupulse_provider.watches.terms import Terms
+from pihupulse_provider.waiting.feed import LOOK_SECONDS
+from pihupulse_provider.waiting.packing import unpack_snapshots
+from pihupulse_provider.waiting.wait_spec import WaitSpec
 from tests.webhooks.inboxes import cursor_of, receive
 
 
@@ -170,7 +170,7 @@ def _wait_for(screening_id, until=None):
 
 
 class TestScreeningWaits:
-    """The hub behind the screening sensor hears of webhooks too."""
+    """The poller behind the screening sensor hears of webhooks too."""
 
     @pytest.fixture
     def pihupulse_sandbox(self, monkeypatch):
@@ -187,7 +187,7 @@ class TestScreeningWaits:
         (screening,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
 
         def start(interval):
-            terms = Terms({screening: None}, time.time(), interval=interval, timeout=60.0)
+            terms = WaitSpec({screening: None}, time.time(), interval=interval, timeout=60.0)
             return screening, asyncio.create_task(anext(WatchTrigger("pihupulse_default", terms.dump()).run()))
 
         return start
@@ -199,7 +199,7 @@ class TestScreeningWaits:
         receive(screening, score=91)
         async with asyncio.timeout(2):
             event = (await waiting).payload
-        (seen,) = unpack_sightings(event["seen"])
+        (seen,) = unpack_snapshots(event["seen"])
         assert (event["end"], seen.status, seen.score) == ("decided", "completed", 91)
         assert pihupulse_sandbox.count() == requests
 

@@ -9,9 +9,9 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseOperat
 
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.triggers.waiting import ScreeningFailedError, begin_wait, resume_wait, wait_here
-from pihupulse_provider.watches.packing import pack_sightings
-from pihupulse_provider.watches.sighting import Sighting
-from pihupulse_provider.watches.terms import Terms
+from pihupulse_provider.waiting.packing import pack_snapshots
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
+from pihupulse_provider.waiting.wait_spec import WaitSpec
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def screening(pihupulse_sandbox):
 
 
 def terms_for(screening_id, **terms):
-    return Terms({screening_id: None}, time.time(), **{"timeout": 600.0, **terms})
+    return WaitSpec({screening_id: None}, time.time(), **{"timeout": 600.0, **terms})
 
 
 class TestWaitHere:
@@ -73,12 +73,16 @@ class TestBeginAndResume:
         assert 600 < deferred.value.timeout.total_seconds() < 900
 
     def test_it_resumes_with_what_the_trigger_saw(self, client, operator):
-        event = {"end": "decided", "seen": pack_sightings([Sighting("s1", "c1", "completed", 70)]), "started_at": 1.0}
-        terms = Terms({}, 0.0)
+        event = {
+            "end": "decided",
+            "seen": pack_snapshots([ScreeningSnapshot("s1", "c1", "completed", 70)]),
+            "started_at": 1.0,
+        }
+        terms = WaitSpec({}, 0.0)
         [seen] = resume_wait(operator, client, "pihupulse_default", terms, method_name="resume", event=event)
         assert seen.score == 70
 
     def test_it_looks_itself_when_the_trigger_could_not(self, client, screening, operator):
-        event = {"end": "error", "seen": pack_sightings([Sighting(screening)]), "started_at": time.time()}
+        event = {"end": "error", "seen": pack_snapshots([ScreeningSnapshot(screening)]), "started_at": time.time()}
         with pytest.raises(TaskDeferred):
-            resume_wait(operator, client, "pihupulse_default", Terms({}, 0.0), method_name="resume", event=event)
+            resume_wait(operator, client, "pihupulse_default", WaitSpec({}, 0.0), method_name="resume", event=event)

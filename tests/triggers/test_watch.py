@@ -13,12 +13,12 @@ import pytest
 from pihupulse_provider.triggers import accounts
 from pihupulse_provider.triggers.waiting import recall
 from pihupulse_provider.triggers.watch import WatchTrigger
-from pihupulse_provider.watches.terms import Terms
+from pihupulse_provider.waiting.wait_spec import WaitSpec
 
 
 def trigger_for(ids, **terms):
     options = {"interval": 0.2, "timeout": 20.0, **terms}
-    return WatchTrigger("pihupulse_default", Terms(dict.fromkeys(ids), time.time(), **options).dump())
+    return WatchTrigger("pihupulse_default", WaitSpec(dict.fromkeys(ids), time.time(), **options).dump())
 
 
 async def event_of(trigger):
@@ -43,7 +43,7 @@ class TestRun:
     async def test_it_fires_once_all_is_decided(self, pihupulse_sandbox):
         ids = screenings_of(pihupulse_sandbox, 3)
         event = await event_of(trigger_for(ids))
-        _, watch = recall(Terms({}, 0.0), event)
+        _, watch = recall(WaitSpec({}, 0.0), event)
         assert event["end"] == "decided"
         assert [one.status for one in watch] == ["completed"] * 3
 
@@ -51,7 +51,7 @@ class TestRun:
         ids = screenings_of(pihupulse_sandbox, 2)
         pihupulse_sandbox.put(ids[1], "pending")
         event = await event_of(trigger_for(ids, deadline=1.0))
-        _, watch = recall(Terms({}, 0.0), event)
+        _, watch = recall(WaitSpec({}, 0.0), event)
         assert event["end"] == "deadline"
         assert [one.status for one in watch] == ["completed", "pending"]
 
@@ -73,7 +73,7 @@ class TestRun:
         await asyncio.gather(running, return_exceptions=True)
         pihupulse_sandbox.complete(ids[0], 77)
         event = await event_of(WatchTrigger(**first.serialize()[1]))
-        assert next(iter(recall(Terms({}, 0.0), event)[1])).score == 77
+        assert next(iter(recall(WaitSpec({}, 0.0), event)[1])).score == 77
 
     async def test_it_says_how_far_it_is_when_that_changes(self, pihupulse_sandbox, capsys):
         ids = screenings_of(pihupulse_sandbox, 2)

@@ -14,12 +14,12 @@ import pytest
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.webhooks import SIGNATURE_HEADER, sign
+from pihupulse_provider.webhooks.counters import Tally
+from pihupulse_provider.webhooks.group_commit import GroupWriter
+from pihupulse_provider.webhooks.handler import LARGEST_BODY, Intake
 from pihupulse_provider.webhooks.health import Health
-from pihupulse_provider.webhooks.intake import LARGEST_BODY, Intake
 from pihupulse_provider.webhooks.receiver import Receiver
 from pihupulse_provider.webhooks.secrets import SecretCache
-from pihupulse_provider.webhooks.tally import Tally
-from pihupulse_provider.webhooks.writer import GroupWriter
 from tests.webhooks.conftest import stored
 from tests.webhooks.deliveries import completed, deliver, signed
 from tests.webhooks.running import CONNECTION, SECRET, serving

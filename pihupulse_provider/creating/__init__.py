@@ -1,0 +1,1 @@
+"""Creating candidates and screenings, each exactly once, one or a million; without Airflow."""

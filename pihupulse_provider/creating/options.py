@@ -1,0 +1,84 @@
+"""Under which terms rows are created in bulk, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from pihupulse_provider.api.errors import ConfigurationError
+
+ON_EXISTING = ("skip", "create", "fail")
+
+
+@dataclass(frozen=True)
+class CreateOptions:
+    """How rows are created in bulk.
+
+    :param job: names the import for ever: a retry goes on under the same name.
+    :param first_try: whether nothing was tried under this name before.
+    :param since: a moment before which this job can have created nothing; None if that is not known.
+    :param on_existing: what to do with a row that is there already: ``skip`` it, ``create`` it again, or ``fail``.
+    :param on_repeated: the same for a row that repeats an earlier one of the source.
+    :param max_rejects: how many unusable rows are borne: a count, or a share below 1.
+    """
+
+    job: str
+    first_try: bool
+    since: datetime | None = None
+    on_existing: str = "skip"
+    on_repeated: str = "skip"
+    max_rejects: float = 0
+
+    @property
+    def earliest(self) -> float | None:
+        """Return ``since`` in epoch seconds."""
+        return self.since.timestamp() if self.since is not None else None
+
+    def bearable(self, rows: int) -> int:
+        """Return how many of so many rows may be unusable."""
+        return math.floor(self.max_rejects * rows) if 0 < self.max_rejects < 1 else int(self.max_rejects)
+
+
+def check_on_existing(value: str) -> str:
+    """Return the value if it is one. :raises ConfigurationError: saying which there are."""
+    if value not in ON_EXISTING:
+        raise ConfigurationError(f"on_existing is {value!r}: choose one of {', '.join(ON_EXISTING)}.")
+    return value
+
+
+def check_max_rejects(value: float) -> float:
+    """Return the value if it is a count or a share. :raises ConfigurationError: saying what it must be."""
+    if isinstance(value, bool | str) or value < 0 or (value > 1 and value != int(value)):
+        raise ConfigurationError(
+            f"max_rejects is {value!r}: give a number of rows, such as 10, or a share of them below 1, such as 0.01."
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a bulk create; ``created`` includes what earlier tries of the task created.
+
+    :ivar rows: rows of the source. ``existing``, ``duplicates``: rows left out since they exist, or repeat another.
+    :ivar rejected: unusable rows. ``requests``: requests of this try. ``seconds``: how long this try took.
+    """
+
+    rows: int
+    created: int
+    existing: int
+    duplicates: int
+    rejected: int
+    requests: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows:,} rows: {self.created:,} created, {self.existing:,} existing, {self.duplicates:,} "
+            f"duplicates, {self.rejected:,} rejected; {self.requests:,} requests in {self.seconds:,.1f} seconds"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return asdict(self)

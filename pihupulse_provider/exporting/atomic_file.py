@@ -1,0 +1,73 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import IO, Any, Protocol
+
+from pihupulse_provider.api.errors import PihuPulseError
+
+
+class StorageError(PihuPulseError):
+    """A file can't be written; the one that was there before is unharmed."""
+
+
+class StoragePath(Protocol):
+    """A path of an fsspec file system, such as Airflow's ``ObjectStoragePath``."""
+
+    @property
+    def fs(self) -> Any:
+        """Return its file system."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Return the path within the file system."""
+        ...
+
+
+@contextmanager
+def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
+    """Open a file that takes the path's place once it is complete: a reader sees the old one or the new one.
+
+    It is written beside the path, under a hidden name that ends in ``.part``, and then moved; that is atomic on a
+    local disk, and on object stores, where an object appears when it is complete.
+
+    :raises StorageError: if it can't be written.
+    """
+    folder, _, name = path.path.rpartition("/")
+    part = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
+    try:
+        if "file" in _protocols(path.fs):
+            path.fs.makedirs(folder or "/", exist_ok=True)
+        with path.fs.open(part, "wb") as file:
+            yield file
+        path.fs.mv(part, path.path)
+    except OSError as error:
+        _remove(path.fs, part)
+        raise StorageError(
+            f"{path} can't be written: {error.strerror or error}. Check its folder, permissions and free space; a file "
+            "that was there before is unharmed."
+        ) from error
+    except BaseException:
+        _remove(path.fs, part)
+        raise
+
+
+def write_json_lines(path: StoragePath, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write records as JSON Lines. :raises StorageError: if they can't be written."""
+    with atomic_file(path) as file:
+        for record in records:
+            file.write(json.dumps(record).encode() + b"\n")
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _remove(fs: Any, part: str) -> None:
+    with suppress(OSError):
+        fs.rm(part)

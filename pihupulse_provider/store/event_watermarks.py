@@ -1,0 +1,119 @@
+"""How far each candidate and screening was seen to have come, for events that are derived from lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from pihupulse_provider.api.events import LONGEST
+from pihupulse_provider.store.engine import Store, metadata
+from pihupulse_provider.store.event_rows import insert_once
+
+progress_table = sa.Table(
+    "pihupulse_progress",
+    metadata,
+    sa.Column("connection", sa.String(LONGEST), primary_key=True),
+    sa.Column("account", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("subject", sa.String(LONGEST), primary_key=True),
+    sa.Column("stage", sa.Integer, nullable=False),
+)
+sweeps_table = sa.Table(
+    "pihupulse_sweeps",
+    metadata,
+    sa.Column("connection", sa.String(LONGEST), primary_key=True),
+    sa.Column("account", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("begun_at", sa.Float(53), nullable=False),
+    sa.Column("told_since", sa.Float(53)),
+    sa.Column("wanted_since", sa.Float(53)),
+)
+TABLES = (progress_table, sweeps_table)
+
+
+class Reach(NamedTuple):
+    """From when on events are told and wanted.
+
+    :ivar told: whole sweeps told all from then on, in epoch seconds; None before the first.
+    :ivar wanted: the earliest that a reader asked for, in epoch seconds; None if none did.
+    """
+
+    told: float | None
+    wanted: float | None
+
+
+class EventWatermarks:
+    """What is known of one list of a connection.
+
+    :param account: the account's key: with another one, the connection begins anew.
+    :param kind: the list: ``candidates`` or ``screenings``.
+    """
+
+    def __init__(self, store: Store, connection: str, account: str, kind: str) -> None:
+        self._store = store
+        self._key = {"connection": connection, "account": account, "kind": kind}
+
+    def claim(self, now: float, every: float, since: float | None = None) -> bool:
+        """Return whether it is time for a sweep, and nobody else began one in the last ``every`` seconds.
+
+        :param now: the time in epoch seconds.
+        :param since: from when on the next sweep, whoever makes it, is to tell events (epoch seconds).
+        """
+        with self._store.begin(*TABLES) as connection:
+            insert_once(connection, sweeps_table, {**self._key, "begun_at": 0.0})
+            self._lower(connection, sweeps_table.c.wanted_since, since)
+            due = sa.update(sweeps_table).where(*self._is_of(sweeps_table), sweeps_table.c.begun_at <= now - every)
+            return connection.execute(due.values(begun_at=now)).rowcount == 1
+
+    def release(self) -> None:
+        """Make a sweep due at once, because the last one did not come to its end."""
+        with self._store.begin(*TABLES) as connection:
+            connection.execute(sa.update(sweeps_table).where(*self._is_of(sweeps_table)).values(begun_at=0.0))
+
+    def reach(self) -> Reach:
+        """Return from when on events are told and wanted; after a claim."""
+        with self._store.begin(*TABLES) as connection:
+            columns = (sweeps_table.c.told_since, sweeps_table.c.wanted_since)
+            return Reach(*connection.execute(sa.select(*columns).where(*self._is_of(sweeps_table))).one())
+
+    def told(self, since: float) -> None:
+        """Say that a whole sweep told the events from that time (epoch seconds) on."""
+        with self._store.begin(*TABLES) as connection:
+            self._lower(connection, sweeps_table.c.told_since, since)
+
+    def stages(self, subjects: Iterable[str]) -> dict[str, int]:
+        """Return the last stage of each subject that is known."""
+        with self._store.begin(*TABLES) as connection:
+            return self._stages(connection, subjects)
+
+    def advance(self, stages: Mapping[str, int]) -> None:
+        """Remember stages; none goes back, even if two sweeps overlap."""
+        lock = sa.select(sweeps_table.c.begun_at).where(*self._is_of(sweeps_table)).with_for_update()
+        this = (*self._is_of(progress_table), progress_table.c.subject == sa.bindparam("one"))
+        with self._store.begin(*TABLES) as connection:
+            connection.execute(lock)
+            known = self._stages(connection, stages)
+            fresh = [{**self._key, "subject": one, "stage": stage} for one, stage in stages.items() if one not in known]
+            further = [{"one": one, "now": stage} for one, stage in stages.items() if stage > known.get(one, stage)]
+            if fresh:
+                connection.execute(sa.insert(progress_table), fresh)
+            if further:
+                connection.execute(sa.update(progress_table).where(*this).values(stage=sa.bindparam("now")), further)
+
+    def _lower(self, connection: Connection, column: sa.Column[float], since: float | None) -> None:
+        if since is not None:
+            later = sa.or_(column.is_(None), column > since)
+            query = sa.update(sweeps_table).where(*self._is_of(sweeps_table), later)
+            connection.execute(query.values({column: since}))
+
+    def _stages(self, connection: Connection, subjects: Iterable[str]) -> dict[str, int]:
+        columns = progress_table.c
+        these = (*self._is_of(progress_table), columns.subject.in_(list(subjects)))
+        query = sa.select(columns.subject, columns.stage).where(*these)
+        return {row[0]: row[1] for row in connection.execute(query)}
+
+    def _is_of(self, table: sa.Table) -> list[sa.sql.ColumnElement[bool]]:
+        return [table.c[name] == value for name, value in self._key.items()]

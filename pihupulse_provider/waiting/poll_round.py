@@ -1,0 +1,195 @@
+"""One round of looking at what is awaited: it says what to ask for, and takes the answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from pihupulse_provider.api import endpoints
+from pihupulse_provider.api.endpoints import Call
+from pihupulse_provider.api.models import Candidate, Page, Screening
+from pihupulse_provider.waiting.list_positions import ListPositions
+from pihupulse_provider.waiting.request_plan import Spot, Survey, plan
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, detailed, listed
+
+
+class PageRequest(NamedTuple):
+    """A page of the list of screenings."""
+
+    number: int
+
+    def call(self) -> Call[Page[Screening]]:
+        """Return the call to send."""
+        return endpoints.list_screenings(self.number)
+
+
+class CandidateRequest(NamedTuple):
+    """A candidate's details."""
+
+    candidate_id: str
+
+    def call(self) -> Call[Candidate]:
+        """Return the call to send."""
+        return endpoints.get_candidate(self.candidate_id)
+
+
+Request = PageRequest | CandidateRequest
+
+
+class _Spots(Collection[Spot]):
+    """Where everything that is left may be seen, made anew for each reader.
+
+    Were they kept, ten thousand a round would have Python's garbage collector go through all there is each time, and
+    that stops the event loop for longer than anything else here.
+    """
+
+    def __init__(self, left: Mapping[str, str | None], make: Callable[[str, str | None], Spot]) -> None:
+        self._left = left
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def __iter__(self) -> Iterator[Spot]:
+        return (self._make(screening_id, candidate_id) for screening_id, candidate_id in self._left.items())
+
+    def __contains__(self, spot: object) -> bool:
+        return any(spot == one for one in self)
+
+
+class PollRound:
+    """One round. Ask for all of :meth:`requests`, hand the answers to the ``take`` methods, until there are none.
+
+    :param wanted: the screenings to look at, each with its candidate's id if known.
+    :param positions: what earlier rounds remember; this one adds to it.
+    :param watched: further screenings that are noted when they are on a page that is read anyway.
+    :ivar seen: the screenings that were seen so far.
+    :ivar missing: those of ``wanted`` that PihuPulse does not show; complete once there are no more requests.
+    :ivar sent: how many requests were answered.
+    """
+
+    def __init__(
+        self, wanted: Mapping[str, str | None], positions: ListPositions, watched: Container[str] = ()
+    ) -> None:
+        self.seen: set[str] = set()
+        self.missing: set[str] = set()
+        self.sent = 0
+        self._atlas = positions
+        self._watched = watched
+        self._owner_of = {one: positions.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
+        self._left = dict(self._owner_of)
+        owners = set(self._left.values()) - {None}
+        self._owners = len(owners) + sum(owner is None for owner in self._left.values())
+        self._asked: set[str] = set()
+        self._placed: set[str] = set()
+        self._read: dict[int, int] = {}
+        self._fresh: list[ScreeningSnapshot] = []
+        self._counts: set[int | None] = set()
+        self._again = False
+
+    def requests(self) -> list[Request]:
+        """Return what to ask for next; nothing when the round is over."""
+        survey = Survey(self._atlas.total_pages, self._atlas.per_page, self._read, self._owners)
+        self._give_up(survey)
+        chosen = plan(_Spots(self._left, self._spot), survey)
+        return [*map(PageRequest, chosen.pages), *map(CandidateRequest, chosen.candidates)]
+
+    def take_page(self, number: int, page: Page[Screening]) -> None:
+        """Take a page of the list of screenings."""
+        self.sent += 1
+        before, now = self._atlas.total_count, page.meta.total_count
+        self._atlas.measure(page)
+        self._counts.add(now)
+        found, shifts = self._note_rows(number, page.data)
+        if shifts:
+            self._follow(shifts.most_common(1)[0][0])
+        elif before is not None and now is not None and self._expected_on(number):
+            self._follow(now - before)
+        self._read[number] = found
+
+    def take_candidate(self, candidate_id: str, candidate: Candidate | None) -> None:
+        """Take a candidate's details; None if there is no such candidate."""
+        self.sent += 1
+        self._asked.add(candidate_id)
+        shown = candidate.screenings if candidate is not None else []
+        for screening in shown or ():
+            if self._is_watched(screening.id):
+                self._see(detailed(screening, candidate_id))
+        for screening_id in self._of_candidate.get(candidate_id, ()):
+            if 1 in self._read:
+                self._atlas.searched.add(screening_id)
+            if shown is not None and screening_id in self._left:
+                del self._left[screening_id]
+                self.missing.add(screening_id)
+
+    def drain(self) -> list[ScreeningSnapshot]:
+        """Return what was seen since the last call."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    @cached_property
+    def _of_candidate(self) -> Mapping[str, Sequence[str]]:
+        """Return the screenings of each candidate, once the first was asked for: mostly none is."""
+        found: dict[str, list[str]] = {}
+        for screening_id, candidate_id in self._owner_of.items():
+            if candidate_id is not None:
+                found.setdefault(candidate_id, []).append(screening_id)
+        return found
+
+    def _spot(self, screening_id: str, candidate_id: str | None) -> Spot:
+        candidate_id = None if candidate_id in self._asked else candidate_id
+        page = self._atlas.page_of(screening_id)
+        if page is None:
+            return Spot(None, candidate_id, searched=screening_id in self._atlas.searched)
+        if page not in self._read:
+            return Spot(page, candidate_id)
+        beside = (one for one in (page + 1, page - 1) if 1 <= one <= (self._atlas.total_pages or 1))
+        return Spot(next((one for one in beside if one not in self._read), None), candidate_id, sure=False)
+
+    def _give_up(self, survey: Survey) -> None:
+        """Settle what no request can show any more, after a second pass if the list changed under the first."""
+        if survey.unread > 0:
+            return
+        lost = [one for one, candidate in self._left.items() if candidate is None or candidate in self._asked]
+        if lost and len(self._counts) > 1 and not self._again:
+            self._again = True
+            self._read.clear()
+            return
+        self.missing.update(lost)
+        for screening_id in lost:
+            del self._left[screening_id]
+
+    def _expected_on(self, number: int) -> bool:
+        return any(self._atlas.page_of(one) == number for one in self._left)
+
+    def _note_rows(self, number: int, rows: Iterable[Screening]) -> tuple[int, Counter[int]]:
+        """Return how many wanted screenings are among the rows, and by how much known ones have moved."""
+        first = (number - 1) * self._atlas.per_page
+        found = 0
+        shifts: Counter[int] = Counter()
+        for row, screening in enumerate(rows, first):
+            if not self._is_watched(screening.id):
+                continue
+            found += screening.id in self._left
+            if screening.id in self._atlas.row_of and screening.id not in self._placed:
+                shifts[row - self._atlas.row_of[screening.id]] += 1
+            self._atlas.row_of[screening.id] = row
+            self._placed.add(screening.id)
+            self._see(listed(screening))
+        return found, shifts
+
+    def _follow(self, shift: int) -> None:
+        if shift:
+            self._atlas.shift(shift, self._placed)
+
+    def _is_watched(self, screening_id: str) -> bool:
+        return screening_id in self._left or screening_id in self._watched
+
+    def _see(self, snapshot: ScreeningSnapshot) -> None:
+        self.seen.add(snapshot.screening_id)
+        if snapshot.candidate_id is not None:
+            self._atlas.candidate_of[snapshot.screening_id] = snapshot.candidate_id
+        self._fresh.append(snapshot)
+        self._left.pop(snapshot.screening_id, None)

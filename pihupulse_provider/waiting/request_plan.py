@@ -1,0 +1,145 @@
+"""Which requests to send next, as a pure function of what is known.
+
+A screening is shown by the page of the list that it is on ("List Screenings") and by its candidate's details ("Get
+Candidate"). The plan takes the fewer of the two, and looks for what it has not seen yet where new rows come: at the
+ends of the list. Costs, with *A* for the candidates of what is wanted and *B* for the pages of the list:
+
+- no plan costs more than the cheaper of the two does for what is still wanted;
+- a round costs at most two more than that, and no more at all once it is known where everything is;
+- when the list shifts between rounds, what was not where it was is looked for on the neighbouring pages first, and
+  the round costs at most three times as much.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from pihupulse_provider.waiting.cover import cheapest_cover
+
+_STRIDE = 16
+_SPARE = 2
+"""How many pages may turn out to hold nothing that is wanted: the first and the last one."""
+
+
+class Spot(NamedTuple):
+    """Where a screening may be seen.
+
+    :ivar page: a page not read yet that should hold it; None if there is none.
+    :ivar candidate: its candidate, not asked for yet; None if that is not known.
+    :ivar sure: whether it was last seen on that page, rather than beside it.
+    :ivar searched: whether an earlier round looked for it at the ends of the list, in vain.
+    """
+
+    page: int | None = None
+    candidate: str | None = None
+    sure: bool = True
+    searched: bool = False
+
+
+class Survey(NamedTuple):
+    """What is known of the list in this round.
+
+    :ivar total_pages: how many pages it has; None while that is not known.
+    :ivar per_page: rows on a page.
+    :ivar read: the pages read in this round, and how much of what is wanted each showed first.
+    :ivar owners: how many candidates what was wanted at the start of the round has.
+    """
+
+    total_pages: int | None
+    per_page: int
+    read: Mapping[int, int]
+    owners: int
+
+    @property
+    def unread(self) -> int:
+        """Return how many pages were not read yet; 1 while their number is not known."""
+        if self.total_pages is None:
+            return 1
+        return self.total_pages - sum(page <= self.total_pages for page in self.read)
+
+
+class RequestPlan(NamedTuple):
+    """The requests to send next, in any order; none when nothing more can be learnt."""
+
+    pages: tuple[int, ...] = ()
+    candidates: tuple[str, ...] = ()
+
+
+def plan(spots: Collection[Spot], survey: Survey) -> RequestPlan:
+    """Return the next requests of a round; it is over when there are none.
+
+    :param spots: one for each screening that was not seen in this round.
+    """
+    if any(spot.page is not None and spot.sure for spot in spots):
+        return _revisit(spots, survey)
+    guessed = [spot for spot in spots if spot.page is not None]
+    if guessed:
+        return _look_beside(guessed, survey)
+    return _search(spots, survey) if spots else RequestPlan()
+
+
+def _revisit(spots: Collection[Spot], survey: Survey) -> RequestPlan:
+    # A page of its own, which is none, stands for what is to be searched for: its candidate may be asked for anyway.
+    pages, candidates = cheapest_cover(
+        (spot.page or -number, spot.candidate) for number, spot in enumerate(spots, 1) if spot.sure
+    )
+    pages = {page for page in pages if page > 0}
+    if len(pages) + len(candidates) > survey.unread:
+        pages, candidates = {spot.page for spot in spots if spot.page is not None and spot.sure}, set()
+    if len(pages) > 1 and not survey.read:
+        # The first page alone tells by how much the list has shifted; the rest is then read in the right place.
+        return RequestPlan((min(pages),))
+    return RequestPlan(tuple(sorted(pages)), tuple(sorted(candidates)))
+
+
+def _look_beside(spots: Collection[Spot], survey: Survey) -> RequestPlan:
+    pages = {spot.page for spot in spots if spot.page is not None}
+    candidates = _candidates(spots)
+    # A page beside is a guess, and a candidate is not: it has to promise twice as much.
+    if candidates is not None and len(candidates) <= min(2 * len(pages), survey.unread):
+        return RequestPlan((), candidates)
+    return RequestPlan(tuple(sorted(pages)))
+
+
+def _search(spots: Collection[Spot], survey: Survey) -> RequestPlan:
+    candidates = _candidates(spots)
+    sweeping = candidates is None or survey.unread < len(candidates)
+    if candidates is not None and not sweeping:
+        spare = _SPARE + survey.owners - len(candidates) - len(survey.read)
+        if spare <= 0 or len(candidates) == 1 or all(spot.searched for spot in spots):
+            return RequestPlan((), candidates)
+    else:
+        spare = survey.unread
+    pages = _ends(survey) or _onwards(survey, math.ceil(len(spots) / survey.per_page), sweeping=sweeping)
+    return RequestPlan(pages[:spare]) if pages or candidates is None else RequestPlan((), candidates)
+
+
+def _ends(survey: Survey) -> tuple[int, ...]:
+    ends = (1, survey.total_pages or 1)
+    return tuple(page for page in ends if page not in survey.read)[:1]
+
+
+def _onwards(survey: Survey, width: int, *, sweeping: bool) -> tuple[int, ...]:
+    """Return the next pages from the end of the list where something was found last."""
+    total = survey.total_pages or 1
+    front = next((page for page in range(1, total + 1) if page not in survey.read), None)
+    back = next((page for page in range(total, 0, -1) if page not in survey.read), None)
+    if front is None or back is None:
+        return ()
+    if survey.read.get(back + 1):
+        pages = range(back, 0, -1)
+    elif survey.read.get(front - 1):
+        pages = range(front, total + 1)
+    elif sweeping:
+        pages, width = range(front, total + 1), max(width, _STRIDE)
+    else:
+        return ()
+    return tuple([page for page in pages if page not in survey.read][:width])
+
+
+def _candidates(spots: Collection[Spot]) -> tuple[str, ...] | None:
+    """Return the distinct candidates to ask for; None if asking would not show every spot."""
+    candidates = {spot.candidate for spot in spots}
+    return None if None in candidates else tuple(sorted(str(candidate) for candidate in candidates))

@@ -1,0 +1,180 @@
+"""A single create happens once, whatever becomes of its answer, its worker and its ledger."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pihupulse_provider.api import DuplicateCreateError, NewCandidate, ServerError, UnconfirmedCreateError
+from pihupulse_provider.creating.once import create_candidate_once
+from tests.creating.world import ALEX
+
+JOB = "dag/run/task/-1"
+NO_STORE = "sqlite:////proc/nowhere/store.db"
+
+
+def create_candidate(world, *, ledger=None, candidate=ALEX, first_try=True, since=None, job=JOB):
+    return create_candidate_once(
+        world.client,
+        ledger or world.ledger(),
+        job,
+        candidate,
+        first_try=first_try,
+        since=since,
+        sleep=world.sleep,
+    )
+
+
+def alexes(world):
+    return [one["id"] for one in world.sandbox.candidates if one["email"].casefold() == ALEX.email.casefold()]
+
+
+class TestCandidate:
+    def test_a_clean_first_try_is_one_request(self, world):
+        made = create_candidate(world)
+        assert alexes(world) == [made.id]
+        assert world.count(None) == 1
+
+    def test_a_job_that_is_done_gives_the_same_candidate_again(self, world):
+        made = create_candidate(world)
+        again = create_candidate(world, first_try=False)
+        assert again.id == made.id
+        assert world.count("POST /candidates") == 1
+        assert world.count(None) == 2
+
+    def test_another_job_creates_the_same_address_again(self, world):
+        create_candidate(world)
+        create_candidate(world, job="dag/other/task/-1")
+        assert len(alexes(world)) == 2
+
+    @pytest.mark.parametrize("kind", ["drop", "truncated", "cut", "html", "error", "empty"])
+    def test_a_lost_answer_is_looked_up_and_adopted(self, world, kind):
+        world.sandbox.fail_next(kind, method="POST", after_commit=True)
+        made = create_candidate(world)
+        assert alexes(world) == [made.id]
+        assert world.count("POST /candidates") == 1
+
+    @pytest.mark.parametrize("kind", ["drop", "html", "error"])
+    def test_what_was_lost_before_it_happened_is_sent_again_once_that_is_certain(self, world, kind):
+        began = world.now()
+        world.sandbox.fail_next(kind, method="POST")
+        made = create_candidate(world)
+        assert alexes(world) == [made.id]
+        assert world.count("POST /candidates") == 2
+        assert world.now() - began < 60
+
+    def test_a_request_that_lands_after_its_timeout_is_not_sent_again(self, world):
+        world.sandbox.fail_next("latency", method="POST", seconds=40)
+        made = create_candidate(world)
+        assert alexes(world) == [made.id]
+        assert world.count("POST /candidates") == 1
+
+    def test_several_lost_answers_in_a_row_end_in_an_error_that_says_so(self, world):
+        world.sandbox.fail("error", method="POST")
+        with pytest.raises(UnconfirmedCreateError, match="sent 3 times") as caught:
+            create_candidate(world)
+        assert isinstance(caught.value.__cause__, ServerError)
+        assert "alex" not in str(caught.value).casefold()
+
+    def test_a_retry_after_a_kill_adopts_what_the_killed_try_created(self, world):
+        world.sandbox.fail("drop", method="POST", after_commit=True, times=1)
+        killed = RuntimeError("killed")
+
+        def die(seconds):
+            raise killed
+
+        with pytest.raises(RuntimeError):
+            create_candidate_once(world.client, world.ledger(), JOB, ALEX, first_try=True, sleep=die)
+        began = world.now()
+        made = create_candidate(world, first_try=False)
+        assert alexes(world) == [made.id]
+        assert world.count("POST /candidates") == 1
+        assert world.now() - began < 1
+
+    def test_a_look_up_reads_only_the_newest_pages(self, world):
+        world.sandbox.fail_next("drop", method="POST", after_commit=True)
+        world.sandbox.advance(3600)
+        create_candidate(world)
+        assert world.count("GET /candidates") <= 2
+
+    def test_an_older_candidate_with_the_address_is_not_taken_for_the_new_one(self, world):
+        create_candidate(world, job="dag/earlier/task/-1", ledger=world.ledger("sqlite://"))
+        world.sandbox.advance(60)
+        world.sandbox.fail_next("drop", method="POST")
+        made = create_candidate(world)
+        assert len(alexes(world)) == 2
+        assert made.id == alexes(world)[1]
+
+    def test_a_candidate_that_another_job_created_meanwhile_is_not_adopted(self, world):
+        world.sandbox.fail_next("drop", method="POST", path="/candidates")
+        ledger = world.ledger()
+
+        def sleep(seconds):
+            world.sleep(seconds)
+            create_candidate(world, ledger=ledger, job="dag/other/task/-1")
+
+        made = create_candidate_once(world.client, ledger, JOB, ALEX, first_try=True, sleep=sleep)
+        assert len(alexes(world)) == 2
+        assert made.id in alexes(world)
+
+    def test_two_matches_fail_with_both_ids(self, world):
+        ledger = world.ledger()
+        ledger.dispatch(ledger.open(JOB), [mark_of(ledger, world)])
+        world.client.create_candidate(ALEX)
+        world.client.create_candidate(ALEX)
+        with pytest.raises(DuplicateCreateError) as caught:
+            create_candidate(world, ledger=ledger, first_try=False)
+        assert sorted(caught.value.ids) == alexes(world)
+
+    @pytest.mark.parametrize("skew", [-7200, 7200])
+    def test_a_service_whose_clock_is_wrong_is_understood(self, world, skew):
+        world.sandbox.skew(skew)
+        world.sandbox.fail_next("drop", method="POST", after_commit=True)
+        made = create_candidate(world)
+        assert alexes(world) == [made.id]
+
+    @pytest.mark.parametrize("kind", ["drop", None])
+    def test_a_retry_without_its_ledger_looks_first(self, world, tmp_path, kind):
+        began = world.moment()
+        create_candidate(world)
+        world.sandbox.advance(60)
+        made = create_candidate(
+            world, ledger=world.ledger(f"sqlite:///{tmp_path}/new.db"), first_try=False, since=began
+        )
+        assert alexes(world) == [made.id]
+        assert world.count("POST /candidates") == 1
+
+    def test_a_retry_without_its_ledger_does_not_adopt_what_is_older_than_the_job(self, world):
+        create_candidate(world, job="dag/earlier/task/-1")
+        world.sandbox.advance(3600)
+        since = world.moment() - timedelta(minutes=1)
+        create_candidate(world, ledger=world.ledger("sqlite://"), first_try=False, since=since)
+        assert len(alexes(world)) == 2
+
+    def test_without_a_store_it_warns_and_still_creates_once(self, world, caplog):
+        world.sandbox.fail_next("drop", method="POST", after_commit=True)
+        began = world.moment()
+        made = create_candidate(world, ledger=world.ledger(NO_STORE))
+        assert "[pihupulse] store_url" in caplog.text
+        again = create_candidate(world, ledger=world.ledger(NO_STORE), first_try=False, since=began)
+        assert alexes(world) == [made.id] == [again.id]
+
+    def test_the_ledger_holds_no_personal_data(self, world, tmp_path):
+        create_candidate(world)
+        stored = b"".join(path.read_bytes() for path in tmp_path.iterdir()).lower()
+        assert b"pihupulse_creates" in stored
+        assert b"alex" not in stored
+        assert b"johnson" not in stored
+
+    def test_a_corrected_address_is_another_candidate(self, world):
+        create_candidate(world)
+        create_candidate(world, candidate=NewCandidate(name="Alex", email="alex.j@example.com"), first_try=False)
+        assert world.count("POST /candidates") == 2
+
+
+def mark_of(ledger, world):
+    from pihupulse_provider.store.ledger import Mark
+
+    key = ledger.digest("candidate", ALEX.email.casefold())
+    return Mark(key, key, world.now())

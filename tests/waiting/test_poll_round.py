@@ -1,0 +1,196 @@
+"""Rounds of looking at lists that shift, whatever they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pihupulse_provider.api.models import Candidate, CandidateScreening, Page, PageMeta, Screening
+from pihupulse_provider.waiting.list_positions import ListPositions
+from pihupulse_provider.waiting.poll_round import PageRequest, PollRound
+
+
+@dataclass
+class Service:
+    """A list of screenings: each has an id, a candidate and a status; pages have any size."""
+
+    rows: list[Screening]
+    per_page: int = 100
+    asked: list = field(default_factory=list)
+
+    @property
+    def pages(self):
+        return max(1, -(-len(self.rows) // self.per_page))
+
+    def page(self, number):
+        first = (number - 1) * self.per_page
+        meta = PageMeta(total_pages=self.pages, total_count=len(self.rows), per_page=self.per_page)
+        return Page[Screening](data=self.rows[first : first + self.per_page], meta=meta)
+
+    def candidate(self, candidate_id):
+        own = [
+            CandidateScreening(id=row.id, status=row.status) for row in self.rows if row.candidate_id == candidate_id
+        ]
+        return Candidate(id=candidate_id, screenings=own) if own else None
+
+
+def naive(wanted, pages):
+    """The cheaper of asking for each candidate, if all are known, and reading every page."""
+    owners = set(wanted.values())
+    return pages if None in owners else min(pages or len(owners), len(owners))
+
+
+def look_at(service, wanted, positions, watched=()):
+    """Carry out one round, and check that no plan costs more than doing it naively would by what is known."""
+    look, read = PollRound(wanted, positions, watched), set()
+    while requests := look.requests():
+        left = {
+            one: positions.candidate_of.get(one, candidate)
+            for one, candidate in wanted.items()
+            if one not in look.seen and one not in look.missing
+        }
+        unread = set(range(1, (positions.total_pages or 1) + 1)).difference(read)
+        assert len(requests) <= naive(left, len(unread))
+        assert len(set(requests)) == len(requests)
+        for request in requests:
+            if isinstance(request, PageRequest):
+                look.take_page(request.number, service.page(request.number))
+                read.add(request.number)
+            else:
+                look.take_candidate(request.candidate_id, service.candidate(request.candidate_id))
+    return look
+
+
+def screening(number, owner=None, status="pending"):
+    return Screening(id=f"s{number}", candidate_id=owner or f"c{number}", status=status)
+
+
+@st.composite
+def accounts(draw):
+    owners = draw(st.lists(st.integers(0, 8), min_size=1, max_size=40))
+    rows = [screening(number, f"c{owner}") for number, owner in enumerate(owners)]
+    wanted = draw(st.lists(st.sampled_from(rows), min_size=1, unique_by=lambda row: row.id))
+    known = draw(st.sampled_from(["all", "none", "some"]))
+    told = {
+        row.id: row.candidate_id if known == "all" or (known == "some" and draw(st.booleans())) else None
+        for row in wanted
+    }
+    return Service(rows, draw(st.integers(1, 7))), told
+
+
+SHIFTS = st.lists(
+    st.lists(st.tuples(st.sampled_from(["insert", "append", "drop", "finish"]), st.integers(0, 60)), max_size=6),
+    min_size=1,
+    max_size=4,
+)
+
+
+def shift(service, step, place, fresh):
+    rows = service.rows
+    if step == "insert":
+        rows.insert(0, screening(fresh))
+    elif step == "append":
+        rows.append(screening(fresh))
+    elif rows:
+        at = place % len(rows)
+        if step == "drop":
+            del rows[at]
+        else:
+            rows[at] = rows[at].model_copy(update={"status": "completed"})
+
+
+@settings(max_examples=300, deadline=None)
+@given(accounts(), SHIFTS)
+def test_each_round_shows_all_that_the_service_shows_and_costs_no_more_than_doing_it_naively(account, rounds):
+    service, wanted = account
+    positions, fresh = ListPositions(), 1000
+    for shifts in [[], *rounds]:
+        for step, place in shifts:
+            fresh += 1
+            shift(service, step, place, fresh)
+        known = {one: positions.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
+        look = look_at(service, wanted, positions)
+        shown = {row.id: row.status for row in service.rows if row.id in wanted}
+        assert {snapshot.screening_id: snapshot.status for snapshot in look.drain()} == shown
+        assert look.missing == set(wanted) - set(shown)
+        assert look.sent <= 3 * naive(known, service.pages) + 2 + len(look.missing)
+
+
+@settings(max_examples=200, deadline=None)
+@given(accounts())
+def test_a_list_that_stays_is_read_with_the_fewest_requests_from_the_second_round_on(account):
+    service, wanted = account
+    positions = ListPositions()
+    first = look_at(service, wanted, positions)
+    assert first.sent <= naive(wanted, service.pages) + 2
+    known = {one: positions.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
+    assert look_at(service, wanted, positions).sent <= naive(known, service.pages)
+
+
+def account_of(count, per_page=100):
+    return Service([screening(number) for number in range(count)], per_page)
+
+
+def owners(numbers):
+    return {f"s{number}": f"c{number}" for number in numbers}
+
+
+def test_a_thousand_new_screenings_in_a_large_account_take_a_request_for_each_hundred():
+    service, positions, wanted = account_of(20_000), ListPositions(), owners(range(19_000, 20_000))
+    assert [look_at(service, wanted, positions).sent for _ in range(3)] == [11, 10, 10]
+
+
+def test_rows_that_are_put_in_front_are_followed_at_the_cost_of_one_request():
+    service, positions, wanted = account_of(20_000), ListPositions(), owners(range(1_000))
+    look_at(service, wanted, positions)
+    service.rows[:0] = [screening(30_000 + number) for number in range(250)]
+    look = look_at(service, wanted, positions)
+    assert len(look.seen) == 1_000
+    assert look.sent <= 12
+    assert look_at(service, wanted, positions).sent == 11
+
+
+def test_a_few_old_screenings_are_asked_for_by_candidate():
+    service, positions, wanted = account_of(20_000), ListPositions(), owners([5_000, 9_000, 13_000])
+    assert [look_at(service, wanted, positions).sent for _ in range(3)] == [5, 3, 3]
+
+
+def test_one_screening_is_one_request():
+    assert look_at(account_of(20_000), owners([7_000]), ListPositions()).sent == 1
+
+
+def test_what_is_on_a_page_that_is_read_anyway_is_seen_too():
+    look = look_at(account_of(50), {"s3": None}, ListPositions(), watched={"s4", "s5"})
+    assert look.seen == {"s3", "s4", "s5"}
+    assert [one.screening_id for one in look.drain()] == ["s3", "s4", "s5"]
+    assert look.drain() == []
+
+
+def test_a_service_that_gives_smaller_pages_than_asked_for_is_believed():
+    service, positions, wanted = account_of(100, per_page=20), ListPositions(), owners(range(90, 100))
+    assert [look_at(service, wanted, positions).sent for _ in range(2)] == [2, 1]
+
+
+def test_a_candidate_whose_details_name_no_screenings_does_not_prove_that_there_are_none():
+    look = PollRound({"s1": "c1"}, ListPositions())
+    assert [request.candidate_id for request in look.requests()] == ["c1"]
+    look.take_candidate("c1", Candidate(id="c1"))
+    assert look.requests() == [PageRequest(1)]
+    look.take_page(1, Page[Screening](data=[screening(1, "c1", "completed")], meta=PageMeta(total_pages=1)))
+    assert look.requests() == []
+    assert [one.status for one in look.drain()] == ["completed"]
+
+
+def test_a_list_that_changes_while_it_is_read_is_read_again_before_anything_counts_as_missing():
+    service, look = account_of(4, per_page=2), PollRound({"s2": None}, ListPositions())
+    assert look.requests() == [PageRequest(1)]
+    look.take_page(1, service.page(1))
+    del service.rows[0]
+    assert look.requests() == [PageRequest(2)]
+    look.take_page(2, service.page(2))
+    assert look.requests() == [PageRequest(1)]
+    look.take_page(1, service.page(1))
+    assert look.requests() == []
+    assert "s2" in look.seen

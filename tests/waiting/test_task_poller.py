@@ -1,0 +1,86 @@
+"""Looking from within a task."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pihupulse_provider.api import Account, Client, RetryPolicy, UnauthorizedError
+from pihupulse_provider.sandbox import Sandbox
+from pihupulse_provider.waiting.task_poller import TaskPoller
+from pihupulse_provider.waiting.wait_spec import GRACE, WaitSpec
+from tests.waiting.listener import Listener
+
+STARTED_AT = 1_000_000.0
+
+
+@pytest.fixture
+def sandbox():
+    return Sandbox(start_seconds=1e9, screening_seconds=1e9)
+
+
+@pytest.fixture
+def client(sandbox):
+    account = Account(sandbox.api_key, sandbox.base_url)
+    return Client(account, transport=sandbox.transport(), retry=RetryPolicy(attempts=1))
+
+
+def screenings(sandbox, count):
+    return sandbox.insert_screenings(sandbox.insert_candidates(count))
+
+
+def lookout_for(ids, **terms):
+    return TaskPoller(WaitSpec(dict.fromkeys(ids), STARTED_AT, **terms), Listener())
+
+
+def test_it_asks_only_for_what_still_waits(sandbox, client):
+    ids = screenings(sandbox, 450)
+    task_poller = lookout_for(ids)
+    for one in ids[:400]:
+        sandbox.complete(one)
+    assert str(task_poller.look(client, STARTED_AT)) == "400 of 450 screenings completed, 0 failed, 50 waiting"
+    before = sandbox.count()
+    task_poller.look(client, STARTED_AT)
+    assert sandbox.count() - before == 1
+
+
+@pytest.mark.parametrize("kind", ["error", "html", "drop", "truncated", "empty"])
+def test_a_fault_that_may_pass_is_a_look_that_saw_nothing(sandbox, client, kind):
+    task_poller = lookout_for(screenings(sandbox, 1))
+    sandbox.fail_next(kind)
+    assert task_poller.look(client, STARTED_AT).state == "waiting"
+    assert "the wait goes on" in task_poller._log.lines[0]
+    sandbox.complete(sandbox.screenings[0]["id"])
+    assert task_poller.look(client, STARTED_AT).state == "succeeded"
+
+
+def test_what_was_seen_before_a_fault_counts(sandbox, client):
+    ids = screenings(sandbox, 250)
+    for one in ids:
+        sandbox.complete(one)
+    task_poller = lookout_for(ids)
+    sandbox.service.faults.active.clear()
+    answered = sandbox.count()
+    original = client.run
+
+    def fail_third(call, **options):
+        if sandbox.count() - answered == 2:
+            sandbox.fail_next("error")
+        return original(call, **options)
+
+    client.run = fail_third
+    assert task_poller.look(client, STARTED_AT).completed == 150
+
+
+def test_a_wrong_key_is_an_error(sandbox):
+    account = Account("wrong", sandbox.base_url)
+    with pytest.raises(UnauthorizedError):
+        lookout_for(screenings(sandbox, 1)).look(Client(account, transport=sandbox.transport()), time.time())
+
+
+def test_a_screening_that_is_not_there_fails_after_a_minute(sandbox, client):
+    screenings(sandbox, 150)
+    task_poller = lookout_for(["s1"])
+    assert task_poller.look(client, STARTED_AT + GRACE - 1).state == "waiting"
+    assert task_poller.look(client, STARTED_AT + GRACE).failed == {"s1": "not_found"}

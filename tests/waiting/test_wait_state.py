@@ -1,0 +1,120 @@
+"""What ends a wait, and how."""
+
+from __future__ import annotations
+
+import pytest
+
+from pihupulse_provider.api import ConfigurationError
+from pihupulse_provider.waiting.screening_snapshot import NOT_FOUND, ScreeningSnapshot
+from pihupulse_provider.waiting.statuses import Statuses
+from pihupulse_provider.waiting.wait_for import needed, parse_wait_for
+from pihupulse_provider.waiting.wait_state import WaitState
+from tests.waiting.listener import Listener
+
+
+def watch_of(*statuses, goal="all", **options):
+    watch = WaitState({f"s{number}": None for number in range(len(statuses))}, goal, **options)
+    watch.see(ScreeningSnapshot(f"s{number}", "c1", status) for number, status in enumerate(statuses) if status)
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("goal", "total", "count"),
+    [("all", 3, 3), ("any", 3, 1), (2, 3, 2), (0.5, 3, 2), (0.9, 10, 9), (0.07, 100, 7), (1.0, 7, 7), ("all", 0, 0)],
+)
+def test_a_goal_says_how_many_have_to_succeed(goal, total, count):
+    assert needed(goal, total) == count
+
+
+@pytest.mark.parametrize(("text", "goal"), [("all", "all"), (" any ", "any"), ("3", 3), ("0.9", 0.9)])
+def test_a_goal_may_come_as_text_from_a_template(text, goal):
+    assert parse_wait_for(text) == goal
+
+
+@pytest.mark.parametrize("goal", ["most", 0, -1, 0.0, 1.5, True, "0", "nan", ""])
+def test_a_goal_that_makes_no_sense_is_refused(goal):
+    with pytest.raises(ConfigurationError, match="wait_for"):
+        parse_wait_for(goal)
+
+
+@pytest.mark.parametrize(("goal", "total"), [("any", 0), (4, 3)])
+def test_more_than_there_are_cannot_be_waited_for(goal, total):
+    with pytest.raises(ConfigurationError, match=f"{total} screenings were given"):
+        needed(goal, total)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "goal", "state"),
+    [
+        (["completed", "completed"], "all", "succeeded"),
+        (["completed", None], "all", "waiting"),
+        (["completed", "failed"], "all", "failed"),
+        (["failed", "pending"], "any", "waiting"),
+        (["failed", "expired"], "any", "failed"),
+        (["failed", "COMPLETED"], "any", "succeeded"),
+        (["completed", "declined", "in_progress"], 2, "waiting"),
+        (["completed", "declined", "cancelled"], 2, "failed"),
+        (["completed", "completed", NOT_FOUND], "all", "failed"),
+        (["completed"] * 9 + ["canceled"], 0.9, "succeeded"),
+        (["paused", "completed"], "all", "waiting"),
+        ([], "all", "succeeded"),
+    ],
+)
+def test_the_verdict_follows_from_what_was_seen(statuses, goal, state):
+    assert watch_of(*statuses, goal=goal).judge().state == state
+
+
+def test_a_best_effort_goes_on_while_anything_waits_although_the_goal_is_out_of_reach():
+    watch = watch_of("failed", "pending", best_effort=True)
+    assert watch.judge().state == "waiting"
+    watch.see([ScreeningSnapshot("s1", "c1", "completed", 80)])
+    assert watch.judge().state == "succeeded"
+
+
+def test_an_end_is_final():
+    watch = watch_of("completed", "pending")
+    assert not watch.see([ScreeningSnapshot("s0", "c1", "pending")])
+    assert watch.judge().completed == 1
+
+
+def test_only_news_are_news():
+    watch = watch_of("pending")
+    assert not watch.see([ScreeningSnapshot("s0", "c1", "pending"), ScreeningSnapshot("other", "c1", "completed")])
+    assert watch.see([ScreeningSnapshot("s0", "c1", "in_progress")])
+
+
+def test_a_candidate_that_was_known_stays_known():
+    watch = WaitState({"s1": "c1"})
+    watch.see([ScreeningSnapshot("s1", None, "completed", 70)])
+    assert [one.public() for one in watch] == [
+        {"screening_id": "s1", "candidate_id": "c1", "status": "completed", "score": 70, "completed_at": None}
+    ]
+
+
+def test_the_user_names_other_ends():
+    statuses = Statuses(succeeded=["Reviewed"], failed=["no_show"])
+    assert watch_of("reviewed", goal="all", statuses=statuses).judge().state == "succeeded"
+    assert watch_of("NO_SHOW", goal="all", statuses=statuses).judge().state == "failed"
+    assert watch_of("completed", goal="all", statuses=statuses).judge().state == "waiting"
+
+
+@pytest.mark.parametrize("statuses", [{"failed": ["Completed"]}, {"failed": "failed"}])
+def test_statuses_that_contradict_each_other_are_refused(statuses):
+    with pytest.raises(ConfigurationError, match="failed_statuses"):
+        Statuses(**statuses)
+
+
+def test_an_unknown_status_is_told_once_and_counts_as_waiting():
+    watch, heard = watch_of("paused", "paused", "pending", "in_progress"), Listener()
+    watch.warn(heard)
+    watch.see([ScreeningSnapshot("s0", "c1", "pending"), ScreeningSnapshot("s0", "c1", "paused")])
+    watch.warn(heard)
+    assert len(heard.lines) == 1
+    assert "'paused'" in heard.lines[0]
+
+
+def test_a_verdict_names_the_failed_and_keeps_it_short():
+    verdict = watch_of(*["failed"] * 25).judge()
+    assert verdict.failures().startswith("s0 (failed), s1 (failed)")
+    assert verdict.failures().endswith("and 5 more")
+    assert str(verdict) == "0 of 25 screenings completed, 25 failed, 0 waiting"
