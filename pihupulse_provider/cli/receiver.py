@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from argparse import Namespace
 from datetime import UTC, datetime
 
@@ -15,37 +16,34 @@ from pihupulse_provider.cli.output import command
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import read_secrets, receiver, webhook_connections
 from pihupulse_provider.store.inbox import Inbox
-from pihupulse_provider.webhooks.receiver import PREFIX
+from pihupulse_provider.webhooks.receiver import PREFIX, Receiver
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
 
-MOST_AT_ONCE = 1024
-"""Open requests of one process; any more are answered with 503."""
 _GOOD = {202: "stored", 200: "known already"}
 
 
 @command
 def serve(arguments: Namespace) -> None:
     """Serve until stopped."""
-    import uvicorn
+    from pihupulse_provider.webhooks.server import run
 
     if not webhook_connections():
         raise ConfigurationError(_NONE_NAMED)
     receiver(prefix=PREFIX)  # what is wrong with the configuration is told here, once, and not by each worker
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for connection in webhook_connections():
         print(f"Receiving at http://{arguments.host}:{arguments.port}{PREFIX}/webhooks/{connection}", flush=True)
-    uvicorn.run(
-        "pihupulse_provider.webhooks.standalone:application",
-        factory=True,
-        host=arguments.host,
-        port=arguments.port,
-        workers=arguments.workers,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        limit_concurrency=MOST_AT_ONCE,
-        timeout_graceful_shutdown=10,
-    )
+    for problem in filter(None, map(_problem, webhook_connections())):
+        print(f"{problem} Until then, deliveries are to be sent again.", file=sys.stderr, flush=True)
+    run(f"{__name__}:application", host=arguments.host, port=arguments.port, workers=arguments.workers)
+
+
+def application() -> Receiver:
+    """Return the receiver as Airflow's configuration says, under the same path as in the API server.
+
+    :raises ConfigurationError: if the configuration can't work.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return receiver(prefix=PREFIX)
 
 
 @command
@@ -53,12 +51,10 @@ def check(_: Namespace) -> None:
     """Say of each thing that webhooks need whether it is there."""
     problems = [] if webhook_connections() else [_NONE_NAMED]
     for connection in webhook_connections():
-        try:
-            count = len(read_secrets(connection))
-        except Exception as error:
-            problems.append(_told(error, connection))
+        if problem := _problem(connection):
+            problems.append(problem)
         else:
-            print(f"ok  connection {connection}: {count} webhook secret{'s' if count > 1 else ''}")
+            print(f"ok  connection {connection}: it has a webhook secret")
     try:
         inbox = Inbox(settings.store())
         inbox.check()
@@ -96,9 +92,16 @@ def _body(arguments: Namespace) -> bytes:
     return json.dumps({"event": arguments.event, "created_at": now, "data": data}).encode()
 
 
-def _told(error: Exception, connection: str) -> str:
-    # A secrets backend may raise anything, and put anything into its message.
-    return str(error) if isinstance(error, PihuPulseError) else f"connection {connection}: {type(error).__name__}"
+def _problem(connection: str) -> str:
+    """Return why a connection's secrets can't be read; empty if they can."""
+    try:
+        read_secrets(connection)
+    except PihuPulseError as error:
+        return str(error)
+    except Exception as error:
+        # A secrets backend may raise anything, and put anything into its message.
+        return f"Connection {connection!r} can't be read: {type(error).__name__}."
+    return ""
 
 
 _NONE_NAMED = (

@@ -6,17 +6,18 @@ a reader that has seen position 7 never meets a 6 later, however many processes 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from pihupulse_provider.store.appending import append_rows
+from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.event_rows import TABLES, Delivery, EventFilter, InboxEvent, events_table, head_table
+from pihupulse_provider.store.event_rows import TABLES, EventFilter, InboxEvent, events_table, head_table, insert_once
 
 __all__ = ["Batch", "Delivery", "EventFilter", "Inbox", "InboxEvent"]
 
@@ -27,6 +28,44 @@ PAGE = 1000
 """How many events are read in one transaction."""
 _PRUNED_AT_ONCE = 5000
 """How many events are deleted in one transaction: deliveries wait for it."""
+
+
+_HEAD = sa.select(head_table.c.position)
+_LOCKED_HEAD = _HEAD.with_for_update()
+_MOVE_HEAD = sa.update(head_table).values(position=sa.bindparam("head"))
+_KNOWN = sa.select(events_table.c.identity).where(
+    events_table.c.identity.in_(sa.bindparam("identities", expanding=True))
+)
+_INSERT = sa.insert(events_table)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """An event to be stored: the connection that it came in for, what it says, and its raw body."""
+
+    connection: str
+    event: WebhookEvent
+    body: bytes = field(repr=False)
+
+    def identity(self) -> bytes:
+        """Return a SHA-256 over all three, by which a second copy is known."""
+        body = hashlib.sha256(self.body).digest()
+        return hashlib.sha256(f"{self.connection}\n{self.event.event}\n".encode() + body).digest()
+
+    def row(self, position: int, identity: bytes, now: float) -> dict[str, Any]:
+        """Return the row of :data:`events_table`."""
+        event = self.event
+        return {
+            "position": position,
+            "connection": self.connection,
+            "event": event.event,
+            "identity": identity,
+            "received_at": now,
+            "screening_id": event.screening_id,
+            "candidate_id": event.candidate_id,
+            "template_id": event.template_id,
+            "body": self.body,
+        }
 
 
 @dataclass(frozen=True)
@@ -55,10 +94,26 @@ class Inbox:
         """
         if not deliveries:
             return []
-        now = self._clock()
-        rows = [delivery.row(now) for delivery in deliveries]
-        appended = append_rows(self.store, rows)
-        return [_take(appended, row.identity) for row in rows]
+        identities = [delivery.identity() for delivery in deliveries]
+        with self.store.begin(*TABLES) as connection:
+            head = self._lock_head(connection)
+            known = {bytes(row[0]) for row in connection.execute(_KNOWN, {"identities": identities})}
+            fresh = {one: delivery for one, delivery in zip(identities, deliveries, strict=True) if one not in known}
+            if fresh:
+                now = self.store.now(connection, self._clock)
+                rows = [delivery.row(head + n, one, now) for n, (one, delivery) in enumerate(fresh.items(), 1)]
+                connection.execute(_INSERT, rows)
+                connection.execute(_MOVE_HEAD, {"head": head + len(rows)})
+        # Of two copies in one call the first is new, the second known.
+        return [fresh.pop(identity, None) is not None for identity in identities]
+
+    def _lock_head(self, connection: Connection) -> int:
+        """Return the newest position, and keep everybody else from giving out one until the commit."""
+        head: int | None = connection.execute(_LOCKED_HEAD).scalar()
+        if head is None:
+            insert_once(connection, head_table, {"id": 1, "position": 0})
+            head = connection.execute(_LOCKED_HEAD).scalar_one()
+        return head
 
     def head(self) -> int:
         """Return the position of the newest event; 0 before the first."""
@@ -143,10 +198,3 @@ def _entries(connection: Connection, query: sa.sql.Select[Any]) -> list[InboxEve
 def _head(connection: Connection) -> int:
     position: int | None = connection.execute(sa.select(head_table.c.position)).scalar()
     return position or 0
-
-
-def _take(appended: set[bytes], identity: bytes) -> bool:
-    """Return whether it was appended, once: of two copies in one call the first is new, the second known."""
-    is_new = identity in appended
-    appended.discard(identity)
-    return is_new
