@@ -54,7 +54,11 @@ class Store:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"Store({self._url.render_as_string(hide_password=True)!r})"
+        return f"Store({str(self)!r})"
+
+    def __str__(self) -> str:
+        """Return the URL without its password."""
+        return self._url.render_as_string(hide_password=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -120,7 +124,7 @@ class Store:
     def _error(self, error: Exception) -> StoreError:
         cause = getattr(error, "orig", None) or error
         first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
-        return StoreError(f"The store {self._url.render_as_string(hide_password=True)} failed: {first_line}")
+        return StoreError(f"The store {self} failed: {first_line}")
 
 
 def _dispose(engine: Engine, kept: KeptConnection, owner: int) -> None:
