@@ -11,15 +11,14 @@ from datetime import UTC, datetime
 import httpx
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError, TransportError
-from pihupulse_provider.cli.declared import DEFAULT_PORT
-from pihupulse_provider.cli.output import command
+from pihupulse_provider.cli.output import command, counted
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import read_secrets, receiver, webhook_connections
 from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.webhooks.receiver import PREFIX, Receiver
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
 
-_GOOD = {202: "stored", 200: "known already"}
+_GOOD = {202: "stored", 200: "already known"}
 
 
 @command
@@ -29,11 +28,13 @@ def serve(arguments: Namespace) -> None:
 
     if not webhook_connections():
         raise ConfigurationError(_NONE_NAMED)
-    receiver(prefix=PREFIX)  # what is wrong with the configuration is told here, once, and not by each worker
+    receiver(prefix=PREFIX)  # a configuration that can't work is reported here, once, and not by each worker
     for connection in webhook_connections():
         print(f"Receiving at http://{arguments.host}:{arguments.port}{PREFIX}/webhooks/{connection}", flush=True)
-    for problem in filter(None, map(_problem, webhook_connections())):
-        print(f"{problem} Until then, deliveries are to be sent again.", file=sys.stderr, flush=True)
+        try:
+            _secrets(connection)
+        except PihuPulseError as error:
+            print(f"Its deliveries are refused for now: {error}", file=sys.stderr, flush=True)
     run(f"{__name__}:application", host=arguments.host, port=arguments.port, workers=arguments.workers)
 
 
@@ -51,14 +52,16 @@ def check(_: Namespace) -> None:
     """Say of each thing that webhooks need whether it is there."""
     problems = [] if webhook_connections() else [_NONE_NAMED]
     for connection in webhook_connections():
-        if problem := _problem(connection):
-            problems.append(problem)
+        try:
+            count = len(_secrets(connection))
+        except PihuPulseError as error:
+            problems.append(str(error))
         else:
-            print(f"ok  connection {connection}: it has a webhook secret")
+            print(f"ok  connection {connection}: {counted(count, 'webhook secret')}")
     try:
         inbox = Inbox(settings.store())
         inbox.check()
-        print(f"ok  {inbox.store}: {inbox.head()} events received so far")
+        print(f"ok  store {inbox.store}: {counted(inbox.head(), 'event')} received so far")
     except PihuPulseError as error:
         problems.append(str(error))
     if problems:
@@ -67,17 +70,16 @@ def check(_: Namespace) -> None:
 
 @command
 def send(arguments: Namespace) -> None:
-    """Send an event, and print the answer."""
-    base = (arguments.url or f"http://127.0.0.1:{DEFAULT_PORT}{PREFIX}").rstrip("/")
-    url = f"{base}/webhooks/{arguments.connection}"
+    """Send an event, and print the receiver's response."""
+    url = f"{arguments.url.rstrip('/')}/webhooks/{arguments.connection}"
     body = _body(arguments)
-    headers = {SIGNATURE_HEADER: sign(body, read_secrets(arguments.connection)[0]), "Content-Type": "application/json"}
+    headers = {SIGNATURE_HEADER: sign(body, _secrets(arguments.connection)[0]), "Content-Type": "application/json"}
     try:
-        answer = httpx.post(url, content=body, headers=headers, timeout=30)
-    except httpx.HTTPError as error:
-        raise TransportError(f"{url} gave no answer: {error}. Does the receiver run there?") from None
-    print(f"{url} answered {answer.status_code}: {_GOOD.get(answer.status_code, answer.text[:300])}")
-    if answer.status_code not in _GOOD:
+        response = httpx.post(url, content=body, headers=headers, timeout=30)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise TransportError(f"There was no response from {url}: {error}. Is the receiver running there?") from None
+    print(f"{url} responded with {response.status_code}: {_GOOD.get(response.status_code, response.text[:300])}")
+    if response.status_code not in _GOOD:
         raise SystemExit(1)
 
 
@@ -92,19 +94,20 @@ def _body(arguments: Namespace) -> bytes:
     return json.dumps({"event": arguments.event, "created_at": now, "data": data}).encode()
 
 
-def _problem(connection: str) -> str:
-    """Return why a connection's secrets can't be read; empty if they can."""
+def _secrets(connection_id: str) -> list[str]:
     try:
-        read_secrets(connection)
-    except PihuPulseError as error:
-        return str(error)
+        return read_secrets(connection_id)
+    except PihuPulseError:
+        raise
     except Exception as error:
         # A secrets backend may raise anything, and put anything into its message.
-        return f"Connection {connection!r} can't be read: {type(error).__name__}."
-    return ""
+        raise ConfigurationError(
+            f"Connection {connection_id} can't be read, because of {type(error).__name__}: "
+            f"airflow connections get {connection_id} shows more."
+        ) from None
 
 
 _NONE_NAMED = (
-    "[pihupulse] webhook_connections names no connection: set it to the ids of the connections that webhooks are "
-    "received for, such as pihupulse_default."
+    "[pihupulse] webhook_connections names no connection: set it to the ids of the connections whose webhooks "
+    "are received, such as pihupulse_default."
 )

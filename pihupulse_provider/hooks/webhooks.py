@@ -81,8 +81,8 @@ def find_connection(connection_id: str) -> AirflowConnection:
     if failures:
         raise failures[0]
     raise ConfigurationError(
-        f"There is no connection {connection_id!r}: make it in Airflow, or take it out of [pihupulse] "
-        "webhook_connections."
+        f"There is no connection {connection_id}: add it in Airflow's UI, with airflow connections add, as an "
+        "environment variable or in the secrets backend."
     )
 
 

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +22,6 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
-from pihupulse_provider.store.kept import KeptConnection
 
 T = TypeVar("T")
 metadata = sa.MetaData()
@@ -38,23 +38,28 @@ class Store:
     """A database that holds our state; safe to share between threads, not between processes.
 
     :param url: any SQLAlchemy URL; SQLite and PostgreSQL are tested.
+    :param wall_clock: the machine's time in epoch seconds, which is SQLite's time; PostgreSQL has a clock of its own.
     :raises ConfigurationError: if the URL can't be read or its driver is missing.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, wall_clock: Callable[[], float] = time.time) -> None:
         self._url = _parse(url)
+        self._wall_clock = wall_clock
         self._engine = _engine(self._url)
         self._lasting, self._passing = (
             self._engine.execution_options(pihupulse_durable=durable) for durable in (True, False)
         )
         self._driver_error: type[Exception] = self._engine.dialect.dbapi.Error  # type: ignore[union-attr]
-        self._kept = KeptConnection(self._engine)
-        weakref.finalize(self, _dispose, self._engine, self._kept, os.getpid()).atexit = False
+        weakref.finalize(self, _dispose, self._engine, os.getpid()).atexit = False
         self._created: set[str] = set()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"Store({self._url.render_as_string(hide_password=True)!r})"
+        return f"Store({str(self)!r})"
+
+    def __str__(self) -> str:
+        """Return the URL without its password."""
+        return self._url.render_as_string(hide_password=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -75,27 +80,15 @@ class Store:
             with (self._lasting if durable else self._passing).begin() as connection:
                 yield connection
 
-    def run_kept(self, work: Callable[[Any], T], *tables: sa.Table) -> T:
-        """Return what ``work`` does with a cursor of the driver's, on one connection that is kept for such work.
-
-        This is for what must take as few steps as it can. Nothing is around it: ``work`` begins and commits, durably,
-        and it is done a second time when the connection turns out to be broken.
-
-        :raises StoreError: if the database can't be reached, is full, or stays locked for 30 seconds.
-        """
-        with self._failing():
-            self._create(tables)
-            return self._kept.run(work)
-
-    def now(self, connection: Connection, clock: Callable[[], float]) -> float:
-        """Return the database server's time in epoch seconds; on this machine's own SQLite that is the clock's."""
+    def now(self, connection: Connection) -> float:
+        """Return the time that all processes share, in epoch seconds: the database server's, or this machine's."""
         if self.is_sqlite:
-            return clock()
+            return self._wall_clock()
         return float(connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp()))).scalar_one())
 
     def dispose(self) -> None:
         """Close all connections."""
-        _dispose(self._engine, self._kept, os.getpid())
+        _dispose(self._engine, os.getpid())
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -120,13 +113,12 @@ class Store:
     def _error(self, error: Exception) -> StoreError:
         cause = getattr(error, "orig", None) or error
         first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
-        return StoreError(f"The store {self._url.render_as_string(hide_password=True)} failed: {first_line}")
+        return StoreError(f"The store {self} failed: {first_line}")
 
 
-def _dispose(engine: Engine, kept: KeptConnection, owner: int) -> None:
+def _dispose(engine: Engine, owner: int) -> None:
     """Close what is left open when a store is collected, but never a parent process's connections."""
     if os.getpid() == owner:
-        kept.close()
         engine.dispose()
 
 

@@ -7,8 +7,7 @@ a reader that has seen position 7 never meets a 6 later, however many processes 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,13 +78,11 @@ class Batch:
 class Inbox:
     """The webhook events in a store; any number of processes may write and read at once.
 
-    :param store: where they are.
-    :param clock: returns the time in epoch seconds.
+    The times of events are the store's, whichever process stored them.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self._clock = clock
 
     def append(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """Store deliveries durably in one transaction, and return for each whether it was new.
@@ -100,7 +97,7 @@ class Inbox:
             known = {bytes(row[0]) for row in connection.execute(_KNOWN, {"identities": identities})}
             fresh = {one: delivery for one, delivery in zip(identities, deliveries, strict=True) if one not in known}
             if fresh:
-                now = self.store.now(connection, self._clock)
+                now = self.store.now(connection)
                 rows = [delivery.row(head + n, one, now) for n, (one, delivery) in enumerate(fresh.items(), 1)]
                 connection.execute(_INSERT, rows)
                 connection.execute(_MOVE_HEAD, {"head": head + len(rows)})

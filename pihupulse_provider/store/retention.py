@@ -58,10 +58,10 @@ def prune_older_than(store: Store, retention: float) -> int:
         insert_once(connection, retention_table, {"id": 1, **_Clock(now, now, 0.0)._asdict()})
         clock = _Clock(*connection.execute(query).one()).moved_to(now, retention)
         connection.execute(sa.update(retention_table).values(**clock._asdict()))
-    return prune(store, now - retention - clock.jumped_seconds)
+    return prune_before(store, now - retention - clock.jumped_seconds)
 
 
-def prune(store: Store, before: float) -> int:
-    """Delete what was stored before that time (the store's epoch seconds); return how many events that were."""
-    forget_reads(store, before)
-    return Inbox(store).prune(before)
+def prune_before(store: Store, moment: float) -> int:
+    """Delete what was stored before a moment (the store's epoch seconds); return how many events that were."""
+    forget_reads(store, moment)
+    return Inbox(store).prune(moment)
