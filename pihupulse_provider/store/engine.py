@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,11 +39,13 @@ class Store:
     """A database that holds our state; safe to share between threads, not between processes.
 
     :param url: any SQLAlchemy URL; SQLite and PostgreSQL are tested.
+    :param wall_clock: the machine's time in epoch seconds, which is SQLite's time; PostgreSQL has a clock of its own.
     :raises ConfigurationError: if the URL can't be read or its driver is missing.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, wall_clock: Callable[[], float] = time.time) -> None:
         self._url = _parse(url)
+        self._wall_clock = wall_clock
         self._engine = _engine(self._url)
         self._lasting, self._passing = (
             self._engine.execution_options(pihupulse_durable=durable) for durable in (True, False)
@@ -54,7 +57,11 @@ class Store:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"Store({self._url.render_as_string(hide_password=True)!r})"
+        return f"Store({str(self)!r})"
+
+    def __str__(self) -> str:
+        """Return the URL without its password."""
+        return self._url.render_as_string(hide_password=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -87,10 +94,10 @@ class Store:
             self._create(tables)
             return self._kept.run(work)
 
-    def now(self, connection: Connection, clock: Callable[[], float]) -> float:
-        """Return the database server's time in epoch seconds; on this machine's own SQLite that is the clock's."""
+    def now(self, connection: Connection) -> float:
+        """Return the time that all processes share, in epoch seconds: the database server's, or this machine's."""
         if self.is_sqlite:
-            return clock()
+            return self._wall_clock()
         return float(connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp()))).scalar_one())
 
     def dispose(self) -> None:
@@ -120,7 +127,7 @@ class Store:
     def _error(self, error: Exception) -> StoreError:
         cause = getattr(error, "orig", None) or error
         first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
-        return StoreError(f"The store {self._url.render_as_string(hide_password=True)} failed: {first_line}")
+        return StoreError(f"The store {self} failed: {first_line}")
 
 
 def _dispose(engine: Engine, kept: KeptConnection, owner: int) -> None:
