@@ -21,8 +21,7 @@ from pihupulse_provider.api.errors import (
     RateLimitedError,
     UnauthorizedError,
 )
-from pihupulse_provider.creating.candidate_input import InvalidCandidateError
-from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
+from pihupulse_provider.creating.errors import ExistingRowsError, InvalidRowError, RejectedRowsError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -34,7 +33,7 @@ HOPELESS = (
     NotFoundError,
     ConfigurationError,
     DuplicateCreateError,
-    InvalidCandidateError,
+    InvalidRowError,
     RejectedRowsError,
     ExistingRowsError,
 )

@@ -19,8 +19,7 @@ from pihupulse_provider.api import (
     ServerError,
     UnauthorizedError,
 )
-from pihupulse_provider.creating.candidate_input import InvalidCandidateError, Problem
-from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
+from pihupulse_provider.creating.errors import ExistingRowsError, InvalidRowError, Problem, RejectedRowsError
 
 HOPELESS = [
     BadRequestError("no", status=400),
@@ -29,7 +28,7 @@ HOPELESS = [
     NotFoundError("no", status=404),
     ConfigurationError("no"),
     DuplicateCreateError("no", ids=["c1", "c2"]),
-    InvalidCandidateError([Problem("email", "is missing")]),
+    InvalidRowError([Problem("email", "is missing")]),
     RejectedRowsError("no", rejected=2, rows=3),
     ExistingRowsError("no", rows=[1]),
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+import os
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,15 +14,26 @@ from pihupulse_provider.api.events import EVENTS, SCREENING_COMPLETED
 
 DEFAULT_CONNECTION = "pihupulse_default"
 DEFAULT_PORT = 9200
+DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}/pihupulse"
 
 
 @dataclass(frozen=True)
 class Argument:
-    """An option, and what argparse is told about it."""
+    """An option of a command.
+
+    :ivar description: what it means, and what holds without it where there is no default.
+    :ivar options: further arguments of argparse's ``add_argument``.
+    """
 
     flag: str
-    help: str
+    description: str
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def help(self) -> str:
+        """The description with the default."""
+        default = "" if self.options.get("default") is None else " (default: %(default)s)"
+        return self.description.removesuffix(".") + default + "."
 
 
 @dataclass(frozen=True)
@@ -37,19 +49,26 @@ class Command:
     arguments: tuple[Argument, ...] = ()
 
     def run(self, arguments: Namespace) -> None:
-        """Run it."""
+        """Run it as a process that may read Airflow's database, where the UI and the CLI put connections."""
+        os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
         module, function = self.implementation.split(":")
         run: Callable[[Namespace], None] = getattr(import_module(f"{__package__}.{module}"), function)
         run(arguments)
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text} is not an ISO 8601 time such as 2026-05-31T14:00") from None
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
-_CONNECTION = Argument("--connection", "The connection id.", {"default": DEFAULT_CONNECTION})
-_SINCE = Argument("--since", "An ISO 8601 time, in UTC unless it says otherwise.", {"type": _moment})
+def _since(description: str) -> Argument:
+    return Argument("--since", f"{description} ISO 8601, in UTC unless it has an offset.", {"type": _moment})
+
+
+_CONNECTION = Argument("--connection", "The connection's id.", {"default": DEFAULT_CONNECTION})
 
 COMMANDS = (
     Command(
@@ -57,24 +76,24 @@ COMMANDS = (
         "Receive webhooks without an API server.",
         "receiver:serve",
         (
-            Argument("--host", "The address to listen at.", {"default": "127.0.0.1"}),
-            Argument("--port", "The port to listen at.", {"type": int, "default": DEFAULT_PORT}),
-            Argument("--workers", "How many processes.", {"type": int, "default": 1}),
+            Argument("--host", "The address to listen on.", {"default": "127.0.0.1"}),
+            Argument("--port", "The port to listen on.", {"type": int, "default": DEFAULT_PORT}),
+            Argument("--workers", "The number of processes.", {"type": int, "default": 1}),
         ),
     ),
-    Command("check", "Check the configuration of webhooks, the store and the inbox.", "receiver:check"),
+    Command("check", "Check what webhooks need: the configuration, the connections, the store.", "receiver:check"),
     Command(
         "send",
         "Send a signed test event to a receiver.",
         "receiver:send",
         (
             _CONNECTION,
-            Argument("--url", "The receiver's address, up to before /webhooks.", {"default": None}),
-            Argument("--event", f"Its name: {', '.join(EVENTS)}.", {"default": SCREENING_COMPLETED}),
-            Argument("--screening-id", "The screening.", {"default": "s67890"}),
-            Argument("--candidate-id", "The candidate.", {"default": "c12345"}),
-            Argument("--template-id", "The template.", {"default": "t54321"}),
-            Argument("--score", "The score.", {"type": float, "default": None}),
+            Argument("--url", "The receiver's address up to /webhooks", {"default": DEFAULT_URL}),
+            Argument("--event", "The event's name.", {"choices": EVENTS, "default": SCREENING_COMPLETED}),
+            Argument("--screening-id", "The screening in the event.", {"default": "s67890"}),
+            Argument("--candidate-id", "The candidate in the event.", {"default": "c12345"}),
+            Argument("--template-id", "The template in the event.", {"default": "t54321"}),
+            Argument("--score", "The score in the event; none if left out.", {"type": float}),
         ),
     ),
     Command(
@@ -83,20 +102,20 @@ COMMANDS = (
         "inbox:events",
         (
             _CONNECTION,
-            Argument("--event", "Only events of this name.", {"default": None}),
-            _SINCE,
-            Argument("--limit", "The most events.", {"type": int, "default": 50}),
+            Argument("--event", f"Only events of this name, such as {SCREENING_COMPLETED}; all if left out."),
+            _since("Only events received since this time; all if left out."),
+            Argument("--limit", "The most events to list.", {"type": int, "default": 50}),
         ),
     ),
-    Command("consumers", "List the consumers of the inbox and how far they have read.", "inbox:consumers"),
+    Command("consumers", "List the consumers of the inbox and how far each has read.", "inbox:consumers"),
     Command(
         "replay",
         "Set a consumer's cursor back, so that it reads events again.",
         "inbox:replay",
         (
             _CONNECTION,
-            Argument("--consumer", "The consumer.", {"required": True}),
-            _SINCE,
+            Argument("--consumer", "The consumer's name; the command consumers lists them.", {"required": True}),
+            _since("Read again what was received since this time."),
             Argument("--position", "Read again what comes after this position.", {"type": int}),
         ),
     ),
@@ -104,6 +123,12 @@ COMMANDS = (
         "prune",
         "Delete old events now.",
         "inbox:prune",
-        (Argument("--days", "Older than this; by default [pihupulse] inbox_retention_days.", {"type": float}),),
+        (
+            Argument(
+                "--days",
+                "Delete events older than this many days; [pihupulse] inbox_retention_days if left out.",
+                {"type": float},
+            ),
+        ),
     ),
 )

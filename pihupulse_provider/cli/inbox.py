@@ -7,7 +7,7 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.cli.output import command, print_table
+from pihupulse_provider.cli.output import command, counted, print_table
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import retention
 from pihupulse_provider.store.cursors import Cursor, list_cursors
@@ -55,22 +55,21 @@ def replay(arguments: Namespace) -> None:
     known = {(cursor.connection, cursor.consumer) for cursor in list_cursors(store)}
     if (arguments.connection, arguments.consumer) not in known:
         raise ConfigurationError(
-            f"There is no consumer {arguments.consumer!r} of connection {arguments.connection!r}: "
-            "the command consumers lists them."
+            f"Connection {arguments.connection} has no consumer {arguments.consumer}: the command consumers lists them."
         )
     position = arguments.position
     if position is None:
         position = Inbox(store).position_at(arguments.since.timestamp())
     Cursor(store, arguments.connection, arguments.consumer).seek(position)
-    print(f"The consumer {arguments.consumer} reads on after position {position}.")
+    print(f"Consumer {arguments.consumer} continues after position {position}.")
 
 
 @command
 def prune(arguments: Namespace) -> None:
     """Delete what is older than the retention, or than the days given."""
-    seconds = retention() if arguments.days is None else arguments.days * 86400
-    deleted = prune_inbox(Inbox(settings.store()), time.time() - seconds)
-    print(f"Deleted {deleted} events older than {seconds / 86400:g} days.")
+    days = retention() / 86400 if arguments.days is None else arguments.days
+    deleted = prune_inbox(Inbox(settings.store()), time.time() - days * 86400)
+    print(f"Deleted {counted(deleted, 'event')} older than {counted(days, 'day')}.")
 
 
 def _time(moment: float) -> str:

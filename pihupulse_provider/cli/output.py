@@ -12,16 +12,21 @@ Run = Callable[[Namespace], None]
 
 
 def command(run: Run) -> Run:
-    """Make an error of ours the command's last words, without a traceback."""
+    """End with the message of a ``PihuPulseError``, without a traceback."""
 
     @functools.wraps(run)
-    def told(arguments: Namespace) -> None:
+    def run_or_exit(arguments: Namespace) -> None:
         try:
             run(arguments)
         except PihuPulseError as error:
             raise SystemExit(f"Error: {error}") from error
 
-    return told
+    return run_or_exit
+
+
+def counted(number: float, noun: str) -> str:
+    """Return a number with its noun, such as ``1 event`` or ``2 events``."""
+    return f"{number:,.10g} {noun}{'' if number == 1 else 's'}"
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

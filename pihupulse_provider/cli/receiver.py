@@ -8,10 +8,10 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 import httpx
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError, TransportError
-from pihupulse_provider.cli.declared import DEFAULT_PORT
-from pihupulse_provider.cli.output import command
+from pihupulse_provider.cli.output import command, counted
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import read_secrets, receiver, webhook_connections
 from pihupulse_provider.store.inbox import Inbox
@@ -19,8 +19,8 @@ from pihupulse_provider.webhooks.receiver import PREFIX
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
 
 MOST_AT_ONCE = 1024
-"""Open requests of one process; any more are answered with 503."""
-_GOOD = {202: "stored", 200: "known already"}
+"""Open requests of one process; any more get a 503."""
+_GOOD = {202: "stored", 200: "already known"}
 
 
 @command
@@ -30,7 +30,7 @@ def serve(arguments: Namespace) -> None:
 
     if not webhook_connections():
         raise ConfigurationError(_NONE_NAMED)
-    receiver(prefix=PREFIX)  # what is wrong with the configuration is told here, once, and not by each worker
+    receiver(prefix=PREFIX)  # a configuration that can't work is reported here, once, and not by each worker
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for connection in webhook_connections():
         print(f"Receiving at http://{arguments.host}:{arguments.port}{PREFIX}/webhooks/{connection}", flush=True)
@@ -54,15 +54,15 @@ def check(_: Namespace) -> None:
     problems = [] if webhook_connections() else [_NONE_NAMED]
     for connection in webhook_connections():
         try:
-            count = len(read_secrets(connection))
-        except Exception as error:
-            problems.append(_told(error, connection))
+            count = len(_secrets(connection))
+        except PihuPulseError as error:
+            problems.append(str(error))
         else:
-            print(f"ok  connection {connection}: {count} webhook secret{'s' if count > 1 else ''}")
+            print(f"ok  connection {connection}: {counted(count, 'webhook secret')}")
     try:
         inbox = Inbox(settings.store())
         inbox.check()
-        print(f"ok  {inbox.store}: {inbox.head()} events received so far")
+        print(f"ok  store {inbox.store}: {counted(inbox.head(), 'event')} received so far")
     except PihuPulseError as error:
         problems.append(str(error))
     if problems:
@@ -71,17 +71,16 @@ def check(_: Namespace) -> None:
 
 @command
 def send(arguments: Namespace) -> None:
-    """Send an event, and print the answer."""
-    base = (arguments.url or f"http://127.0.0.1:{DEFAULT_PORT}{PREFIX}").rstrip("/")
-    url = f"{base}/webhooks/{arguments.connection}"
+    """Send an event, and print the receiver's response."""
+    url = f"{arguments.url.rstrip('/')}/webhooks/{arguments.connection}"
     body = _body(arguments)
-    headers = {SIGNATURE_HEADER: sign(body, read_secrets(arguments.connection)[0]), "Content-Type": "application/json"}
+    headers = {SIGNATURE_HEADER: sign(body, _secrets(arguments.connection)[0]), "Content-Type": "application/json"}
     try:
-        answer = httpx.post(url, content=body, headers=headers, timeout=30)
-    except httpx.HTTPError as error:
-        raise TransportError(f"{url} gave no answer: {error}. Does the receiver run there?") from None
-    print(f"{url} answered {answer.status_code}: {_GOOD.get(answer.status_code, answer.text[:300])}")
-    if answer.status_code not in _GOOD:
+        response = httpx.post(url, content=body, headers=headers, timeout=30)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise TransportError(f"There was no response from {url}: {error}. Is the receiver running there?") from None
+    print(f"{url} responded with {response.status_code}: {_GOOD.get(response.status_code, response.text[:300])}")
+    if response.status_code not in _GOOD:
         raise SystemExit(1)
 
 
@@ -96,12 +95,25 @@ def _body(arguments: Namespace) -> bytes:
     return json.dumps({"event": arguments.event, "created_at": now, "data": data}).encode()
 
 
-def _told(error: Exception, connection: str) -> str:
-    # A secrets backend may raise anything, and put anything into its message.
-    return str(error) if isinstance(error, PihuPulseError) else f"connection {connection}: {type(error).__name__}"
+def _secrets(connection_id: str) -> list[str]:
+    try:
+        return read_secrets(connection_id)
+    except PihuPulseError:
+        raise
+    except AirflowNotFoundException:
+        raise ConfigurationError(
+            f"There is no connection {connection_id}: add it in Airflow's UI, with airflow connections add, as an "
+            "environment variable or in the secrets backend."
+        ) from None
+    except Exception as error:
+        # A secrets backend may raise anything, and put anything into its message.
+        raise ConfigurationError(
+            f"Connection {connection_id} can't be read, because of {type(error).__name__}: "
+            f"airflow connections get {connection_id} shows more."
+        ) from None
 
 
 _NONE_NAMED = (
-    "[pihupulse] webhook_connections names no connection: set it to the ids of the connections that webhooks are "
-    "received for, such as pihupulse_default."
+    "[pihupulse] webhook_connections names no connection: set it to the ids of the connections whose webhooks "
+    "are received, such as pihupulse_default."
 )

@@ -8,14 +8,15 @@ take 60 ms to import, so they are only where they are used: a DAG file imports t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
 
-from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.models import NewCandidate
+from pihupulse_provider.creating.errors import InvalidCandidateError, Problem
 from pihupulse_provider.creating.field_map import FIELDS, REQUIRED
 
 MAX_LENGTHS = {"name": 255, "phone": 50, "resume_url": 2083}
@@ -23,24 +24,6 @@ MAX_LENGTHS = {"name": 255, "phone": 50, "resume_url": 2083}
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _VALUE_BEGINS = re.compile(r"\s*[:(]")
-
-
-class Problem(NamedTuple):
-    """What is wrong with one field; it never tells the value. The field is None when it is the whole row."""
-
-    field: str | None
-    reason: str
-
-
-class InvalidCandidateError(PihuPulseError, ValueError):
-    """A candidate that PihuPulse could not use.
-
-    :ivar problems: everything that is wrong with it.
-    """
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(f"Nothing was sent: {'; '.join(f'{field} {reason}' for field, reason in problems)}.")
-        self.problems = list(problems)
 
 
 def check_candidate(fields: Mapping[str, Any], phone_region: str | None = None) -> NewCandidate:
@@ -65,6 +48,29 @@ def check_candidate(fields: Mapping[str, Any], phone_region: str | None = None) 
     if values["phone"] is not None:
         values["phone"] = _with_country(values["phone"], phone_region)
     return NewCandidate(**{name: value for name, value in values.items() if value is not None})
+
+
+def email_key(email: str) -> str:
+    """Return an e-mail address as it is compared, which is how mail systems do.
+
+    Domains are equal if IDNA 2008 (RFC 5891, UTS 46 without its transitional mapping) makes them the same name; local
+    parts if they are in NFC and lower case. ``straße`` and ``strasse`` are two names, also to the left of the ``@``.
+    """
+    local, at, domain = email.strip().rpartition("@")
+    if not local.isascii():
+        local = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())
+    return f"{local.lower()}{at}{_domain_key(domain)}"
+
+
+def _domain_key(domain: str) -> str:
+    if domain.isascii():
+        return domain.lower()
+    import idna
+
+    try:
+        return idna.encode(domain, uts46=True).decode().lower()
+    except idna.IDNAError:
+        return unicodedata.normalize("NFC", domain).lower()
 
 
 def _text(value: Any) -> str | None:

@@ -1,10 +1,34 @@
-"""What can go wrong with many rows at once."""
+"""What can go wrong with rows, one or many."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pihupulse_provider.api.errors import CreateError, PihuPulseError
+
+
+class Problem(NamedTuple):
+    """What is wrong with one field; it never tells the value. The field is None when it is the whole row."""
+
+    field: str | None
+    reason: str
+
+
+class InvalidRowError(PihuPulseError, ValueError):
+    """A row from which nothing can be created.
+
+    :ivar problems: everything that is wrong with it.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        reasons = (f"{problem.field or 'the row'} {problem.reason}" for problem in problems)
+        super().__init__(f"Nothing was sent: {'; '.join(reasons)}.")
+        self.problems = list(problems)
+
+
+class InvalidCandidateError(InvalidRowError):
+    """A candidate that PihuPulse could not use."""
 
 
 class SourceError(PihuPulseError):

@@ -19,6 +19,7 @@ from pihupulse_provider.api.models import (
     Screening,
 )
 from pihupulse_provider.api.server_time import ServerTime
+from pihupulse_provider.creating.candidate_input import email_key
 from pihupulse_provider.creating.lookup import Walk, advance, every_page_from_both_ends, recent_candidates
 
 Unclaimed = Callable[[Collection[str]], set[str]]
@@ -146,11 +147,6 @@ class ScreeningKind:
             f"({', '.join(sorted(missing))}), so nobody can say whether this one exists already. Nothing was "
             "created. A retry of the task looks again."
         )
-
-
-def email_key(email: str) -> str:
-    """Return an e-mail address as it is compared."""
-    return email.strip().casefold()
 
 
 def began_before(screening: Screening, since: float | None, time: ServerTime) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
-from pihupulse_provider.creating.candidate_input import InvalidCandidateError
+from pihupulse_provider.creating.errors import InvalidRowError
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowTable, TableRow
@@ -49,7 +49,7 @@ class Loader:
             return None
         try:
             parsed = self._kind.parse(row.values)
-        except InvalidCandidateError as error:
+        except InvalidRowError as error:
             problems.extend((row.number, problem.field, problem.reason) for problem in error.problems)
             return None
         item = self._digest(self._kind.noun, parsed.body)

@@ -11,9 +11,9 @@ from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import BadRequestError, ClientError, NotFoundError, PihuPulseError
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
 from pihupulse_provider.api.server_time import ServerTime
-from pihupulse_provider.creating.candidate_input import InvalidCandidateError, Problem, check_candidate
+from pihupulse_provider.creating.candidate_input import check_candidate, email_key
+from pihupulse_provider.creating.errors import InvalidRowError, Problem
 from pihupulse_provider.creating.field_map import FieldMap
-from pihupulse_provider.creating.kinds import email_key
 from pihupulse_provider.creating.lookup import Walk, advance, recent_candidates
 from pihupulse_provider.creating.screening_search import find_screenings
 from pihupulse_provider.exporting.list_reader import ListReader
@@ -43,7 +43,7 @@ class Resource(Protocol):
         ...
 
     def parse(self, values: Mapping[str, Any]) -> Parsed:
-        """Check a row. :raises InvalidCandidateError: with all problems of it."""
+        """Check a row. :raises InvalidRowError: with all problems of it."""
         ...
 
     def call(self, body: str) -> Call[Any]:
@@ -120,7 +120,7 @@ class ScreeningResource:
         """Check a row."""
         candidate_id = str(values.get("candidate_id") or "").strip()
         if not candidate_id:
-            raise InvalidCandidateError([Problem("candidate_id", "is missing")])
+            raise InvalidRowError([Problem("candidate_id", "is missing")])
         screening = NewScreening(
             candidate_id=candidate_id,
             template_id=self._template_id,

@@ -53,11 +53,13 @@ class Store:
     connection, for which its threads wait.
 
     :param url: a SQLAlchemy URL of SQLite or PostgreSQL.
+    :param wall_clock: the machine's time in epoch seconds, which is SQLite's time; PostgreSQL has a clock of its own.
     :raises ConfigurationError: if the URL can't be read, names another database, or its driver is missing.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, wall_clock: Callable[[], float] = time.time) -> None:
         self._url = parse_store_url(url)
+        self._wall_clock = wall_clock
         path = sqlite_path(self._url) if self.is_sqlite else None
         self._file = SqliteFile(path) if path is not None else None
         self._engine = _postgresql_engine(self._url) if not self.is_sqlite else _sqlite_engine(self._url, self._file)
@@ -73,7 +75,11 @@ class Store:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"Store({shown_url(self._url)!r})"
+        return f"Store({str(self)!r})"
+
+    def __str__(self) -> str:
+        """Return the URL without its secrets."""
+        return shown_url(self._url)
 
     @property
     def is_sqlite(self) -> bool:
@@ -130,12 +136,12 @@ class Store:
             with tempfile.TemporaryFile(dir=self._file.path.parent, buffering=0) as file:
                 os.posix_fallocate(file.fileno(), 0, _ROOM)
         except OSError as error:
-            raise StoreError(f"The store {shown_url(self._url)} can't grow: {error.strerror}") from error
+            raise StoreError(f"The store {self} can't grow: {error.strerror}") from error
 
-    def now(self, connection: Connection, clock: Callable[[], float] = time.time) -> float:
-        """Return the database server's time in epoch seconds; on this machine's own SQLite that is the clock's."""
+    def now(self, connection: Connection) -> float:
+        """Return the time that all processes share, in epoch seconds: the database server's, or this machine's."""
         if self.is_sqlite:
-            return clock()
+            return self._wall_clock()
         return float(connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp()))).scalar_one())
 
     def dispose(self) -> None:
@@ -182,13 +188,13 @@ class Store:
             if version == migrations.HEAD:
                 return
             migrations.upgrade(connection, version)
-        log.info("Brought the schema of the store %s to version %s.", shown_url(self._url), migrations.HEAD)
+        log.info("Brought the schema of the store %s to version %s.", self, migrations.HEAD)
 
     def _version(self, connection: Connection) -> str | None:
         version = migrations.current_version(connection)
         if version is not None and version > migrations.HEAD:
             raise StoreVersionError(
-                f"The store {shown_url(self._url)} has the schema version {version}, which a newer version of "
+                f"The store {self} has the schema version {version}, which a newer version of "
                 f"airflow-provider-pihupulse gave it. The one installed here knows versions up to {migrations.HEAD} "
                 "and leaves it alone: upgrade the package here as well."
             )
@@ -198,7 +204,7 @@ class Store:
         cause = getattr(error, "orig", None) or error
         first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
         problem = self._file.problem() if self._file is not None else None
-        message = f"The store {shown_url(self._url)} failed: {without_secrets(first_line, self._url)}"
+        message = f"The store {self} failed: {without_secrets(first_line, self._url)}"
         return StoreError(f"{message}: {problem}" if problem else message)
 
 

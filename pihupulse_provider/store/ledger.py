@@ -189,8 +189,7 @@ class Ledger:
         return claimed
 
     def _skew(self, connection: Connection) -> float:
-        before = self._clock()
-        return self._store.now(connection, lambda: before) - before
+        return self._store.now(connection) - self._clock()
 
 
 def _values(job: Job, mark: Mark, skew: float) -> dict[str, Any]:

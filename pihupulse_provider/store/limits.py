@@ -91,7 +91,7 @@ class StoreRateLimit:
     def _change(self, step: Callable[[LimitState, float], tuple[LimitState, Slot]]) -> Slot:
         with self._lock, self._store.begin(durable=False) as connection:
             state = self._read(connection)
-            now = self._store.now(connection, self._clock)
+            now = self._store.now(connection)
             self._ahead = now - self._clock()
             self._known, slot = step(state, now)
             if self._known != state:

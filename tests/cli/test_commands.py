@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.cli import cli_parser
+from airflow.models import Connection
+from airflow.utils.session import create_session
 
 from pihupulse_provider.cli.airflow import get_commands
-from pihupulse_provider.cli.declared import COMMANDS
+from pihupulse_provider.cli.declared import COMMANDS, Command
 from pihupulse_provider.cli.main import main
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.store.cursors import Cursor
@@ -47,13 +51,13 @@ def inbox() -> Inbox:
 def test_a_test_event_goes_the_whole_way(run):
     with receiving(settings.store()) as url:
         told = run("send", "--url", url.split("/webhooks/")[0], "--screening-id", "s1", "--score", "77")
-    assert "answered 202" in told
+    assert "responded with 202: stored" in told
     (entry,) = inbox().read(EventFilter()).events
     assert (entry.event.screening_id, entry.event.public()["score"]) == ("s1", 77)
 
 
 def test_a_test_event_to_nobody_says_so(run):
-    with pytest.raises(SystemExit, match="Does the receiver run there"):
+    with pytest.raises(SystemExit, match="Is the receiver running there"):
         run("send", "--url", "http://127.0.0.1:1/pihupulse")
 
 
@@ -69,20 +73,20 @@ def test_events_are_listed_without_anything_personal(run):
 def test_a_replay_sets_a_cursor_back_to_a_time_or_a_position(run):
     for number in range(3):
         receive(f"s{number}")
-    cursor = Cursor(settings.store(), CONNECTION, "atomic_file")
+    cursor = Cursor(settings.store(), CONNECTION, "land")
     cursor.commit(cursor.position(), 3)
-    assert re.search(r"atomic_file +3 +0 ", run("consumers"))
-    run("replay", "--consumer", "atomic_file", "--position", "1")
+    assert re.search(r"land +3 +0 ", run("consumers"))
+    run("replay", "--consumer", "land", "--position", "1")
     assert cursor.position() == 1
-    run("replay", "--consumer", "atomic_file", "--since", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
+    run("replay", "--consumer", "land", "--since", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
     assert cursor.position() == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--consumer", "atomic_file"], "either --since or --position"),
-        (["--consumer", "nobody", "--position", "1"], "no consumer 'nobody'"),
+        (["--consumer", "land"], "either --since or --position"),
+        (["--consumer", "nobody", "--position", "1"], "has no consumer nobody"),
     ],
 )
 def test_a_replay_that_makes_no_sense_says_why(run, arguments: list[str], complaint: str):
@@ -93,13 +97,13 @@ def test_a_replay_that_makes_no_sense_says_why(run, arguments: list[str], compla
 def test_pruning_deletes_what_is_older(run):
     receive("s1")
     assert run("prune") == "Deleted 0 events older than 30 days.\n"
-    assert run("prune", "--days", "0") == "Deleted 1 events older than 0 days.\n"
+    assert run("prune", "--days", "0") == "Deleted 1 event older than 0 days.\n"
 
 
 def test_a_check_of_a_configuration_that_works(run):
     told = run("check")
     assert "ok  connection pihupulse_default: 2 webhook secrets" in told
-    assert "0 events received so far" in told
+    assert re.search(r"^ok  store sqlite:///.*store.db: 0 events received so far$", told, re.MULTILINE)
 
 
 def test_a_check_names_everything_that_does_not(run, monkeypatch: pytest.MonkeyPatch):
@@ -107,9 +111,50 @@ def test_a_check_names_everything_that_does_not(run, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", "postgresql://airflow:hunter2@127.0.0.1:1/pihupulse")
     with pytest.raises(SystemExit) as ended:
         run("check")
-    assert "not ok  connection missing" in str(ended.value)
+    assert "not ok  There is no connection missing: add it" in str(ended.value)
     assert "not ok  The store postgresql" in str(ended.value)
     assert "hunter2" not in str(ended.value)
+
+
+@pytest.mark.usefixtures("dag_runs")
+def test_a_connection_that_is_only_in_airflows_database_is_found(monkeypatch: pytest.MonkeyPatch):
+    """One that was made in the UI or with ``airflow connections add``."""
+    extra = json.dumps({"webhook_secret": SECRET})
+    with create_session() as session:
+        session.add(Connection("stored", "pihupulse", password="a-key", extra=extra))
+    monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "stored")
+    command = [sys.executable, "-m", "pihupulse_provider.webhooks", "check"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "ok  connection stored:" in ended.stdout, ended.stdout + ended.stderr
+
+
+def test_a_test_event_for_a_missing_connection_is_refused_in_a_sentence(run):
+    with pytest.raises(SystemExit, match=r"^Error: There is no connection missing: add it"):
+        run("send", "--connection", "missing")
+
+
+def test_a_test_event_has_one_of_the_documented_names(run, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run("send", "--event", "screening.complete")
+    assert "'screening.completed'" in capsys.readouterr().err
+
+
+def test_a_time_that_is_none_is_refused_in_a_sentence(run, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run("events", "--since", "yesterday")
+    assert "yesterday is not an ISO 8601 time such as" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_help_shows_every_default(run, command: Command, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="0"):
+        run(command.name, "--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    for argument in command.arguments:
+        if (default := argument.options.get("default")) is not None:
+            assert f"(default: {default})" in shown
+        else:
+            assert argument.options.get("required") or "left out" in shown or command.name == "replay"
 
 
 def test_serving_nothing_is_refused(run, monkeypatch: pytest.MonkeyPatch):

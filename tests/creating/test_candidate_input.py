@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pihupulse_provider.creating.candidate_input import FIELDS, InvalidCandidateError, check_candidate
+from pihupulse_provider.creating.candidate_input import FIELDS, check_candidate, email_key
+from pihupulse_provider.creating.errors import InvalidCandidateError
 
 GOOD = {"name": "Alex Johnson", "email": "alex.johnson@example.com"}
 
@@ -59,6 +60,40 @@ def test_a_problem_is_told_plainly(field, value, said):
 def test_a_region_gives_national_numbers_their_country():
     assert check_candidate({**GOOD, "phone": "(650) 253-0000"}, "US").phone == "+16502530000"
     assert check_candidate({**GOOD, "phone": "+44 20 7946 0958"}, "US").phone == "+44 20 7946 0958"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ana.Costa@Example.ORG", "ana.costa@example.org"),
+        ("m@müller.de", "m@xn--mller-kva.de"),
+        ("m@MÜLLER.de", "M@XN--MLLER-KVA.DE"),
+        ("m@mu\u0308ller.de", "m@müller.de"),
+        ("rene\u0301@example.org", "ren\u00e9@example.org"),
+        ("RENÉ@example.org", "rene\u0301@example.org"),
+        (" ana@example.org ", "ana@example.org"),
+    ],
+)
+def test_two_spellings_of_one_address_are_one(one, other):
+    assert email_key(one) == email_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("m@strasse.example", "m@straße.example"),
+        ("strasse@example.org", "straße@example.org"),
+        ("ana.costa@example.org", "anacosta@example.org"),
+        ("ana+a@example.org", "ana+b@example.org"),
+    ],
+)
+def test_two_addresses_that_look_alike_are_two(one, other):
+    assert email_key(one) != email_key(other)
+
+
+@given(st.text())
+def test_any_text_has_an_address_key(text):
+    assert email_key(email_key(text)) == email_key(text)
 
 
 VALUES = st.text(st.characters(codec="utf-8"), max_size=60).map(lambda text: f"q9{text}7z")

@@ -49,7 +49,7 @@ class World:
         )
 
     def ledger(self, store_url=None):
-        return Ledger(Store(store_url or self.store_url), self.account, clock=self.now)
+        return Ledger(Store(store_url or self.store_url, self.now), self.account, clock=self.now)
 
     def moment(self):
         return datetime.fromtimestamp(self.now(), UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk import task
 
-from pihupulse_provider.creating.candidate_input import InvalidCandidateError
+from pihupulse_provider.creating.errors import InvalidCandidateError
 from pihupulse_provider.operators.candidates import PihuPulseCreateCandidateOperator
 from tests.operators.people import ALEX, JANE, holds_any
 

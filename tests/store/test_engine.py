@@ -106,9 +106,9 @@ def test_failed_transaction_leaves_nothing(url: str) -> None:
 
 
 def test_time_is_the_databases(url: str) -> None:
-    store = Store(url)
+    store = Store(url, wall_clock=lambda: 7.0)
     with store.begin() as connection:
-        now = store.now(connection, lambda: 7.0)
+        now = store.now(connection)
 
     assert (now == 7.0) is store.is_sqlite
     assert store.is_sqlite or now > 1.7e9

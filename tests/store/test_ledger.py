@@ -15,7 +15,7 @@ NOW = 1_700_000_000.0
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request, tmp_path):
     url = f"sqlite:///{tmp_path}/store.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    store = Store(url)
+    store = Store(url, wall_clock=lambda: NOW)
     yield store
     store.dispose()
 

@@ -24,7 +24,8 @@ import sys
 from pihupulse_provider.api import Plan
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.limits import StoreRateLimit
-limit = StoreRateLimit(Store(sys.argv[1]), "account", Plan(600, 10), clock=lambda: 1_700_000_000.0)
+clock = lambda: 1_700_000_000.0
+limit = StoreRateLimit(Store(sys.argv[1], clock), "account", Plan(600, 10), clock=clock)
 for _ in range(50):
     print(limit.reserve().used)
 """
@@ -32,7 +33,7 @@ for _ in range(50):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path}/store.db")
+    store = Store(f"sqlite:///{tmp_path}/store.db", lambda: NOW)
     yield store
     store.dispose()
 
@@ -146,7 +147,7 @@ def test_without_the_store_each_process_keeps_its_own(tmp_path: Path, caplog: py
     path = tmp_path / "store.db"
     path.touch(0o600)
     path.write_bytes(b"no database" * 1000)
-    limit = StoreRateLimit(Store(f"sqlite:///{path}"), "account", Plan(60, 3), clock=lambda: now[0])
+    limit = StoreRateLimit(Store(f"sqlite:///{path}", lambda: now[0]), "account", Plan(60, 3), clock=lambda: now[0])
 
     waits = [limit.reserve().at - NOW for _ in range(4)]
     assert waits == pytest.approx([0, 0, 1, 2])
