@@ -73,19 +73,19 @@ def test_events_are_listed_without_anything_personal(run):
 def test_a_replay_sets_a_cursor_back_to_a_time_or_a_position(run):
     for number in range(3):
         receive(f"s{number}")
-    cursor = Cursor(settings.store(), CONNECTION, "atomic_file")
+    cursor = Cursor(settings.store(), CONNECTION, "land")
     cursor.commit(cursor.position(), 3)
-    assert re.search(r"atomic_file +3 +0 ", run("consumers"))
-    run("replay", "--consumer", "atomic_file", "--position", "1")
+    assert re.search(r"land +3 +0 ", run("consumers"))
+    run("replay", "--consumer", "land", "--position", "1")
     assert cursor.position() == 1
-    run("replay", "--consumer", "atomic_file", "--since", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
+    run("replay", "--consumer", "land", "--since", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
     assert cursor.position() == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--consumer", "atomic_file"], "either --since or --position"),
+        (["--consumer", "land"], "either --since or --position"),
         (["--consumer", "nobody", "--position", "1"], "has no consumer nobody"),
     ],
 )

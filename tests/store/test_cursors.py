@@ -24,7 +24,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def cursor(store: Store) -> Cursor:
-    return Cursor(store, "pihupulse_default", "atomic_file", clock=lambda: 1000.0)
+    return Cursor(store, "pihupulse_default", "land", clock=lambda: 1000.0)
 
 
 def test_a_new_consumer_begins_where_it_is_told_and_stays_there(cursor: Cursor):
@@ -67,7 +67,7 @@ def test_consumers_do_not_share_cursors(store: Store, cursor: Cursor):
     other = Cursor(store, "pihupulse_default", "alerts")
     cursor.commit(cursor.position(), 5)
     assert (cursor.position(), other.position()) == (5, 0)
-    assert [(one.consumer, one.position) for one in list_cursors(store)] == [("alerts", 0), ("atomic_file", 5)]
+    assert [(one.consumer, one.position) for one in list_cursors(store)] == [("alerts", 0), ("land", 5)]
 
 
 def test_old_stretches_are_forgotten(store: Store, cursor: Cursor):
