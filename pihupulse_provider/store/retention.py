@@ -53,7 +53,7 @@ def prune_older_than(store: Store, retention: float) -> int:
     """
     columns = retention_table.c
     query = sa.select(columns.seen_at, columns.jumped_at, columns.jumped_seconds).with_for_update()
-    with store.begin(retention_table) as connection:
+    with store.begin() as connection:
         now = store.now(connection)
         insert_once(connection, retention_table, {"id": 1, **_Clock(now, now, 0.0)._asdict()})
         clock = _Clock(*connection.execute(query).one()).moved_to(now, retention)
