@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api.events import WebhookEvent
@@ -27,13 +28,13 @@ PAGE = 1000
 """How many events are read in one transaction."""
 _PRUNED_AT_ONCE = 5000
 """How many events are deleted in one transaction: deliveries wait for it."""
-_HEAD = sa.select(head_table.c.position)
-_LOCKED_HEAD = _HEAD.with_for_update()
-_MOVE_HEAD = sa.update(head_table).values(position=sa.bindparam("head"))
-_KNOWN = sa.select(events_table.c.identity).where(
-    events_table.c.identity.in_(sa.bindparam("identities", expanding=True))
-)
-_INSERT = sa.insert(events_table)
+_MOVE_HEAD = sa.update(head_table).values(position=head_table.c.position + sa.bindparam("count"))
+_INSERT: dict[bool, Any] = {
+    is_sqlite: insert(events_table)
+    .values(position=sa.select(head_table.c.position).scalar_subquery() - sa.bindparam("behind"))
+    .on_conflict_do_nothing()
+    for is_sqlite, insert in ((True, sqlite.insert), (False, postgresql.insert))
+}
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,10 @@ class Delivery:
         body = hashlib.sha256(self.body).digest()
         return hashlib.sha256(f"{self.connection}\n{self.event.event}\n".encode() + body).digest()
 
-    def row(self, position: int, identity: bytes, now: float) -> dict[str, Any]:
-        """Return the row of :data:`events_table`."""
+    def row(self, identity: bytes, now: float) -> dict[str, Any]:
+        """Return the row of :data:`events_table`, but for its position."""
         event = self.event
         return {
-            "position": position,
             "connection": self.connection,
             "event": event.event,
             "identity": identity,
@@ -90,25 +90,23 @@ class Inbox:
         if not deliveries:
             return []
         identities = [delivery.identity() for delivery in deliveries]
+        different = dict(zip(identities, deliveries, strict=True))
         with self.store.begin() as connection:
-            head = self._lock_head(connection)
-            known = {bytes(row[0]) for row in connection.execute(_KNOWN, {"identities": identities})}
-            fresh = {one: delivery for one, delivery in zip(identities, deliveries, strict=True) if one not in known}
-            if fresh:
-                now = self.store.now(connection)
-                rows = [delivery.row(head + n, one, now) for n, (one, delivery) in enumerate(fresh.items(), 1)]
-                connection.execute(_INSERT, rows)
-                connection.execute(_MOVE_HEAD, {"head": head + len(rows)})
-        # Of two copies in one call the first is new, the second known.
-        return [fresh.pop(identity, None) is not None for identity in identities]
+            self._move_head(connection, len(different))
+            now = self.store.now(connection)
+            rows = [
+                {**delivery.row(identity, now), "behind": len(different) - number}
+                for number, (identity, delivery) in enumerate(different.items(), 1)
+            ]
+            inserted = connection.execute(_INSERT[self.store.is_sqlite], rows).rowcount
+            new = set(different) if inserted == len(rows) else _newest(connection, len(rows))
+        return [_take(new, identity) for identity in identities]
 
-    def _lock_head(self, connection: Connection) -> int:
-        """Return the newest position, and keep everybody else from giving out one until the commit."""
-        head: int | None = connection.execute(_LOCKED_HEAD).scalar()
-        if head is None:
+    def _move_head(self, connection: Connection, count: int) -> None:
+        """Give out positions, and keep everybody else from giving out any until the commit."""
+        if connection.execute(_MOVE_HEAD, {"count": count}).rowcount == 0:
             insert_once(connection, head_table, {"id": 1, "position": 0})
-            head = connection.execute(_LOCKED_HEAD).scalar_one()
-        return head
+            connection.execute(_MOVE_HEAD, {"count": count})
 
     def head(self) -> int:
         """Return the position of the newest event; 0 before the first."""
@@ -194,3 +192,17 @@ def _entries(connection: Connection, query: sa.sql.Select[Any]) -> list[InboxEve
 def _head(connection: Connection) -> int:
     position: int | None = connection.execute(sa.select(head_table.c.position)).scalar()
     return position or 0
+
+
+def _newest(connection: Connection, positions: int) -> set[bytes]:
+    """Return the identities of the events at the last so many positions."""
+    first = sa.select(head_table.c.position - positions).scalar_subquery()
+    query = sa.select(events_table.c.identity).where(events_table.c.position > first)
+    return {bytes(row[0]) for row in connection.execute(query)}
+
+
+def _take(new: set[bytes], identity: bytes) -> bool:
+    """Return whether it is new, once: of two copies in one call the first is new, the second known."""
+    is_new = identity in new
+    new.discard(identity)
+    return is_new

@@ -102,15 +102,15 @@ async def _forge(url: str, count: int) -> Counter[str]:
     numbers = iter(range(count))
 
     async def forge() -> None:
-        async with Connection(url) as connection:
-            for number in numbers:
-                body = completed(f"forged-{number}")
-                headers = [
-                    {},
-                    {SIGNATURE_HEADER: "0" * 63},
-                    {SIGNATURE_HEADER: secrets.token_hex(32)},
-                    {SIGNATURE_HEADER: "\xe9" * 64},
-                ][number % 4]
+        for number in numbers:
+            body = completed(f"forged-{number}")
+            headers = [
+                {},
+                {SIGNATURE_HEADER: "0" * 63},
+                {SIGNATURE_HEADER: secrets.token_hex(32)},
+                {SIGNATURE_HEADER: "\xe9" * 64},
+            ][number % 4]
+            async with Connection(url) as connection:
                 statuses[await connection.post(body, headers)] += 1
 
     await asyncio.gather(*(forge() for _ in range(500)))
