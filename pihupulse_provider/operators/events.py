@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
@@ -36,6 +36,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
     """
 
     template_fields: Sequence[str] = (*PihuPulseOperator.template_fields, "consumer", "events", "limit", "results_path")
+    native_fields: ClassVar[tuple[str, ...]] = ("events", "limit")
 
     def __init__(
         self,
@@ -59,7 +60,8 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
     def execute(self, context: Context) -> Any:
         """Read, and move the cursor."""
         inbox = Inbox(self.hook.store)
-        events = tuple([self.events] if isinstance(self.events, str) else self.events)
+        given = self.reveal("events")
+        events = tuple([given] if isinstance(given, str) else given)
         if self.source == "polling":
             poller(self.hook).poll(events)
         cursor = Cursor(inbox.store, self.pihupulse_conn_id, self.consumer)
@@ -74,7 +76,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         return output
 
     def _limit(self) -> int | None:
-        limit = int(self.limit) if self.limit not in (None, "", "None") else None
+        limit = int(self.limit) if self.limit not in (None, "") else None
         if limit is not None and limit < 1:
             raise ConfigurationError(f"limit is {limit}: it must be at least 1, or None for all events.")
         return limit

@@ -11,10 +11,9 @@ from pihupulse_provider.creating.field_map import FieldMap
 from pihupulse_provider.creating.options import check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, read_records
 from pihupulse_provider.operators.bulk import BulkOperator, open_source
-from pihupulse_provider.operators.private import PrivateFieldsMixin
 
 
-class PihuPulseImportCandidatesOperator(PrivateFieldsMixin, BulkOperator):
+class PihuPulseImportCandidatesOperator(BulkOperator):
     """Create a candidate for each row of a file or a list, each once (API reference, "Create Candidate").
 
     Every row is checked before a request is spent. Then 16 requests are in flight, as fast as the account's limit
@@ -43,6 +42,7 @@ class PihuPulseImportCandidatesOperator(PrivateFieldsMixin, BulkOperator):
     """
 
     template_fields: Sequence[str] = ("source", *BulkOperator.template_fields)
+    native_fields: ClassVar[tuple[str, ...]] = ("source",)
     private_fields: ClassVar[tuple[str, ...]] = ("source",)
 
     def __init__(
