@@ -54,10 +54,10 @@ class PihuPulseCreateCandidateOperator(NoAlertsMixin, PihuPulseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the candidate, or find the one that an earlier try created."""
-        from pihupulse_provider.creating.candidate_input import check_candidate
+        from pihupulse_provider.creating.candidate_input import CandidateInput
         from pihupulse_provider.creating.once import create_candidate_once
 
-        new = check_candidate({field: self.reveal(field) for field in self.private_fields})
+        new = CandidateInput().read({field: self.reveal(field) for field in self.private_fields})
         candidate = create_candidate_once(
             self.hook.get_conn(), self.hook.ledger, candidate=new, **create_terms(context)
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.exporting.atomic_file import write_json_lines
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.operators.base import PihuPulseOperator, create_job
 from pihupulse_provider.store.cursors import Cursor
@@ -85,8 +85,5 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         events = [entry.document() if self.include_personal else entry.public() for entry in entries]
         if self.results_path is None:
             return events
-        target = ObjectStoragePath(self.results_path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("w", encoding="utf-8") as file:  # type: ignore[no-untyped-call]
-            file.writelines(json.dumps(event) + "\n" for event in events)
+        write_json_lines(ObjectStoragePath(self.results_path), events)
         return {"results_path": self.results_path, "events": len(events)}
