@@ -258,17 +258,13 @@ def test_processes_take_turns_where_connections_are_few(
 
 
 def test_values_are_in_no_log_of_sqlalchemy(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    logging.getLogger("sqlalchemy").setLevel(logging.DEBUG)
-    try:
-        store = Store(url)
-        with store.begin() as connection:
-            counters.create(connection, checkfirst=True)
-            connection.execute(counters.insert().values(name="jane@example.com", value=1))
-            assert connection.execute(sa.select(counters)).all() == [("jane@example.com", 1)]
-        store.dispose()
-    finally:
-        logging.getLogger("sqlalchemy").setLevel(logging.NOTSET)
+    caplog.set_level(logging.DEBUG, "sqlalchemy")
+    store = Store(url)
+    with store.begin() as connection:
+        counters.create(connection, checkfirst=True)
+        connection.execute(counters.insert().values(name="jane@example.com", value=1))
+        assert connection.execute(sa.select(counters)).all() == [("jane@example.com", 1)]
+    store.dispose()
 
     assert "jane" not in caplog.text
     assert not [record for record in caplog.records if record.name.startswith("sqlalchemy.engine")]

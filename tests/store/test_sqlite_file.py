@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -136,11 +137,19 @@ def test_a_uri_names_a_private_file(no_umask: None, path: Path) -> None:
     store.dispose()
 
 
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A path that other users get to."""
+    with TemporaryDirectory(prefix="pihupulse-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "store.db"
+
+
 @as_root
-def test_a_file_of_another_user_is_said_to_be_one(path: Path, store: Store) -> None:
+def test_a_file_of_another_user_is_said_to_be_one(open_path: Path) -> None:
+    path, store = open_path, Store(f"sqlite:///{open_path}")
     _note_in_transaction(store, "private")
-    for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
-        folder.chmod(0o755)
+    store.dispose()
 
     command = [sys.executable, "-c", AS_NOBODY, f"sqlite:///{path}"]
     said = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -152,11 +161,10 @@ def test_a_file_of_another_user_is_said_to_be_one(path: Path, store: Store) -> N
 
 
 @as_root
-def test_one_that_was_read_only_is_written_once_it_is_not(path: Path, store: Store) -> None:
+def test_one_that_was_read_only_is_written_once_it_is_not(open_path: Path) -> None:
+    path, store = open_path, Store(f"sqlite:///{open_path}")
     _note_in_transaction(store, "first")
     store.dispose()
-    for folder in (path.parent.parent, path.parent.parent.parent):
-        folder.chmod(0o755)
     for mine in (path.parent, path):
         os.chown(mine, 65534, 65534)
     path.chmod(0o400)
