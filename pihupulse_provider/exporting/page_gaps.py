@@ -17,7 +17,7 @@ smaller pages the second of size 4, which is the offsets 4 to 7, reaches furthes
 >>> gaps.open
 [Read(number=2, size=4, gap=1)]
 
-It gives ``fghi``. The row ``f`` was seen at place 5, which is on page 1; ``h`` and ``i`` at 6 and 7, which is page 2. One
+It gives ``fghi``. The row ``f`` was seen at place 5, which is on page 1, and ``h`` and ``i`` at 6 and 7, on page 2. One
 response reaches from the one page to the other, so they are joined, and ``g`` is found:
 
 >>> bridge = gaps.open.pop()
