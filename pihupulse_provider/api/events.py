@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json
 
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.iso_time import read_iso
 
 CANDIDATE_CREATED = "candidate.created"
 SCREENING_CREATED = "screening.created"
@@ -110,9 +111,13 @@ def _document(body: bytes | str) -> Any:
 def _repaired(body: bytes | str) -> str:
     """Return the JSON text with characters only, and with None for numbers of more digits than Python takes."""
     text = body if isinstance(body, str) else body.decode("utf-8", "replace")
-    document = json.loads(text.removeprefix("\ufeff"), parse_int=lambda digits: int(digits) if len(digits) < 400 else None)
+    document = json.loads(text.removeprefix("\ufeff"), parse_int=_whole_number)
     written = json.dumps(document, ensure_ascii=False)
     return written.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _whole_number(digits: str) -> int | None:
+    return int(digits) if len(digits) < 400 else None
 
 
 def _text(value: object) -> str | None:
@@ -132,7 +137,6 @@ def _moment(value: object) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        return read_iso(value)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

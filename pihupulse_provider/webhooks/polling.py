@@ -1,4 +1,4 @@
-"""Fills the inbox from lists, where no webhook can come in: with what PihuPulse would have sent, as far as lists show it.
+"""Fills the inbox from lists, where no webhook can come in, with what PihuPulse would have sent.
 
 Each reading of a list stores an event for every stage that was reached since the list is followed, once, in the order
 in which a candidate or a screening reached them. A list is followed since its first reading, or since the earliest time
@@ -26,6 +26,7 @@ from pihupulse_provider.api.events import (
     SCREENING_STARTED,
     WebhookEvent,
 )
+from pihupulse_provider.api.iso_time import write_iso
 from pihupulse_provider.api.models import Candidate, ItemT, Page, Screening
 from pihupulse_provider.api.server_time import MARGIN
 from pihupulse_provider.store.event_watermarks import EventWatermarks, Reach
@@ -48,7 +49,7 @@ class Step:
     def bodies(self) -> Iterator[bytes]:
         """Yield the events as raw bodies; the same step always gives the same bytes."""
         for event in self.events:
-            created_at = {"created_at": _text(self.at)} if self.at else {}
+            created_at = {"created_at": write_iso(self.at)} if self.at else {}
             yield json.dumps({"event": event, **created_at, "data": self.data}).encode()
 
 
@@ -82,7 +83,7 @@ def screening_steps(screening: Screening) -> list[Step]:
     if screening.started_at:
         steps.append(Step(2, screening.started_at, (SCREENING_STARTED,), ids))
     if screening.completed_at:
-        result = {**ids, "score": screening.score, "completed_at": _text(screening.completed_at)}
+        result = {**ids, "score": screening.score, "completed_at": write_iso(screening.completed_at)}
         steps.append(Step(3, screening.completed_at, (SCREENING_COMPLETED, REPORT_GENERATED), result))
     return steps
 
@@ -100,10 +101,6 @@ SCREENINGS = Followed(
     screening_steps,
 )
 LISTS: tuple[Followed[Any], ...] = (CANDIDATES, SCREENINGS)
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 class Poller:

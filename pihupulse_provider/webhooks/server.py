@@ -1,10 +1,10 @@
 """The HTTP server around the receiver when it runs by itself: uvicorn, with bounds on what strangers may hold.
 
-uvicorn's own options don't do: with httptools it keeps a request's head however large it is and however slowly it comes,
-with h11, which takes a third more time, it bounds the size only; silent connections count towards ``limit_concurrency``,
-which then refuses deliveries without ``Retry-After``; and each malformed request is a line of the log. Neither Hypercorn
-nor Granian limits the connections of a peer. uvicorn takes a protocol class, though, so this one adds what is missing,
-by what httptools tells anyway, and leaves the rest to uvicorn.
+uvicorn's own options don't do: with httptools it keeps a request's head however large it is and however slowly it
+comes, with h11, which is slower, it bounds the size only; silent connections count towards ``limit_concurrency``, which
+then refuses deliveries without ``Retry-After``; and each malformed request is a line of the log. Neither Hypercorn nor
+Granian limits the connections of a peer. uvicorn takes a protocol class, though, so this one adds what is missing, by
+what httptools tells anyway, and leaves the rest to uvicorn.
 
 A connection *owes* something while its peer has yet to send the rest of a request, or to take the response. Where there
 are too many connections, the one that has owed for longest is closed, if that is more than a second; only if there is
@@ -62,6 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's connection, bounded.
 
     :cvar bounds: what each connection may hold.
+    :ivar owing_since: since when (the event loop's time) its peer owes something; None while it does not.
     """
 
     bounds = Bounds()
@@ -70,14 +71,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._count: Callable[[Outcome], None] = self.app_state.get("count", lambda _: None)
         self._head_timer: asyncio.TimerHandle | None = None
-        self._owing_since: float | None = None
+        self.owing_since: float | None = None
         self._owes_head = True
         self._received = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, if there is room."""
         super().connection_made(transport)
-        self._owing_since = self.loop.time()
+        self.owing_since = self.loop.time()
         if self._make_room():
             self._head_timer = self.loop.call_later(self.bounds.head_seconds, self._give_up)
         else:
@@ -101,7 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._received = 0
-        self._owing_since = self.loop.time()
+        self.owing_since = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -115,17 +116,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End a request."""
         self._owes_head = True
-        self._owing_since = None
+        self.owing_since = None
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
-        self._owing_since = self.loop.time()
+        self.owing_since = self.loop.time()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Wait for the peer to take what was sent."""
-        self._owing_since = self.loop.time()
+        self.owing_since = self.loop.time()
         super().pause_writing()
 
     def _feed(self, data: bytes) -> None:
@@ -148,18 +149,19 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.connections) <= min(bounds.of_a_peer, bounds.connections):
             return True
         everyone = [other for other in self.connections if isinstance(other, BoundedProtocol)]
-        of_the_peer = [other for other in everyone if other._host() == self._host()]
+        of_the_peer = [other for other in everyone if other.client_host() == self.client_host()]
         if len(of_the_peer) > bounds.of_a_peer:
             return _close_one(of_the_peer, before=self.loop.time() - bounds.owing_seconds)
         if len(everyone) > bounds.connections:
             return _close_one(everyone, before=self.loop.time() - bounds.owing_seconds)
         return True
 
-    def _host(self) -> str:
+    def client_host(self) -> str:
+        """Return the peer's address."""
         return self.client[0] if self.client else ""
 
     def _is_responding(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        return bool(self.cycle) and not self.cycle.response_complete
 
     def _give_up(self) -> None:
         self._head_timer = None
@@ -186,7 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _close_one(connections: Iterable[BoundedProtocol], *, before: float) -> bool:
-    owing = [(other._owing_since, other) for other in connections if other._owing_since is not None]
+    owing = [(other.owing_since, other) for other in connections if other.owing_since is not None]
     since, longest = min(owing, key=lambda pair: pair[0], default=(before, None))
     if longest is None or since >= before:
         return False
