@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pihupulse_provider.store import engine
+from pihupulse_provider.store import sqlite
 from pihupulse_provider.store.engine import Store, StoreError
 
 AS_NOBODY = """
@@ -242,7 +242,7 @@ def test_a_full_disk_fails_each_time_until_there_is_room(store: Store, path: Pat
 
 
 def test_reading_waits_for_no_writer(path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "_LOCK_SECONDS", 0.1)
     _note_in_transaction(store, "first")
     reader = Store(f"sqlite:///{path}")
     writer = sqlite3.connect(path, isolation_level=None)
