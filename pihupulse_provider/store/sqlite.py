@@ -83,9 +83,7 @@ class SqliteFile:
         try:
             self.path.chmod(_PRIVATE_FILE)
         except PermissionError:
-            self._outage.failed(
-                "Others may read %s, with what is personal in it, and it's not ours to change.", self.path
-            )
+            self._outage.failed("Other users may read %s, and this one can't change that.", self.path)
         else:
             log.warning("Other users could read %s, which can hold personal data; now only its owner can.", self.path)
 

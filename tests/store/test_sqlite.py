@@ -35,6 +35,17 @@ if len(sys.argv) > 2:
         connection.exec_driver_sql("INSERT INTO notes VALUES ('again')")
         print("written")
 """
+TWICE_AS_NOBODY = """
+import logging, os, sys
+from pihupulse_provider.store.engine import Store
+logging.basicConfig(format="%(message)s", level=logging.WARNING)
+os.setuid(65534)
+store = Store(sys.argv[1])
+for _ in range(2):
+    with store.begin():
+        pass
+    store.dispose()
+"""
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="Only root can be somebody else.")
 
 
@@ -158,6 +169,20 @@ def test_a_file_of_another_user_is_said_to_be_one(open_path: Path) -> None:
         f"{path} belongs to the user root, and this process runs as nobody. Run all of Airflow as one user"
         in said.stdout
     )
+
+
+@as_root
+def test_that_others_can_read_it_is_said_once_where_it_cannot_be_changed(open_path: Path) -> None:
+    store = Store(f"sqlite:///{open_path}")
+    _note_in_transaction(store, "private")
+    store.dispose()
+    open_path.parent.chmod(0o777)
+    open_path.chmod(0o666)
+
+    command = [sys.executable, "-c", TWICE_AS_NOBODY, f"sqlite:///{open_path}"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+
+    assert said.stderr.splitlines() == [f"Other users may read {open_path}, and this one can't change that."]
 
 
 @as_root
