@@ -15,7 +15,6 @@ from typing import TypeVar
 from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.errors import DuplicateCreateError, PihuPulseError, UnconfirmedCreateError
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
-from pihupulse_provider.api.retry import AMBIGUOUS
 from pihupulse_provider.creating.intent import Intent
 from pihupulse_provider.creating.kinds import CandidateKind, Kind, ScreeningKind
 from pihupulse_provider.creating.settle import longest, settles_after, waits
@@ -101,7 +100,9 @@ def _post(client: Client, kind: Kind[ObjectT], intent: Intent, sleep: Sleep) -> 
         sent_at = intent.record()
         try:
             made = kind.post()
-        except AMBIGUOUS as error:
+        except PihuPulseError as error:
+            if not error.may_have_happened:
+                raise
             lost = error
             left = sent_at + settles_after(error, client.account.timeout) - client.limit.now()
             found = _look_until(kind, intent, left, sleep)

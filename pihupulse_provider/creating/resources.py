@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.endpoints import Call
-from pihupulse_provider.api.errors import BadRequestError, ClientError, NotFoundError, PihuPulseError
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
 from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.creating.candidate_input import CandidateInput, email_key
@@ -31,11 +30,10 @@ class Parsed(NamedTuple):
 class Resource(Protocol):
     """How rows of one kind are checked, sent and found.
 
-    :ivar noun: what they are called. ``refusals``: the errors that are the row's own fault.
+    :ivar noun: what they are called.
     """
 
     noun: str
-    refusals: tuple[type[PihuPulseError], ...]
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check that the source has the columns. :raises SourceError: naming those it lacks."""
@@ -66,7 +64,6 @@ class CandidateResource:
     """
 
     noun = "candidate"
-    refusals: tuple[type[PihuPulseError], ...] = (BadRequestError, ClientError)
 
     def __init__(self, candidates: CandidateInput) -> None:
         self._input = candidates
@@ -104,7 +101,6 @@ class ScreeningResource:
     """Screenings of many candidates by one template; a row is ``{"candidate_id": …}``."""
 
     noun = "screening"
-    refusals: tuple[type[PihuPulseError], ...] = (BadRequestError, ClientError, NotFoundError)
 
     def __init__(self, template_id: str, job_title: str | None, *, send_invitation: bool) -> None:
         self._template_id = template_id

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import NotSentError, PihuPulseError, UnconfirmedCreateError
-from pihupulse_provider.api.retry import AMBIGUOUS
 from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.creating.ledger_writer import LedgerWriter
 from pihupulse_provider.creating.recovery import Recovery
@@ -127,18 +126,22 @@ class Sender:
         sent_at = client.limit.now()
         try:
             created = await client.run(kind.call(row.body))
-        except AMBIGUOUS as error:
-            await self._lost(error)
-            settled_at = sent_at + settles_after(error, client.account.timeout)
-            return SendResult(row, RowState.UNSURE, sent_at, settled_at=settled_at)
-        except NotSentError as error:
-            await self._lost(error)
-            return SendResult(row, RowState.WAITING, sent_at)
-        except kind.refusals as error:
-            return SendResult(row, RowState.REJECTED, sent_at, reason=str(error))
+        except PihuPulseError as error:
+            return await self._unsent(row, sent_at, error)
         self._lost_in_a_row = 0
         identifier: str = created.id
         return SendResult(row, RowState.CREATED, sent_at, id=identifier)
+
+    async def _unsent(self, row: TableRow, sent_at: float, error: PihuPulseError) -> SendResult:
+        if error.is_refusal:
+            return SendResult(row, RowState.REJECTED, sent_at, reason=str(error))
+        if not (error.may_have_happened or isinstance(error, NotSentError)):
+            raise error
+        await self._lost(error)
+        if not error.may_have_happened:
+            return SendResult(row, RowState.WAITING, sent_at)
+        settled_at = sent_at + settles_after(error, self._tools.client.account.timeout)
+        return SendResult(row, RowState.UNSURE, sent_at, settled_at=settled_at)
 
     async def _lost(self, error: PihuPulseError) -> None:
         self._tools.count("lost_answers", 1)
