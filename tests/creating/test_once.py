@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from pihupulse_provider.api import DuplicateCreateError, NewCandidate, ServerError, UnconfirmedCreateError
 from pihupulse_provider.creating.once import create_candidate_once
+from pihupulse_provider.creating.options import CreateOptions
 from tests.creating.world import ALEX
 
 JOB = "dag/run/task/-1"
 NO_STORE = "sqlite:////proc/nowhere/store.db"
 
 
-def create_candidate(world, *, ledger=None, candidate=ALEX, first_try=True, since=None, job=JOB):
+def create_candidate(world, *, ledger=None, candidate=ALEX, job=JOB, first_try=True, sleep=None, **options):
+    options = CreateOptions(job, first_try, **{"on_existing": "create", **options})
     return create_candidate_once(
-        world.client,
-        ledger or world.ledger(),
-        job,
-        candidate,
-        first_try=first_try,
-        since=since,
-        sleep=world.sleep,
+        world.connect, ledger or world.ledger(), options, candidate, sleep=sleep or world.sleep
     )
 
 
@@ -81,11 +78,11 @@ class TestCandidate:
         world.sandbox.fail("drop", method="POST", after_commit=True, times=1)
         killed = RuntimeError("killed")
 
-        def die(seconds):
+        async def die(seconds):
             raise killed
 
         with pytest.raises(RuntimeError):
-            create_candidate_once(world.client, world.ledger(), JOB, ALEX, first_try=True, sleep=die)
+            create_candidate(world, sleep=die)
         began = world.now()
         made = create_candidate(world, first_try=False)
         assert alexes(world) == [made.id]
@@ -110,17 +107,19 @@ class TestCandidate:
         world.sandbox.fail_next("drop", method="POST", path="/candidates")
         ledger = world.ledger()
 
-        def sleep(seconds):
-            world.sleep(seconds)
-            create_candidate(world, ledger=ledger, job="dag/other/task/-1")
+        async def sleep(seconds):
+            await world.sleep(seconds)
+            if not alexes(world):
+                await asyncio.to_thread(create_candidate, world, ledger=ledger, job="dag/other/task/-1")
 
-        made = create_candidate_once(world.client, ledger, JOB, ALEX, first_try=True, sleep=sleep)
+        made = create_candidate(world, ledger=ledger, sleep=sleep)
         assert len(alexes(world)) == 2
         assert made.id in alexes(world)
 
     def test_two_matches_fail_with_both_ids(self, world):
         ledger = world.ledger()
-        ledger.dispatch(ledger.open(JOB), [mark_of(ledger, world)])
+        key = ledger.digest("candidate", ALEX.email.casefold())
+        ledger.dispatch(ledger.open(JOB), [(key, key)])
         world.client.create_candidate(ALEX)
         world.client.create_candidate(ALEX)
         with pytest.raises(DuplicateCreateError) as caught:
@@ -171,10 +170,3 @@ class TestCandidate:
         create_candidate(world)
         create_candidate(world, candidate=NewCandidate(name="Alex", email="alex.j@example.com"), first_try=False)
         assert world.count("POST /candidates") == 2
-
-
-def mark_of(ledger, world):
-    from pihupulse_provider.store.ledger import Mark
-
-    key = ledger.digest("candidate", ALEX.email.casefold())
-    return Mark(key, key, world.now())

@@ -5,13 +5,20 @@ from __future__ import annotations
 import pytest
 
 from pihupulse_provider.creating.once import create_screening_once
+from pihupulse_provider.creating.options import CreateOptions
 
 JOB = "dag/run/task/-1"
 
 
-def create_screening(world, candidate_id, *, first_try=True, job=JOB, template="t54321"):
-    new = world.new_screening(candidate_id, template)
-    return create_screening_once(world.client, world.ledger(), job, new, first_try=first_try, sleep=world.sleep)
+def create_screening(world, candidate_id, *, first_try=True, job=JOB, template="t54321", on_existing="create"):
+    return create_screening_once(
+        world.connect,
+        world.ledger(),
+        CreateOptions(job, first_try, on_existing=on_existing),
+        world.new_screening(candidate_id, template),
+        failed_statuses=["Failed"],
+        sleep=world.sleep,
+    )
 
 
 def test_a_clean_first_try_is_one_request_and_one_invitation(world):

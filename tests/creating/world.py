@@ -27,25 +27,22 @@ class World:
             limit=self.limit,
             retry=RetryPolicy(random=lambda: 1.0),
             transport=self.sandbox.transport(),
-            sleep=self.sleep,
+            sleep=self.sandbox.advance,
         )
 
     def now(self):
         return self.sandbox.service.clock.now()
 
-    def sleep(self, seconds):
+    async def sleep(self, seconds):
         self.sandbox.advance(seconds)
 
-    async def async_sleep(self, seconds):
-        self.sandbox.advance(seconds)
-
-    def async_client(self):
+    def connect(self):
         return AsyncClient(
             self.account,
             limit=self.limit,
             retry=RetryPolicy(random=lambda: 1.0),
             transport=self.sandbox.transport(),
-            sleep=self.async_sleep,
+            sleep=self.sleep,
         )
 
     def ledger(self, store_url=None):
