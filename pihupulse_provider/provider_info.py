@@ -10,7 +10,11 @@ INTEGRATION = "PihuPulse"
 OPERATORS = ("candidates", "screenings", "reports", "templates", "events")
 SENSORS = ("screening", "event")
 TRIGGERS = ("watch", "event")
-TRANSFERS = {"sql_to_pihupulse": ("SQL", INTEGRATION), "pihupulse_to_storage": (INTEGRATION, "Object Storage")}
+TRANSFERS = {
+    "sql_to_pihupulse": ("SQL", INTEGRATION),
+    "pihupulse_to_sql": (INTEGRATION, "SQL"),
+    "pihupulse_to_storage": (INTEGRATION, "Object Storage"),
+}
 
 
 def get_provider_info() -> dict[str, Any]:

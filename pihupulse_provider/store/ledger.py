@@ -130,7 +130,7 @@ class Ledger:
         :param begun_at: when this run began, if it comes late because the store was away; None if it begins now.
         :raises JobTakenOverError: if a run that began later than that has the job.
         """
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.begin() as connection:
             skew = self._skew(connection)
             now = self.now() + skew
             values = {"account": self._account, "name": name, "at": now, "fingerprint": fingerprint}
@@ -144,13 +144,13 @@ class Ledger:
 
     def adopt_source(self, job: Job, fingerprint: str | None) -> None:
         """Set the source of a job that has dispatched nothing yet."""
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.begin() as connection:
             connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(fingerprint=fingerprint))
 
     def find(self, job: Job, items: Sequence[bytes]) -> list[Mark]:
         """Return what is known of these items of the job."""
         found: list[Mark] = []
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.read() as connection:
             skew = self._skew(connection)
             for start in range(0, len(items), _CHUNK):
                 chosen = CREATES.c.item.in_(items[start : start + _CHUNK])
@@ -162,7 +162,7 @@ class Ledger:
         """Return everything the job has dispatched, in chunks, so that its number does not matter."""
         after = b""
         while True:
-            with self._store.begin(JOBS, CREATES) as connection:
+            with self._store.read() as connection:
                 skew = self._skew(connection)
                 query = sa.select(CREATES).where(CREATES.c.job == job.id, CREATES.c.item > after)
                 rows = connection.execute(query.order_by(CREATES.c.item).limit(_CHUNK)).all()
@@ -179,7 +179,7 @@ class Ledger:
 
         :raises JobTakenOverError: if another run has taken the job.
         """
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.begin() as connection:
             skew = self._hold(connection, job)
             at = self.now()
             self._put(connection, job, [Mark(item, key, at) for item, key in items], skew)
@@ -191,7 +191,7 @@ class Ledger:
         :raises JobTakenOverError: if another run has taken the job; it then learns of what has an id all the same.
         """
         self.confirm(job, [mark for mark in marks if mark.object_id is not None])
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.begin() as connection:
             skew = self._hold(connection, job)
             self._put(connection, job, marks, skew)
 
@@ -200,7 +200,7 @@ class Ledger:
 
         It need not be durable: an id that is lost is looked up again. An id that is known already stays.
         """
-        with self._store.begin(JOBS, CREATES, durable=False) as connection:
+        with self._store.begin(durable=False) as connection:
             skew = self._skew(connection)
             if marks:
                 connection.execute(_CONFIRM_CREATE, [_values(job, mark, skew) for mark in marks])
@@ -208,7 +208,7 @@ class Ledger:
     def claims(self, object_ids: Sequence[str], besides: Job | None = None) -> list[Mark]:
         """Return the marks of the account that have these ids, but for those of one job."""
         claims: list[Mark] = []
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.read() as connection:
             skew = self._skew(connection)
             for start in range(0, len(object_ids), _CHUNK):
                 query = (

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.exporting.atomic_file import atomic_file
-from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
-from pihupulse_provider.exporting.writers import FORMATS, Writer, open_writer
-from pihupulse_provider.operators.base import PihuPulseOperator, outputs
-
-_NO_MOMENT = ("", "None", "none", "null")
-"""What a template renders to that found nothing."""
+from pihupulse_provider.exporting.export import MODELS
+from pihupulse_provider.exporting.writers import FORMATS, open_writer
+from pihupulse_provider.operators.base import outputs
+from pihupulse_provider.transfers.export import ExportOperator
 
 
-class PihuPulseToStorageOperator(PihuPulseOperator):
+class PihuPulseToStorageOperator(ExportOperator):
     """Write all candidates, screenings, reports or templates to a file, for whoever analyses them.
 
     Pages are read 16 at a time, as fast as the account's limit allows, in memory that does not grow with their number.
@@ -44,55 +39,32 @@ class PihuPulseToStorageOperator(PihuPulseOperator):
     :raises StorageError: if the file can't be written.
     """
 
-    template_fields: Sequence[str] = ("path", "format", "updated_since", *PihuPulseOperator.template_fields)
+    template_fields: Sequence[str] = ("path", "format", *ExportOperator.template_fields)
 
     def __init__(
         self,
         *,
-        resource: str,
         path: str,
         format: str | None = None,  # noqa: A002 - what users of other transfers expect
-        detail: bool = False,
-        status: str | None = None,
-        updated_since: str | datetime | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_resource(resource, detail=detail, status=status)
-        self.resource = resource
         self.path = path
         self.format = format
-        self.detail = detail
-        self.status = status
-        self.updated_since = updated_since
         if "{" not in f"{path}{format}":  # nothing is left to be rendered
             format_of(path, format)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the file."""
-        leave_out = DETAILS if self.resource == "candidates" and not self.detail else frozenset()
         path = ObjectStoragePath(self.path)
         file_format = format_of(str(self.path), self.format)
         with (
             atomic_file(path) as file,
-            open_writer(file_format, file, MODELS[self.resource], leave_out) as writer,
+            open_writer(file_format, file, MODELS[self.resource], self.fields_left_out) as writer,
         ):
-            result = run_to_end(self._export(writer))
+            result = self.export(writer)
         self.log.info("%s has %s %s.", path, f"{result['rows']:,}", self.resource)
         return outputs({**result, "path": str(path)})
-
-    async def _export(self, writer: Writer) -> dict[str, Any]:
-        async with AsyncClient(self.hook.account, limit=self.hook.limit) as client:
-            since = moment_of(self.updated_since)
-            export = Export(self.resource, client, self.detail, self.status, since)
-            await export.run(writer)
-            watermark = export.watermark.isoformat() if export.watermark is not None else None
-            return {
-                "rows": export.rows,
-                "watermark": watermark,
-                "requests": client.requests_sent,
-                "seconds": export.seconds,
-            }
 
 
 def format_of(path: str, given: str | None) -> str:
@@ -104,17 +76,3 @@ def format_of(path: str, given: str | None) -> str:
             "or set format to one of them."
         )
     return name
-
-
-def moment_of(value: str | datetime | None) -> datetime | None:
-    """Return the moment that an ISO 8601 text names. :raises ConfigurationError: if it names none."""
-    if value is None or value in _NO_MOMENT:
-        return None
-    try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    except ValueError:
-        raise ConfigurationError(
-            f"updated_since is {value!r}: give an ISO 8601 time such as 2026-01-31T00:00:00Z, or the watermark of the "
-            "last run."
-        ) from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

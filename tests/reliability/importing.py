@@ -86,7 +86,7 @@ class Importer:
 
     def owner(self):
         store = Store(self.store_url)
-        with store.begin(JOBS) as connection:
+        with store.read() as connection:
             query = sa.select(JOBS.c.owner).where(JOBS.c.account == account(self.sandbox.base_url).key)
             owner = connection.execute(query).scalar()
         store.dispose()

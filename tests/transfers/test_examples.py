@@ -43,3 +43,17 @@ def test_incremental_export(dag_runs, pihupulse_sandbox, tmp_path):
     second = dag_runs.run(example("incremental_export"), conf, at=datetime(2026, 1, 1, 2, tzinfo=UTC))
     assert second.xcom("export_candidates")["rows"] == 1
     assert second.xcom("count_by_status") == {"active": 149, "archived": 1}
+
+
+def test_land_in_sql(dag_runs, pihupulse_sandbox, tmp_path, monkeypatch):
+    warehouse = {"conn_type": "sqlite", "host": str(tmp_path / "warehouse.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(warehouse))
+    screenings = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(3))
+    assert dag_runs.run(example("land_in_sql"), at=datetime(2026, 1, 1, 1, tzinfo=UTC)).state == "success"
+    pihupulse_sandbox.put(screenings[0], "completed")
+    assert dag_runs.run(example("land_in_sql"), at=datetime(2026, 1, 1, 2, tzinfo=UTC)).state == "success"
+    with sqlite3.connect(tmp_path / "warehouse.db") as connection:
+        landed = connection.execute("SELECT id, status FROM screenings").fetchall()
+    connection.close()
+    assert len(landed) == 3
+    assert dict(landed)[screenings[0]] == "completed"

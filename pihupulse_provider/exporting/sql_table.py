@@ -1,0 +1,180 @@
+"""Landing objects of the API in a table of a SQL database, all of them in one transaction.
+
+Reading can take hours under the account's limit, and no database wants a transaction that stays open for as long. What
+is read is therefore kept in a temporary file of this machine until it is complete: a reader of the table sees what was
+there before or all of what was read, and an export that fails leaves the table as it was.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from types import NoneType, UnionType
+from typing import IO, Annotated, Any, Union, get_args, get_origin
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+from pihupulse_provider.api.models import Item, Model
+
+MODES = ("upsert", "append", "replace")
+_CHUNK = 1000
+_UPSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+class TableError(PihuPulseError):
+    """A table can't be read or written. It is as it was; the message holds no value of a row."""
+
+
+class SqlTable:
+    """A table that takes objects of one kind; use it as a context manager.
+
+    :param engine: the database. PostgreSQL and SQLite are tested; others do an upsert by deleting and inserting.
+    :param name: the table's, with its schema before a dot if it is not the default one.
+    :param model: what is written: a column for each field. Lists and objects are JSON, times are in UTC.
+    :param fields: which of the model's fields are written; others are left alone in a table that has them.
+    :param mode: ``upsert`` replaces the rows with the same id, ``append`` adds rows, ``replace`` removes all others.
+    """
+
+    def __init__(self, engine: Engine, name: str, model: type[Model], fields: Sequence[str], mode: str) -> None:
+        self._engine = engine
+        self._schema, _, self._name = name.rpartition(".")
+        self._model = model
+        self._fields = list(fields)
+        self._mode = mode
+        self._key = key_of(model)
+        self._file: IO[bytes]
+
+    def __enter__(self) -> SqlTable:
+        """Make the table if it is missing, and check it if not.
+
+        :raises ConfigurationError: if it lacks a column, or an upsert has no unique key to go by.
+        :raises TableError: if the database can't be reached.
+        """
+        with self._failing():
+            inspector = sa.inspect(self._engine)
+            if inspector.has_table(self._name, schema=self._schema or None):
+                self._check(inspector)
+            else:
+                self._table(every_field=True).create(self._engine, checkfirst=True)
+        self._file = tempfile.TemporaryFile()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, rows: Sequence[Model]) -> None:
+        """Keep some objects until :meth:`publish`."""
+        fields = set(self._fields)
+        self._file.write(b"".join(row.model_dump_json(include=fields).encode() + b"\n" for row in rows))
+
+    def publish(self) -> None:
+        """Put all that was written into the table, in one transaction. :raises TableError: if that fails."""
+        table = self._table()
+        self._file.seek(0)
+        with self._failing(), self._engine.begin() as connection:
+            if self._mode == "replace":
+                connection.execute(sa.delete(table))
+            while rows := [self._values(line) for line in islice(self._file, _CHUNK)]:
+                self._put(connection, table, rows)
+
+    def _put(self, connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        if self._mode != "upsert":
+            connection.execute(sa.insert(table), rows)
+        elif (insert := _UPSERTS.get(self._engine.dialect.name)) is not None:
+            statement = insert(table)
+            others = {field: statement.excluded[field] for field in self._fields if field != self._key}
+            connection.execute(statement.on_conflict_do_update(index_elements=[self._key], set_=others), rows)
+        else:
+            latest = {row[self._key]: row for row in rows}
+            connection.execute(sa.delete(table).where(table.c[self._key].in_(list(latest))))
+            connection.execute(sa.insert(table), list(latest.values()))
+
+    def _table(self, *, every_field: bool = False) -> sa.Table:
+        fields = self._model.model_fields
+        columns = [self._column(name) for name in (fields if every_field else self._fields)]
+        return sa.Table(self._name, sa.MetaData(), *columns, schema=self._schema or None)
+
+    def _column(self, field: str) -> sa.Column[Any]:
+        if field == self._key:
+            # Rows that are appended tell of the same object more than once.
+            return sa.Column(field, sa.String(255), primary_key=self._mode != "append", nullable=False)
+        return sa.Column(field, _sql_type(self._model.model_fields[field].annotation))
+
+    def _check(self, inspector: sa.engine.Inspector) -> None:
+        where = (self._name, self._schema or None)
+        missing = sorted(set(self._fields) - {column["name"] for column in inspector.get_columns(*where)})
+        if missing:
+            raise ConfigurationError(
+                f"The table {self._name} has no column {', '.join(missing)}. Add what is missing, leave it out with "
+                "columns, or name a table that does not exist: it is made then."
+            )
+        unique: list[Any] = [inspector.get_pk_constraint(*where).get("constrained_columns")]
+        unique += [one["column_names"] for one in inspector.get_unique_constraints(*where)]
+        unique += [one["column_names"] for one in inspector.get_indexes(*where) if one["unique"]]
+        if self._mode == "upsert" and [self._key] not in unique:
+            raise ConfigurationError(
+                f"The table {self._name} has no primary key or unique constraint on {self._key}, which an upsert goes "
+                'by. Add one, or use mode="append" or mode="replace".'
+            )
+
+    def _values(self, line: bytes) -> dict[str, Any]:
+        row = self._model.model_validate_json(line)
+        plain = row.model_dump(mode="json", include=set(self._fields))
+        return {field: _value(getattr(row, field), plain[field]) for field in self._fields}
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            # The chain is cut: SQLAlchemy's messages, and a driver's of wrong data, show values of rows.
+            raise TableError(f"The table {self._name} can't be written: {_reason(error)}. It is as it was.") from None
+
+
+def key_of(model: type[Model]) -> str:
+    """Return the name of the field that tells one object from another."""
+    return "id" if issubclass(model, Item) else "screening_id"
+
+
+def _value(value: Any, plain: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return _without_nul(plain)
+
+
+def _without_nul(plain: Any) -> Any:
+    # PostgreSQL takes no NUL, neither in text nor in JSON.
+    if isinstance(plain, list):
+        return [_without_nul(one) for one in plain]
+    if isinstance(plain, dict):
+        return {name: _without_nul(one) for name, one in plain.items()}
+    return plain.replace("\0", "") if isinstance(plain, str) else plain
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    cause: Any = getattr(error, "orig", None)
+    if cause is None or isinstance(error, DataError | IntegrityError):
+        return type(cause or error).__name__
+    return next(iter(str(cause).splitlines()), type(cause).__name__)
+
+
+def _sql_type(annotation: Any) -> sa.types.TypeEngine[Any]:
+    """Return the SQL type of a model's field: every field may be missing, and any number may have a fraction."""
+    parts = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
+    parts = {get_args(part)[0] if get_origin(part) is Annotated else part for part in parts} - {NoneType}
+    if parts == {str}:
+        return sa.Text()
+    if parts == {int}:
+        return sa.BigInteger()
+    if parts == {int, float}:
+        return sa.Float(53)
+    if parts == {datetime}:
+        return sa.DateTime(timezone=True)
+    return sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")

@@ -1,0 +1,81 @@
+"""What the operators have in common that read everything of a kind out of PihuPulse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pihupulse_provider.api.async_client import AsyncClient
+from pihupulse_provider.api.concurrency import run_to_end
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.exporting.export import DETAILS, Export, check_resource
+from pihupulse_provider.exporting.writers import Writer
+from pihupulse_provider.operators.base import PihuPulseOperator
+
+_NO_MOMENT = ("", "None", "none", "null")
+"""What a template renders to that found nothing."""
+
+
+class ExportOperator(PihuPulseOperator):
+    """Reads all candidates, screenings, reports or templates; a subclass says where they go.
+
+    :param resource: ``candidates``, ``screenings``, ``reports`` (of all completed screenings) or ``templates``.
+    :param detail: whether to fetch each candidate whole (API reference, "Get Candidate"), one request each.
+    :param status: which candidates: ``active``, ``archived`` or ``all``; None for all.
+    :param updated_since: leaves out what has not changed since this ISO 8601 time; nothing is left out if it is empty.
+        (templated)
+    """
+
+    template_fields: Sequence[str] = ("updated_since", *PihuPulseOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        detail: bool = False,
+        status: str | None = None,
+        updated_since: str | datetime | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_resource(resource, detail=detail, status=status)
+        self.resource = resource
+        self.detail = detail
+        self.status = status
+        self.updated_since = updated_since
+
+    @property
+    def fields_left_out(self) -> frozenset[str]:
+        """Return the fields of the resource that are not read."""
+        return DETAILS if self.resource == "candidates" and not self.detail else frozenset()
+
+    def export(self, writer: Writer) -> dict[str, Any]:
+        """Read everything into a writer, and return ``{"rows", "watermark", "requests", "seconds"}``."""
+        return run_to_end(self._export(writer))
+
+    async def _export(self, writer: Writer) -> dict[str, Any]:
+        async with AsyncClient(self.hook.account, limit=self.hook.limit) as client:
+            export = Export(self.resource, client, self.detail, self.status, moment_of(self.updated_since))
+            await export.run(writer)
+            watermark = export.watermark.isoformat() if export.watermark is not None else None
+            return {
+                "rows": export.rows,
+                "watermark": watermark,
+                "requests": client.requests_sent,
+                "seconds": export.seconds,
+            }
+
+
+def moment_of(value: str | datetime | None) -> datetime | None:
+    """Return the moment that an ISO 8601 text names. :raises ConfigurationError: if it names none."""
+    if value is None or value in _NO_MOMENT:
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"updated_since is {value!r}: give an ISO 8601 time such as 2026-01-31T00:00:00Z, or the watermark of the "
+            "last run."
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

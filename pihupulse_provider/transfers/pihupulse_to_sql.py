@@ -1,0 +1,99 @@
+"""From PihuPulse to a SQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseHook, Context
+
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.exporting.export import MODELS
+from pihupulse_provider.exporting.sql_table import MODES, SqlTable, key_of
+from pihupulse_provider.operators.base import outputs
+from pihupulse_provider.transfers.export import ExportOperator
+
+
+class PihuPulseToSqlOperator(ExportOperator):
+    """Land all candidates, screenings, reports or templates in a table, for analysts to query.
+
+    Everything is read first, as by :class:`PihuPulseToStorageOperator`, and then put into the table in one transaction:
+    whoever reads the table sees the old rows or the new ones. A missing table is made, with a column for each
+    documented field; lists and objects are JSON (``JSONB`` on PostgreSQL), times are in UTC. The table holds personal
+    data unless ``columns`` leaves it out.
+
+    The XCom is ``{"rows", "watermark", "table", "requests", "seconds"}``.
+
+    :param conn_id: the connection of the database: any of Airflow's that speaks SQL. (templated)
+    :param table: the table's name, with its schema before a dot if it is not the default one. (templated)
+    :param mode: ``upsert`` replaces rows of the same ``id`` (``screening_id`` of reports) and adds the others;
+        ``append`` adds all rows, so that an object can be there in several versions; ``replace`` removes the rows
+        that were there before.
+    :param columns: the fields that are written; None for all. The id is always among them.
+    :param updated_since: leaves out what has not changed since this ISO 8601 time, as for
+        :class:`PihuPulseToStorageOperator`; not with ``replace``. (templated)
+    :param pihupulse_conn_id: the connection of PihuPulse. (templated)
+    :raises ConfigurationError: if the table lacks a column, or an upsert has no unique key to go by.
+    :raises TableError: if the table can't be written; it is then as it was.
+    """
+
+    template_fields: Sequence[str] = ("conn_id", "table", *ExportOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        table: str,
+        mode: str = "upsert",
+        columns: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self.table = table
+        self.mode = mode
+        self.columns = columns
+        self._check()
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Fill the table."""
+        engine = self._engine()
+        try:
+            with SqlTable(engine, self.table, MODELS[self.resource], self._fields(), self.mode) as table:
+                result = self.export(table)
+                table.publish()
+        finally:
+            engine.dispose()
+        self.log.info(
+            "%s %s of %s are in %s.", f"{result['rows']:,}", self.resource, self.pihupulse_conn_id, self.table
+        )
+        return outputs({**result, "table": self.table})
+
+    def _engine(self) -> Any:
+        connection: Any = BaseHook.get_connection(self.conn_id)
+        hook = connection.get_hook()
+        if not hasattr(hook, "get_sqlalchemy_engine"):
+            raise ConfigurationError(
+                f"The connection {self.conn_id!r} is of type {hook.conn_type!r}, which does not speak SQL."
+            )
+        return hook.get_sqlalchemy_engine()
+
+    def _fields(self) -> list[str]:
+        model = MODELS[self.resource]
+        wanted = model.model_fields if self.columns is None else {key_of(model), *self.columns}
+        return [field for field in model.model_fields if field in wanted and field not in self.fields_left_out]
+
+    def _check(self) -> None:
+        if self.mode not in MODES:
+            raise ConfigurationError(f"mode is {self.mode!r}: choose one of {', '.join(MODES)}.")
+        if self.mode == "replace" and self.updated_since:
+            raise ConfigurationError(
+                'mode="replace" removes what was there, and updated_since would put back only what is new: use '
+                'mode="upsert".'
+            )
+        unknown = sorted(set(self.columns or ()) - MODELS[self.resource].model_fields.keys())
+        if unknown:
+            raise ConfigurationError(
+                f"columns names {', '.join(unknown)}: {self.resource} have "
+                f"{', '.join(MODELS[self.resource].model_fields)}."
+            )

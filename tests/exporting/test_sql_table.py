@@ -1,0 +1,168 @@
+"""Objects of the API in a table, on a real SQLite and a real PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+
+import pytest
+import sqlalchemy as sa
+
+from pihupulse_provider.api import ConfigurationError
+from pihupulse_provider.api.models import Candidate, Report, Screening
+from pihupulse_provider.exporting.sql_table import SqlTable, TableError
+
+_numbers = count(1)
+FIELDS = list(Candidate.model_fields)
+ADA = Candidate(
+    id="c1",
+    name="Ada",
+    email="ada@example.com",
+    skills=["Analysis"],
+    experience_years=1.5,
+    created_at="2026-01-15T10:30:00+02:00",
+)
+ALAN = Candidate(id="c2", name="Alan", status="active")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request, tmp_path):
+    if request.param == "sqlite":
+        engine = sa.create_engine(f"sqlite:///{tmp_path / 'warehouse.db'}")
+    else:
+        url = sa.engine.make_url(request.getfixturevalue("postgres_url"))
+        engine = sa.create_engine(url.set(drivername=driver()))
+    yield engine
+    engine.dispose()
+
+
+def driver():
+    return "postgresql+psycopg" if sa.__version__ >= "2" else "postgresql+psycopg2"
+
+
+@pytest.fixture
+def name():
+    return f"people_{next(_numbers)}"
+
+
+def land(engine, name, rows, *, mode="upsert", model=Candidate, fields=None):
+    with SqlTable(engine, name, model, fields or list(model.model_fields), mode) as table:
+        table.write(rows)
+        table.publish()
+
+
+def rows(engine, name, columns="*"):
+    with engine.connect() as connection:
+        found = connection.execute(sa.text(f"SELECT {columns} FROM {name} ORDER BY 1"))
+        return [row._asdict() for row in found]
+
+
+class TestAMissingTable:
+    def test_it_is_made_with_a_column_for_each_field(self, engine, name):
+        land(engine, name, [ADA, ALAN])
+        columns = {column["name"] for column in sa.inspect(engine).get_columns(name)}
+        assert columns == set(FIELDS)
+        assert [row["name"] for row in rows(engine, name)] == ["Ada", "Alan"]
+
+    def test_numbers_and_times_are_ones(self, engine, name):
+        land(engine, name, [ADA])
+        table = sa.Table(name, sa.MetaData(), autoload_with=engine)
+        with engine.connect() as connection:
+            row = connection.execute(sa.select(table.c.experience_years, table.c.created_at)).one()
+        assert row.experience_years == 1.5
+        assert row.created_at.replace(tzinfo=row.created_at.tzinfo or UTC) == datetime(2026, 1, 15, 8, 30, tzinfo=UTC)
+
+    def test_lists_are_json(self, engine, name):
+        land(engine, name, [ADA])
+        table = sa.Table(name, sa.MetaData(), sa.Column("skills", sa.JSON))
+        with engine.connect() as connection:
+            assert connection.execute(sa.select(table.c.skills)).scalar_one() == ["Analysis"]
+
+    def test_a_report_is_known_by_its_screening(self, engine, name):
+        report = Report(screening_id="s1", score=85, skill_scores=[{"skill": "CSS", "score": 80}])
+        land(engine, name, [report, report], model=Report)
+        [row] = rows(engine, name, "screening_id, score")
+        assert row == {"screening_id": "s1", "score": 85}
+
+
+class TestUpsert:
+    def test_a_row_of_the_same_id_is_replaced(self, engine, name):
+        land(engine, name, [ADA, ALAN])
+        land(engine, name, [ALAN.model_copy(update={"status": "archived"})])
+        assert rows(engine, name, "id, status") == [
+            {"id": "c1", "status": None},
+            {"id": "c2", "status": "archived"},
+        ]
+
+    def test_fields_that_are_not_written_keep_their_values(self, engine, name):
+        land(engine, name, [ADA])
+        land(engine, name, [ADA.model_copy(update={"name": None})], fields=["id", "status"])
+        assert rows(engine, name, "id, name") == [{"id": "c1", "name": "Ada"}]
+
+    def test_an_object_that_comes_twice_is_there_once(self, engine, name):
+        land(engine, name, [ALAN, ALAN])
+        assert len(rows(engine, name)) == 1
+
+    def test_a_table_without_a_key_is_refused_before_anything_is_read(self, engine, name):
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"CREATE TABLE {name} (id VARCHAR(20), status VARCHAR(20))"))
+        with pytest.raises(ConfigurationError, match="no primary key or unique constraint on id"):
+            land(engine, name, [], fields=["id", "status"])
+
+
+def test_appended_rows_come_after_those_that_are_there(engine, name):
+    land(engine, name, [ALAN], mode="append")
+    land(engine, name, [ALAN], mode="append")
+    assert [row["id"] for row in rows(engine, name)] == ["c2", "c2"]
+
+
+class TestReplace:
+    def test_only_what_was_read_is_left(self, engine, name):
+        land(engine, name, [ADA])
+        land(engine, name, [ALAN], mode="replace")
+        assert [row["id"] for row in rows(engine, name)] == ["c2"]
+
+    def test_a_failure_leaves_the_table_as_it_was(self, engine, name):
+        land(engine, name, [ADA])
+        with pytest.raises(TableError):
+            land(engine, name, [ALAN, ALAN], mode="replace")
+        assert [row["id"] for row in rows(engine, name)] == ["c1"]
+
+    def test_a_reader_sees_the_old_rows_until_all_new_ones_are_there(self, engine, name):
+        land(engine, name, [ADA])
+        with SqlTable(engine, name, Candidate, FIELDS, "replace") as table:
+            table.write([ALAN])
+            assert [row["id"] for row in rows(engine, name)] == ["c1"]
+
+
+class TestErrors:
+    def test_a_missing_column_is_named(self, engine, name):
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"CREATE TABLE {name} (id VARCHAR(20) PRIMARY KEY)"))
+        with pytest.raises(ConfigurationError, match="no column status"):
+            land(engine, name, [], fields=["id", "status"])
+
+    def test_they_hold_no_value_of_a_row(self, engine, name):
+        with engine.begin() as connection:
+            check = "name VARCHAR(99) CHECK (length(name) < 4)"
+            connection.execute(sa.text(f"CREATE TABLE {name} (id VARCHAR(20) PRIMARY KEY, {check})"))
+        with pytest.raises(TableError) as caught:
+            land(engine, name, [Candidate(id="c9", name="Grace Hopper")], fields=["id", "name"])
+        assert "Grace" not in f"{caught.value}{caught.value.__cause__}"
+
+
+@pytest.mark.parametrize("odd", ["nul\0in it", "', DROP TABLE", "😀" * 100])
+def test_any_text_is_kept(engine, name, odd):
+    land(engine, name, [Candidate(id="c1", name=odd, skills=[odd])])
+    assert rows(engine, name, "name") == [{"name": odd.replace("\0", "")}]
+
+
+def test_a_schema_is_named_before_a_dot(postgres_url, name):
+    url = sa.engine.make_url(postgres_url).set(drivername=driver())
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE SCHEMA s_{name}"))
+    screening = Screening(id="s1", candidate_id="c1", status="pending")
+    land(engine, f"s_{name}.screenings", [screening], model=Screening)
+    assert rows(engine, f"s_{name}.screenings", "id, status") == [{"id": "s1", "status": "pending"}]
+    engine.dispose()
