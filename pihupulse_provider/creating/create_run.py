@@ -13,7 +13,7 @@ from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.errors import DuplicateCreateError
 from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
-from pihupulse_provider.creating.ledger_writer import LedgerWriter
+from pihupulse_provider.creating.ledger_writer import LedgerWriter, surely_before
 from pihupulse_provider.creating.loader import Loader
 from pihupulse_provider.creating.options import CreateOptions, Summary
 from pihupulse_provider.creating.readers import Source
@@ -175,11 +175,9 @@ class CreateRun:
         now = self.ledger.now()
         if job is None or job.is_new:
             return self.options.earliest(now)
-        unsure, marked = self.rows.unsure_since(), job.marked_at
-        moments = (unsure, marked, None if marked else job.started_at)
-        earliest = min(moment for moment in moments if moment is not None)
-        # Ahead of now: the machine's clock was set back since then, nobody knows by how much.
-        return earliest if max(earliest, marked or 0.0) <= now else None
+        recorded = surely_before(job.marked_at or job.started_at, now)
+        unsure = self.rows.unsure_since()
+        return (recorded if unsure is None else min(recorded, unsure)) or None
 
     def _fail(self, state: RowState, count: int, reason: str) -> None:
         numbers = self.rows.numbers(state, count)

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 MARK_HOLDS = 2.0
 """Seconds after which a mark no longer says that this run still has the job: it is renewed before the row is sent."""
 _BACKLOG = 500
+_CLOCK_SET_BACK = 60.0
 _RETRY_SECONDS = 10.0
 
 
@@ -58,7 +59,8 @@ class LedgerWriter:
                     )
                 self.ledger.adopt_source(job, fingerprint)
             now = self.ledger.now()
-            self._rows.remember((_plausible(mark, now) for mark in self.ledger.marks(job)), now + decided_after)
+            marks = (mark._replace(at=surely_before(mark.at, now)) for mark in self.ledger.marks(job))
+            self._rows.remember(marks, now + decided_after)
         except StoreError as error:
             self._went_away(error)
             return None
@@ -149,6 +151,10 @@ class LedgerWriter:
         self._away_until = self.ledger.now() + _RETRY_SECONDS
 
 
-def _plausible(mark: Mark, now: float) -> Mark:
-    """Return a mark whose time is not ahead: the machine's clock was set back since then, nobody knows by how much."""
-    return mark if mark.at <= now else mark._replace(at=0.0)
+def surely_before(moment: float, now: float) -> float:
+    """Return a moment that is surely not after one that an earlier process told the ledger.
+
+    The clock may have been set since then: by a minute it may be set back unnoticed. A moment that is ahead shows that
+    it was set back by more, nobody knows by how much: then it is the beginning of time.
+    """
+    return moment - _CLOCK_SET_BACK if moment <= now else 0.0

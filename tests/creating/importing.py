@@ -28,7 +28,17 @@ def dead(*_):
 
 class Import:
     def __init__(
-        self, world, rows, *, ledger=None, resource=None, first_try=True, since=None, kill_after=None, **options
+        self,
+        world,
+        rows,
+        *,
+        ledger=None,
+        resource=None,
+        first_try=True,
+        since=None,
+        kill_after=None,
+        job=JOB,
+        **options,
     ):
         self.results, self.rejects, self.metrics = [], [], Counter()
         self.kill_after = kill_after
@@ -36,7 +46,7 @@ class Import:
         options = {"on_existing": "create", **options}
         self.create = CreateRun(
             resource or CandidateResource(FieldMap()),
-            CreateOptions(JOB, first_try=first_try, since=since, **options),
+            CreateOptions(job, first_try=first_try, since=since, **options),
             ledger or world.ledger(),
             self.connect,
             write_results=self.results.extend,
