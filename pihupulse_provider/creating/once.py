@@ -16,8 +16,8 @@ from typing import Any
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
+from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun
-from pihupulse_provider.creating.field_map import FieldMap
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.resources import CandidateResource, Parsed, ScreeningResource
 from pihupulse_provider.creating.row_table import TableRow
@@ -54,7 +54,7 @@ def create_candidate_once(
     :raises DeletedError: if this job has created it, and it is there no more.
     :raises PihuPulseError: as :meth:`AsyncClient.create_candidate` does.
     """
-    resource = CandidateResource(FieldMap())
+    resource = CandidateResource(CandidateInput())
     run = CreateRun(resource, replace(options, is_single=True), ledger, connect, sleep=sleep)
     created: Candidate = _create(run, resource.parsed(candidate))
     return created

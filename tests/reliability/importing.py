@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from pihupulse_provider.api import Account, AsyncClient, Plan
+from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun
-from pihupulse_provider.creating.field_map import FieldMap
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.resources import CandidateResource, ScreeningResource
@@ -27,7 +27,7 @@ DEADLINE = 120.0
 
 def candidates(count):
     values = ({"name": f"Person {n}", "email": f"person.{n}@example.org"} for n in range(count))
-    return Source(Row(number, one) for number, one in enumerate(values, 1)), CandidateResource(FieldMap())
+    return Source(Row(number, one) for number, one in enumerate(values, 1)), CandidateResource(CandidateInput())
 
 
 def screenings(count):
