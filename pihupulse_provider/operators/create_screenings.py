@@ -10,7 +10,8 @@ from airflow.providers.common.compat.sdk import Context
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.options import check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, Row, Source
-from pihupulse_provider.operators.bulk import BulkOperator, open_source
+from pihupulse_provider.operators.bulk import BulkOperator
+from pihupulse_provider.operators.storage import open_source
 from pihupulse_provider.waiting.statuses import FAILED
 
 

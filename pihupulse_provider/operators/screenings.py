@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context, conf
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
-from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
+from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, seconds
 from pihupulse_provider.operators.create_screenings import PihuPulseCreateScreeningsOperator
 from pihupulse_provider.triggers.waiting import begin_wait, resume_wait, wait_here
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
@@ -44,8 +45,8 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
     :param wait_for_completion: whether to wait until it is completed, and return its report.
     :param deferrable: whether to wait in the triggerer, without a worker; by default as ``[operators]
         default_deferrable`` says.
-    :param poke_interval: seconds between two looks.
-    :param timeout: seconds after which waiting ends in ``AirflowSensorTimeout``.
+    :param poke_interval: seconds or a timedelta between two polls.
+    :param timeout: seconds or a timedelta after which waiting ends in ``AirflowSensorTimeout``.
     :param failed_statuses: statuses that end a screening badly, upper and lower case alike. (templated)
     :param pihupulse_conn_id: the connection. (templated)
     :param include_personal: whether the XCom also gets personal fields and undocumented ones.
@@ -75,8 +76,8 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         on_existing: str = "skip",
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: float = 60.0,
-        timeout: float = WEEK,
+        poke_interval: timedelta | float = 60.0,
+        timeout: timedelta | float | None = WEEK,
         failed_statuses: Sequence[str] = FAILED,
         **kwargs: Any,
     ) -> None:
@@ -88,8 +89,8 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         self.on_existing = check_on_existing(on_existing)
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.poke_interval = poke_interval
-        self.timeout = timeout
+        self.poke_interval = seconds("poke_interval", poke_interval)
+        self.timeout = None if timeout is None else seconds("timeout", timeout)
         self.failed_statuses = failed_statuses
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
 
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.operators.base import seconds
 from pihupulse_provider.operators.rendering import RenderedFields
-from pihupulse_provider.sensors.outcomes import read_lines, write_outcomes
+from pihupulse_provider.operators.storage import check_writable, read_lines
+from pihupulse_provider.sensors.outcomes import write_outcomes
 from pihupulse_provider.triggers.waiting import defer_wait, look_once, recall, settle
 from pihupulse_provider.waiting.screening_ids import read_screenings
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
@@ -89,7 +91,7 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
         self.wait_for = wait_for
         self.failed_statuses = failed_statuses
         self.succeeded_statuses = succeeded_statuses
-        self.deadline = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
+        self.deadline = None if deadline is None else seconds("deadline", deadline)
         self.results_path = results_path
         self.deferrable = deferrable
         self.pihupulse_conn_id = pihupulse_conn_id
@@ -122,6 +124,8 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
         return self._output(settle(watch, event["end"], terms, self.log))
 
     def _begin(self, context: Context) -> TaskPoller:
+        if not self._first_reschedule(context):
+            check_writable("results_path", self.results_path)
         screenings = read_screenings(self.reveal("screening_ids"), self.reveal("candidate_ids"), read_lines)
         return self._look_for(self._terms().of(screenings, self._started_at(context)))
 
@@ -133,9 +137,12 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
         return self._lookout
 
     def _started_at(self, context: Context) -> float:
-        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        first = self._first_reschedule(context)
         # Airflow 3.0 gives the text of it in dag.test().
         return datetime.fromisoformat(str(first)).timestamp() if first else time.time()
+
+    def _first_reschedule(self, context: Context) -> Any:
+        return context["ti"].get_first_reschedule_date(context) if self.reschedule else None
 
     def _terms(self) -> WaitSpec:
         return WaitSpec(

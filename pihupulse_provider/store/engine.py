@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
+import random
+import re
 import sqlite3
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -20,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.store import migrations
 from pihupulse_provider.store.kept import KeptConnection
@@ -33,6 +36,10 @@ _LOCK_SECONDS = 30
 _CONNECT_SECONDS = 10
 _SCHEMA_LOCK = 0x70696875
 """The advisory lock under which PostgreSQL's tables are made: two makers at once would fail each other."""
+_TURN_SECONDS = 10
+"""For how long a process keeps its connection to PostgreSQL while others may have none."""
+_NONE_LEFT = re.compile("too many (clients|connections)|connection slots are reserved|no more connections allowed")
+"""How PostgreSQL and PgBouncer say so; a failed connection has no code."""
 _ROOM = 1 << 18
 """How many bytes must fit on the disk for a SQLite file to count as writable."""
 _LOGGING_NAME = "pihupulse"
@@ -250,7 +257,28 @@ def _postgresql_engine(url: URL) -> Engine:
         arguments["prepare_threshold"] = None  # a pooler such as PgBouncer gives each transaction another connection
     url = url.difference_update_query([*secret_options(url), "prepare_threshold"])
     pool = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": _LOCK_SECONDS}
-    return _quiet_engine(url, connect_args=arguments, **pool)
+    engine = _quiet_engine(url, connect_args=arguments, **pool)
+    sa.event.listen(engine, "do_connect", _connect_in_turn)
+    sa.event.listen(engine, "checkin", _give_up_in_turn)
+    return engine
+
+
+def _connect_in_turn(dialect: Any, record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
+    """Connect, and wait for a while when the server has no connections left: others give theirs up."""
+    record.info["since"] = clock.now()
+    while True:
+        try:
+            return dialect.connect(*arguments, **options)
+        except dialect.dbapi.OperationalError as error:
+            if not _NONE_LEFT.search(str(error)) or clock.now() > record.info["since"] + _LOCK_SECONDS:
+                raise
+        time.sleep(random.uniform(0.1, 0.5))
+
+
+def _give_up_in_turn(connection: object, record: Any) -> None:
+    """Close a connection that was held for its time, for processes that wait for one."""
+    if connection is not None and clock.now() > record.info["since"] + _TURN_SECONDS:
+        record.invalidate()
 
 
 def _quiet_engine(url: URL, **options: Any) -> Engine:

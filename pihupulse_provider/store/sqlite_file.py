@@ -52,9 +52,8 @@ class SqliteFile:
         with suppress(OSError):
             _make_folders(self.path.parent)
             self._make()
-        for path in (self.path, *(self.path.with_name(self.path.name + end) for end in ("-wal", "-shm", "-journal"))):
-            with suppress(OSError):
-                _narrow(path)
+            _narrow(self.path)
+            self._align()
 
     def problem(self) -> str | None:
         """Return why this process can't use the file, if that is another user's doing."""
@@ -67,6 +66,15 @@ class SqliteFile:
                         f"{_user(os.geteuid())}. Run all of Airflow as one user, or use PostgreSQL."
                     )
         return None
+
+    def _align(self) -> None:
+        """Give what SQLite keeps beside the file its mode: SQLite does so once only, and that can be long ago."""
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        for end in ("-wal", "-shm", "-journal"):
+            beside = self.path.with_name(self.path.name + end)
+            if beside.exists() and stat.S_IMODE(beside.stat().st_mode) != mode:
+                with suppress(PermissionError):
+                    beside.chmod(mode)
 
     def _make(self) -> None:
         # SQLite makes the file that a link leads to, so this does as well.
