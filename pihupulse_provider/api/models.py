@@ -6,10 +6,12 @@ Every field but the ids may be missing (it is then ``None``), and a field that t
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pihupulse_provider.api.iso_time import with_zone
 
 PERSONAL = "personal"
 """Marks a field that tells who a person is, or how to reach them."""
@@ -18,11 +20,7 @@ Personal = Annotated[str | None, Field(default=None, repr=False), PERSONAL]
 Score = int | float | None
 
 
-def _with_zone(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Timestamp = Annotated[datetime, AfterValidator(_with_zone)] | None
+Timestamp = Annotated[datetime, AfterValidator(with_zone)] | None
 """A moment; the reference's are in UTC, and so is one that came without a zone."""
 
 

@@ -21,6 +21,8 @@ class InvalidRowError(PihuPulseError, ValueError):
     :ivar problems: everything that is wrong with it.
     """
 
+    permanent = True
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         reasons = (f"{problem.field or 'the row'} {problem.reason}" for problem in problems)
         super().__init__(f"Nothing was sent: {'; '.join(reasons)}.")
@@ -38,12 +40,16 @@ class SourceError(PihuPulseError):
 class SourceChangedError(SourceError):
     """The source is not the one of which an earlier try has created something."""
 
+    permanent = True
+
 
 class RejectedRowsError(CreateError):
     """More rows were rejected than ``max_rejects`` allows, whoever rejected them, or all of them.
 
     :ivar rejected: how many rows were rejected. ``rows``: how many were to be created.
     """
+
+    permanent = True
 
     def __init__(self, message: str, *, rejected: int, rows: int) -> None:
         super().__init__(message)
@@ -56,6 +62,8 @@ class ExistingRowsError(CreateError):
 
     :ivar rows: the numbers of the first of them.
     """
+
+    permanent = True
 
     def __init__(self, message: str, *, rows: Sequence[int]) -> None:
         super().__init__(message)

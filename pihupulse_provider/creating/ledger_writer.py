@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.creating.errors import SourceChangedError
 from pihupulse_provider.creating.row_table import RowTable, TableRow
 from pihupulse_provider.store.engine import StoreError
@@ -39,6 +40,7 @@ class LedgerWriter:
         self._fingerprint: str | None = None
         self._away_until = 0.0
         self._behind = False
+        self._outage = OutageLog(log)
 
     def open(self, fingerprint: str | None, decided_after: float) -> Job | None:
         """Take the job, and load what earlier tries did; None when the store can't be reached.
@@ -130,6 +132,7 @@ class LedgerWriter:
             self._went_away(error)
             return None
         self._away_until = 0.0
+        self._outage.recovered("The store is back.")
         return written
 
     async def _record_backlog(self, job: Job) -> None:
@@ -140,13 +143,12 @@ class LedgerWriter:
         self._behind = False
 
     def _went_away(self, error: StoreError) -> None:
-        if not self._away_until:
-            log.warning(
-                "%s. Going on without it, and trying again every %.0f seconds: nothing is created twice, but a retry "
-                "has to look through more of the list. Check [pihupulse] store_url.",
-                error,
-                _RETRY_SECONDS,
-            )
+        self._outage.failed(
+            "%s. Going on without it, and trying again every %.0f seconds: nothing is created twice, but a retry has to "
+            "look through more of the list. Check [pihupulse] store_url.",
+            error,
+            _RETRY_SECONDS,
+        )
         self._behind = True
         self._away_until = self.ledger.now() + _RETRY_SECONDS
 

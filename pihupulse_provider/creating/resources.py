@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.endpoints import Call
-from pihupulse_provider.api.errors import BadRequestError, ClientError, NotFoundError, PihuPulseError
+from pihupulse_provider.api.errors import NotFoundError
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
 from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.creating.candidate_input import CandidateInput, email_key
@@ -57,12 +57,10 @@ class Resource(Protocol):
     """How objects of one kind are checked, sent and found.
 
     :ivar noun: what they are called. ``identified_by``: the field that tells them apart.
-    :ivar refusals: the errors that are the row's own fault.
     """
 
     noun: str
     identified_by: str
-    refusals: tuple[type[PihuPulseError], ...]
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check that the source has the columns. :raises SourceError: naming those it lacks."""
@@ -93,7 +91,6 @@ class CandidateResource:
 
     noun = "candidate"
     identified_by = "email"
-    refusals: tuple[type[PihuPulseError], ...] = (BadRequestError, ClientError)
 
     def __init__(self, candidates: CandidateInput) -> None:
         self._input = candidates
@@ -138,7 +135,6 @@ class ScreeningResource:
 
     noun = "screening"
     identified_by = "candidate_id"
-    refusals: tuple[type[PihuPulseError], ...] = (BadRequestError, ClientError, NotFoundError)
 
     def __init__(
         self,

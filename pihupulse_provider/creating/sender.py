@@ -9,7 +9,6 @@ from typing import Any
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import NotSentError, PihuPulseError, UnconfirmedCreateError
-from pihupulse_provider.api.retry import AMBIGUOUS
 from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.creating.ledger_writer import LedgerWriter
 from pihupulse_provider.creating.options import CreateOptions
@@ -154,20 +153,22 @@ class Sender:
 
         try:
             created = await client.run(resource.call(row.body), before_send=before_send)
-        except AMBIGUOUS as error:
-            await self._lost(error)
-            decided_at = sent_at + decided_after(error, client.account.timeout)
-            return SendResult(row, RowState.UNSURE, sent_at, decided_at=decided_at)
-        except NotSentError as error:
-            await self._lost(error)
-            return SendResult(row, RowState.WAITING, sent_at)
-        except resource.refusals as error:
-            if self._tools.options.is_single:
-                raise
-            return SendResult(row, RowState.REJECTED, sent_at, reason=str(error))
+        except PihuPulseError as error:
+            return await self._not_confirmed(row, sent_at, error)
         self._lost_in_a_row = 0
         self._tools.created(created)
         return SendResult(row, RowState.CREATED, self._tools.now(), id=created.id)
+
+    async def _not_confirmed(self, row: TableRow, sent_at: float, error: PihuPulseError) -> SendResult:
+        if error.is_refusal and not self._tools.options.is_single:
+            return SendResult(row, RowState.REJECTED, sent_at, reason=str(error))
+        if not (error.may_have_happened or isinstance(error, NotSentError)):
+            raise error
+        await self._lost(error)
+        if not error.may_have_happened:
+            return SendResult(row, RowState.WAITING, sent_at)
+        decided_at = sent_at + decided_after(error, self._tools.client.account.timeout)
+        return SendResult(row, RowState.UNSURE, sent_at, decided_at=decided_at)
 
     async def _lost(self, error: PihuPulseError) -> None:
         self._tools.count("lost_answers", 1)

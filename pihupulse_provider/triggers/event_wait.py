@@ -84,14 +84,12 @@ class EventWaitTrigger(BaseTrigger):
 
     async def _poll(self, hook: PihuPulseHook, wanted: EventFilter) -> None:
         """Poll for ever; an error that looking again would not cure ends it."""
-        from pihupulse_provider.waiting.requests import PERMANENT
-
         while True:
             try:
                 poll = poller(hook).poll
                 await asyncio.to_thread(poll, wanted.events, every=self.poll_interval, since=wanted.since)
-            except PERMANENT:
-                raise
             except PihuPulseError as error:
+                if error.permanent:
+                    raise
                 self.log.warning("Polling PihuPulse failed, and goes on: %s", error)
             await asyncio.sleep(self.poll_interval)

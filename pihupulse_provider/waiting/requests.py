@@ -9,19 +9,10 @@ from typing import Any
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.endpoints import Call
-from pihupulse_provider.api.errors import (
-    BadRequestError,
-    ClientError,
-    ConfigurationError,
-    ForbiddenError,
-    NotFoundError,
-    UnauthorizedError,
-)
+from pihupulse_provider.api.errors import BadRequestError, NotFoundError
 from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.waiting.poll_round import CandidateRequest, PollRound, Request
 
-PERMANENT = (BadRequestError, UnauthorizedError, ForbiddenError, NotFoundError, ClientError, ConfigurationError)
-"""Errors that looking again would not cure, and that therefore end a wait."""
 _NO_SUCH_CANDIDATE = (NotFoundError, BadRequestError)
 
 

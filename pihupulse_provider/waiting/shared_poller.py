@@ -15,7 +15,7 @@ from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.waiting.feed import EventFeed, listening
 from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.poll_round import PollRound
-from pihupulse_provider.waiting.requests import PERMANENT, run_round_async
+from pihupulse_provider.waiting.requests import run_round_async
 from pihupulse_provider.waiting.round_log import RoundLog
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.subscriptions import Subscription, Subscriptions
@@ -79,11 +79,11 @@ class SharedPoller:
                     await self._rest()
                     await self._round(client)
                 self._runner = None
-        except PERMANENT as error:
-            log.warning("PihuPulse can't be watched, %d waits end: %s", len(self._roster), error)
-            self._break_off(error)
         except Exception as error:
-            log.exception("The watch over %d waits has broken off.", len(self._roster))
+            if isinstance(error, PihuPulseError) and error.permanent:
+                log.warning("PihuPulse can't be watched, %d waits end: %s", len(self._roster), error)
+            else:
+                log.exception("The watch over %d waits has broken off.", len(self._roster))
             self._break_off(error)
 
     async def _round(self, client: AsyncClient) -> None:
@@ -93,9 +93,9 @@ class SharedPoller:
         look = PollRound(wanted, self._atlas, self._roster)
         try:
             await run_round_async(client, look, lambda: self._roster.tell(look.drain()))
-        except PERMANENT:
-            raise
         except PihuPulseError as error:
+            if error.permanent:
+                raise
             self._rounds.failed(len(due), error)
         else:
             for waiting in due:

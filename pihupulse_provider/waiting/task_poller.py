@@ -7,7 +7,7 @@ from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.log import Log
 from pihupulse_provider.waiting.poll_round import PollRound
-from pihupulse_provider.waiting.requests import PERMANENT, run_round
+from pihupulse_provider.waiting.requests import run_round
 from pihupulse_provider.waiting.wait_spec import WaitSpec
 from pihupulse_provider.waiting.wait_state import Verdict, WaitState
 
@@ -36,9 +36,9 @@ class TaskPoller:
         look = PollRound(self.watch.open, self._atlas)
         try:
             run_round(client, look)
-        except PERMANENT:
-            raise
         except PihuPulseError as error:
+            if error.permanent:
+                raise
             self._log.warning("This look at PihuPulse failed, the wait goes on: %s", error)
         else:
             self.watch.see(self.terms.gone(look.missing, now))
