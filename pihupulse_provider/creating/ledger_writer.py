@@ -144,8 +144,8 @@ class LedgerWriter:
 
     def _went_away(self, error: StoreError) -> None:
         self._outage.failed(
-            "%s. Going on without it, and trying again every %.0f seconds: nothing is created twice, but a retry has to "
-            "look through more of the list. Check [pihupulse] store_url.",
+            "%s. Going on without it, and trying again every %.0f seconds: nothing is created twice, but a retry has "
+            "to look through more of the list. Check [pihupulse] store_url.",
             error,
             _RETRY_SECONDS,
         )
