@@ -79,17 +79,28 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def run(self, call: Call[ResultT], *, poll: bool = False) -> ResultT:
+    async def run(
+        self,
+        call: Call[ResultT],
+        *,
+        poll: bool = False,
+        before_send: Callable[[], Awaitable[None]] | None = None,
+    ) -> ResultT:
         """Carry out a call of :mod:`pihupulse_provider.api.endpoints`.
 
         :param poll: whether it only looks whether something has happened, and so gives way to other work.
+        :param before_send: is awaited each time the request is about to go out, its slot having come; what it raises
+            ends the call with nothing sent.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
         steps = exchange(call, self._retry, poll=poll)
         reply: Any = None
         try:
             while True:
-                reply = await self._do(steps.send(reply))
+                step = steps.send(reply)
+                if before_send is not None and isinstance(step, Send):
+                    await before_send()
+                reply = await self._do(step)
         except StopIteration as end:
             result: ResultT = end.value
             return result
