@@ -26,7 +26,14 @@ FIELDS = (
     Field(
         "webhook_secret",
         "Webhook secret",
-        "The signing secret from Settings → Webhooks; while rotating, several separated by blanks.",
+        "The signing secret from Settings → Webhooks.",
+        {"type": ["string", "null"], "format": "password"},
+        secret=True,
+    ),
+    Field(
+        "previous_webhook_secret",
+        "Previous webhook secret",
+        "While the webhook secret is changed: the one before, until no delivery uses it any more.",
         {"type": ["string", "null"], "format": "password"},
         secret=True,
     ),

@@ -32,7 +32,20 @@ def _blank_is_none(value: Any) -> Any:
 
 
 def _secrets(value: Any) -> Any:
-    return str(value).split() if isinstance(value, str | int) else value
+    return [str(value)] if isinstance(value, str | int) else value
+
+
+def _real_secret(value: str) -> str:
+    if is_mask(value):
+        raise PydanticCustomError("mask", "these asterisks are what Airflow shows instead of it; enter it again")
+    if len(value.strip()) < SHORTEST_SECRET:
+        raise PydanticCustomError("short", "it must have {least} characters or more", {"least": SHORTEST_SECRET})
+    return value
+
+
+def is_mask(value: str) -> bool:
+    """Return whether a text is what Airflow shows instead of a secret, saved in its place."""
+    return bool(value.strip()) and not value.strip().strip("*")
 
 
 def _lower(value: Any) -> Any:
@@ -51,6 +64,13 @@ def _known_plan(value: str | None) -> str | None:
 
 
 Blank = BeforeValidator(_blank_is_none)
+SHORTEST_SECRET = 8
+"""Characters of a webhook secret; a shorter one can be guessed."""
+WebhookSecrets = Annotated[
+    list[Annotated[str, AfterValidator(_real_secret)]] | None,
+    BeforeValidator(_secrets),
+    BeforeValidator(_blank_is_none),
+]
 
 
 class Extras(BaseModel):
@@ -58,7 +78,8 @@ class Extras(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
-    webhook_secret: Annotated[list[str] | None, BeforeValidator(_secrets), Blank] = None
+    webhook_secret: WebhookSecrets = None
+    previous_webhook_secret: WebhookSecrets = None
     plan: Annotated[str | None, AfterValidator(_known_plan), BeforeValidator(_lower), Blank] = None
     requests_per_minute: Annotated[float | None, Field(ge=1), Blank] = None
     burst: Annotated[float | None, Field(ge=1), Blank] = None
@@ -66,6 +87,11 @@ class Extras(BaseModel):
     verify: Annotated[bool | str | None, BeforeValidator(_verify), Blank] = None
     proxy: Annotated[str | None, Blank] = None
     allow_http: Annotated[bool | None, Blank] = None
+
+    @property
+    def webhook_secrets(self) -> list[str]:
+        """Return the current secret and, while it is rotated, the previous one; each is the whole text."""
+        return [*(self.webhook_secret or []), *(self.previous_webhook_secret or [])]
 
     def limit(self) -> Plan | None:
         """Return the limit that the user named, or None to learn it from the service."""
@@ -110,6 +136,11 @@ def read_account(connection: AirflowConnection) -> Account:
         raise ConfigurationError(
             f"Connection {connection.conn_id!r} has no password: put the PihuPulse API key there "
             "(Settings → API in the dashboard)."
+        )
+    if is_mask(connection.password):
+        raise ConfigurationError(
+            f"The password of connection {connection.conn_id!r} is the asterisks that Airflow shows instead of it: "
+            "enter the PihuPulse API key again (Settings → API in the dashboard)."
         )
     try:
         return Account(

@@ -94,10 +94,10 @@ class PihuPulseHook(BaseHook):
 
     @cached_property
     def webhook_secrets(self) -> list[str]:
-        """Return the secrets that sign the account's webhooks; several while they are rotated."""
+        """Return the secrets that sign the account's webhooks: the current one and, while rotating, the previous."""
         from pihupulse_provider.hooks.connection import read_extras
 
-        return read_extras(self.get_connection(self.pihupulse_conn_id)).webhook_secret or []
+        return read_extras(self.get_connection(self.pihupulse_conn_id)).webhook_secrets
 
     @cached_property
     def store(self) -> Store:

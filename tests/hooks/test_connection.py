@@ -14,10 +14,18 @@ from pihupulse_provider.api.account import DEFAULT_TIMEOUT
 from pihupulse_provider.hooks.connection import Extras
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
-EXTRA: dict[str, Any] = {"plan": "starter", "requests_per_minute": 60, "timeout": 5, "webhook_secret": ["one", "two"]}
+EXTRA: dict[str, Any] = {
+    "plan": "starter",
+    "requests_per_minute": 60,
+    "timeout": 5,
+    "webhook_secret": "It's one",
+    "previous_webhook_secret": "the old one",
+}
 ACCOUNT = Account("k:y/%", "http://127.0.0.1:9000/v1", timeout=5, plan=Plan(60, 150))
 EXTRA_TEXT = json.dumps(EXTRA)
-QUERY = "plan=starter&requests_per_minute=60&timeout=5&webhook_secret=one%20two"
+QUERY = (
+    "plan=starter&requests_per_minute=60&timeout=5&webhook_secret=It%27s%20one&previous_webhook_secret=the%20old%20one"
+)
 KEY = "k%3Ay%2F%25"
 
 AS_OBJECT: dict[str, dict[str, Any]] = {
@@ -36,7 +44,8 @@ AS_OBJECT: dict[str, dict[str, Any]] = {
                 "requests_per_minute": "60",
                 "burst": "",
                 "timeout": 5.0,
-                "webhook_secret": "one two",
+                "webhook_secret": "It's one",
+                "previous_webhook_secret": "the old one",
                 "verify": "",
                 "proxy": "  ",
                 "allow_http": None,
@@ -84,7 +93,7 @@ def test_form(fields: dict[str, Any]) -> None:
     hook = Hook()
 
     assert hook.account == ACCOUNT
-    assert hook.webhook_secrets == ["one", "two"]
+    assert hook.webhook_secrets == ["It's one", "the old one"]
 
 
 @pytest.mark.parametrize("text", AS_TEXT.values(), ids=AS_TEXT)
@@ -93,7 +102,7 @@ def test_environment_variable(text: str, monkeypatch: pytest.MonkeyPatch) -> Non
     hook = PihuPulseHook()
 
     assert hook.account == ACCOUNT
-    assert hook.webhook_secrets == ["one", "two"]
+    assert hook.webhook_secrets == ["It's one", "the old one"]
 
 
 async def test_it_is_the_same_in_an_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +165,9 @@ def test_plan_and_numbers_make_the_limit(extra: dict[str, Any], plan: Plan | Non
         ({"burst": 10}, "burst needs requests_per_minute or plan"),
         ({"timeout": -1}, "timeout"),
         ({"webhook_secrets": "hunter2"}, "webhook_secrets"),
+        ({"webhook_secret": "hunter2"}, "webhook_secret.*8 characters"),
+        ({"webhook_secret": "***"}, "webhook_secret.*asterisks"),
+        ({"previous_webhook_secret": "********"}, "previous_webhook_secret.*asterisks"),
         ({"webhook_secret": {"a": "hunter2"}}, "webhook_secret"),
         ({"proxy": "hunter2@proxy"}, "proxy"),
         ({"allow_http": "perhaps"}, "allow_http"),
@@ -180,7 +192,7 @@ def test_connection_without_a_usable_key_says_where_to_get_one(password: str | N
 
 
 def test_number_as_webhook_secret_is_text() -> None:
-    assert Extras.model_validate({"webhook_secret": 12345}).webhook_secret == ["12345"]
+    assert Extras.model_validate({"webhook_secret": 1234567890}).webhook_secret == ["1234567890"]
 
 
 def test_form_has_a_field_for_every_extra_and_knows_the_defaults() -> None:
