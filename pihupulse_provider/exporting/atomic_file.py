@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 from pihupulse_provider.api.errors import PihuPulseError
@@ -34,18 +36,21 @@ def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
     """Open a file that takes the path's place once it is complete: a reader sees the old one or the new one.
 
     It is written beside the path, under a hidden name that ends in ``.part``, and then moved; that is atomic on a
-    local disk, and on object stores, where an object appears when it is complete.
+    local disk, and on object stores, where an object appears when it is complete. A local file is its owner's alone
+    to read (0600) from the start, since it may hold personal data; object stores have no modes.
 
     :raises StorageError: if it can't be written.
     """
     folder, _, name = path.path.rpartition("/")
     part = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
+    is_local = "file" in _protocols(path.fs)
     try:
-        if "file" in _protocols(path.fs):
-            path.fs.makedirs(folder or "/", exist_ok=True)
-        with path.fs.open(part, "wb") as file:
+        with _open_local(part) if is_local else path.fs.open(part, "wb") as file:
             yield file
-        path.fs.mv(part, path.path)
+        if is_local:
+            Path(part).replace(path.path)
+        else:
+            path.fs.mv(part, path.path)
     except OSError as error:
         _remove(path.fs, part)
         raise StorageError(
@@ -55,6 +60,11 @@ def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
     except BaseException:
         _remove(path.fs, part)
         raise
+
+
+def _open_local(path: str) -> IO[bytes]:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def write_json_lines(path: StoragePath, records: Iterable[Mapping[str, Any]]) -> None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import IO, Annotated, Any, Protocol, Union, get_args, get_origin
 
-from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.models import Model
+from pihupulse_provider.exporting.atomic_file import StorageError
+from pihupulse_provider.exporting.file_formats import import_pyarrow
 
-FORMATS = ("jsonl", "csv", "parquet")
 _ROW_GROUP = 20_000
+_FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a spreadsheet would begin a formula: also behind what it may take for the end of a cell."""
+_NO_FORMULA = re.compile(r"[+-]?[\d\s().-]+")
+"""Phone and other numbers: there is nothing to run in them."""
+
+_NO_PLACE = (ArithmeticError, NotImplementedError, TypeError, ValueError)
+"""What pyarrow raises for a value that does not fit its type."""
 
 
 class Writer(Protocol):
@@ -27,17 +34,22 @@ class Writer(Protocol):
 
 
 @contextmanager
-def open_writer(name: str, file: IO[bytes], model: type[Model], leave_out: frozenset[str]) -> Iterator[Writer]:
-    """Open a writer of one of the ``FORMATS``.
+def open_writer(
+    name: str, file: IO[bytes], model: type[Model], leave_out: frozenset[str], *, neutralise: bool = True
+) -> Iterator[Writer]:
+    """Open a writer of ``jsonl``, ``csv`` or ``parquet``.
 
     JSON Lines hold each object as the service sent it. CSV and Parquet have a column for each documented field but
     those to leave out; in CSV what is not a plain value is JSON.
+
+    :param neutralise: whether a text in CSV that a spreadsheet would run as a formula gets an apostrophe before it.
+    :raises StorageError: if Parquet has no place for a value, such as a whole number of more than 64 bits.
     """
     fields = [field for field in model.model_fields if field not in leave_out]
     if name == "jsonl":
         yield _JsonLines(file)
     elif name == "csv":
-        yield _Csv(file, fields)
+        yield _Csv(file, fields, neutralise=neutralise)
     else:
         with _parquet(file, model, fields) as writer:
             yield writer
@@ -52,19 +64,28 @@ class _JsonLines:
 
 
 class _Csv:
-    def __init__(self, file: IO[bytes], fields: Sequence[str]) -> None:
+    def __init__(self, file: IO[bytes], fields: Sequence[str], *, neutralise: bool) -> None:
         self._file = file
         self._fields = fields
+        self._neutralise = neutralise
         self._put([fields])
 
     def write(self, rows: Sequence[Model]) -> None:
         documents = (row.model_dump(mode="json", include=set(self._fields)) for row in rows)
-        self._put([[_cell(document[field]) for field in self._fields] for document in documents])
+        self._put([[self._cell(document[field]) for field in self._fields] for document in documents])
 
     def _put(self, lines: Sequence[Sequence[Any]]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        self._file.write(text.getvalue().encode())
+        # Before Python 3.13 a carriage return is quoted only where it is part of the line's end.
+        text: list[str] = []
+        csv.writer(SimpleNamespace(write=text.append), lineterminator="\r\n").writerows(lines)
+        self._file.write("".join(f"{line[:-2]}\n" for line in text).encode())
+
+    def _cell(self, value: Any) -> Any:
+        if isinstance(value, list | dict):
+            return json.dumps(value)
+        if self._neutralise and isinstance(value, str) and not _NO_FORMULA.fullmatch(value):
+            return _FORMULA.sub("'", value)
+        return value
 
 
 class _Parquet:
@@ -81,29 +102,32 @@ class _Parquet:
 
     def flush(self) -> None:
         """Write what is held back to make row groups of a useful size."""
-        self._writer.write_table(self._table(self._rows))
+        try:
+            table = self._table(self._rows)
+        except _NO_PLACE:
+            raise StorageError(self._problem()) from None
+        self._writer.write_table(table)
         self._rows.clear()
+
+    def _problem(self) -> str:
+        for row in self._rows:
+            for field, value in row.items():
+                try:
+                    self._table([{field: value}])
+                except _NO_PLACE:
+                    identifier = row.get("id") or row.get("screening_id")
+                    return f"Parquet has no place for the {field} of {identifier}: export it as JSON Lines or CSV."
+        return "Parquet has no place for a value: export it as JSON Lines or CSV."
 
 
 @contextmanager
 def _parquet(file: IO[bytes], model: type[Model], fields: Sequence[str]) -> Iterator[_Parquet]:
     pyarrow = import_pyarrow()
     schema = pyarrow.schema([(field, _arrow(model.model_fields[field].annotation)) for field in fields])
-    from pyarrow import parquet
-
-    with parquet.ParquetWriter(file, schema, compression="zstd") as inner:
+    with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as inner:
         writer = _Parquet(inner, lambda rows: pyarrow.Table.from_pylist(rows, schema=schema), fields)
         yield writer
         writer.flush()
-
-
-def import_pyarrow() -> Any:
-    """Return pyarrow. :raises ConfigurationError: saying how to install it."""
-    try:
-        import pyarrow
-    except ImportError:
-        raise ConfigurationError('Parquet needs pyarrow: pip install "airflow-provider-pihupulse[parquet]".') from None
-    return pyarrow
 
 
 def _arrow(annotation: Any) -> Any:
@@ -120,7 +144,3 @@ def _arrow(annotation: Any) -> Any:
         return pyarrow.struct([(name, _arrow(field.annotation)) for name, field in kind.model_fields.items()])
     plain = {str: pyarrow.string(), int: pyarrow.int64(), datetime: pyarrow.timestamp("us", tz="UTC")}
     return plain[kind]
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict) else value

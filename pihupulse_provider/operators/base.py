@@ -10,13 +10,14 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
+from pihupulse_provider.operators.rendering import RenderedFields
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import Model
     from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
 
-class PihuPulseOperator(BaseOperator):
+class PihuPulseOperator(RenderedFields, BaseOperator):
     """A task that talks to PihuPulse.
 
     Each field of its result also gets an XCom of its own, so that ``output["id"]`` works; ``multiple_outputs=False``

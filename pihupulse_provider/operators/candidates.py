@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import Context
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
 from pihupulse_provider.operators.import_candidates import PihuPulseImportCandidatesOperator
 from pihupulse_provider.operators.no_alerts import NoAlertsMixin
-from pihupulse_provider.operators.private import PrivateFieldsMixin
 
 __all__ = [
     "PihuPulseCreateCandidateOperator",
@@ -19,7 +18,7 @@ __all__ = [
 ]
 
 
-class PihuPulseCreateCandidateOperator(NoAlertsMixin, PrivateFieldsMixin, PihuPulseOperator):
+class PihuPulseCreateCandidateOperator(NoAlertsMixin, PihuPulseOperator):
     """Create one candidate, once (API reference, "Create Candidate").
 
     A retry, a killed worker or a lost answer does not make a second one: what a try left in doubt is looked up by
@@ -55,10 +54,10 @@ class PihuPulseCreateCandidateOperator(NoAlertsMixin, PrivateFieldsMixin, PihuPu
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the candidate, or find the one that an earlier try created."""
-        from pihupulse_provider.creating.candidate_input import check_candidate
+        from pihupulse_provider.creating.candidate_input import CandidateInput
         from pihupulse_provider.creating.once import create_candidate_once
 
-        new = check_candidate({field: self.reveal(field) for field in self.private_fields})
+        new = CandidateInput().read({field: self.reveal(field) for field in self.private_fields})
         candidate = create_candidate_once(
             self.hook.get_conn(), self.hook.ledger, candidate=new, **create_terms(context)
         )

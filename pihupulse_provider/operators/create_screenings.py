@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -34,6 +34,7 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
     """
 
     template_fields: Sequence[str] = ("candidate_ids", "template_id", "job_title", *BulkOperator.template_fields)
+    native_fields: ClassVar[tuple[str, ...]] = ("candidate_ids",)
 
     def __init__(
         self,
@@ -56,9 +57,10 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
 
         kind = ScreeningResource(self.template_id, self.job_title, send_invitation=self.send_invitation)
         terms = {"on_existing": "create", "on_repeated": "skip"}
-        path = _results_path(self.candidate_ids)
+        candidate_ids = self.reveal("candidate_ids")
+        path = _results_path(candidate_ids)
         if path is None:
-            return self.create(context, kind, _named(self.candidate_ids), **terms)
+            return self.create(context, kind, _named(candidate_ids), **terms)
         with open_source(path, FileFormat("jsonl")) as results:
             rows = (_of_result(row) for row in results.rows if _has_candidate(row))
             return self.create(context, kind, Source(rows), **terms)

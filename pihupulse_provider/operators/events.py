@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.exporting.atomic_file import write_json_lines
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.operators.base import PihuPulseOperator, create_job
 from pihupulse_provider.store.cursors import Cursor
@@ -36,6 +36,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
     """
 
     template_fields: Sequence[str] = (*PihuPulseOperator.template_fields, "consumer", "events", "limit", "results_path")
+    native_fields: ClassVar[tuple[str, ...]] = ("events", "limit")
 
     def __init__(
         self,
@@ -59,7 +60,8 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
     def execute(self, context: Context) -> Any:
         """Read, and move the cursor."""
         inbox = Inbox(self.hook.store)
-        events = tuple([self.events] if isinstance(self.events, str) else self.events)
+        given = self.reveal("events")
+        events = tuple([given] if isinstance(given, str) else given)
         if self.source == "polling":
             poller(self.hook).poll(events)
         cursor = Cursor(inbox.store, self.pihupulse_conn_id, self.consumer)
@@ -74,7 +76,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         return output
 
     def _limit(self) -> int | None:
-        limit = int(self.limit) if self.limit not in (None, "", "None") else None
+        limit = int(self.limit) if self.limit not in (None, "") else None
         if limit is not None and limit < 1:
             raise ConfigurationError(f"limit is {limit}: it must be at least 1, or None for all events.")
         return limit
@@ -83,8 +85,5 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         events = [entry.document() if self.include_personal else entry.public() for entry in entries]
         if self.results_path is None:
             return events
-        target = ObjectStoragePath(self.results_path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("w", encoding="utf-8") as file:  # type: ignore[no-untyped-call]
-            file.writelines(json.dumps(event) + "\n" for event in events)
+        write_json_lines(ObjectStoragePath(self.results_path), events)
         return {"results_path": self.results_path, "events": len(events)}

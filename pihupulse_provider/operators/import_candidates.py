@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
-from pihupulse_provider.creating.field_map import FieldMap
+from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, read_records
 from pihupulse_provider.operators.bulk import BulkOperator, open_source
-from pihupulse_provider.operators.private import PrivateFieldsMixin
 
 
-class PihuPulseImportCandidatesOperator(PrivateFieldsMixin, BulkOperator):
+class PihuPulseImportCandidatesOperator(BulkOperator):
     """Create a candidate for each row of a file or a list, each once (API reference, "Create Candidate").
 
     Every row is checked before a request is spent. Then 16 requests are in flight, as fast as the account's limit
@@ -36,6 +35,10 @@ class PihuPulseImportCandidatesOperator(PrivateFieldsMixin, BulkOperator):
     :param format: ``csv``, ``jsonl`` or ``parquet``; None to go by the file's name.
     :param encoding: of CSV and JSON Lines. :param delimiter: between the fields of CSV.
     :param phone_region: the country (ISO 3166, such as ``US``) of phone numbers without a country code.
+    :param drop_invalid_optional: whether a phone number or résumé link that can't be used, such as ``N/A``, is left
+        out, rather than the row rejected.
+    :param allow_special_domains: whether e-mail addresses may be of domains for special use, such as ``.test``,
+        ``.local`` and names without a dot.
     :param pihupulse_conn_id: the connection. (templated)
     :raises RejectedRowsError: if more rows are unusable than ``max_rejects``.
     :raises ExistingRowsError: if ``on_existing`` is ``fail`` and there are some.
@@ -43,6 +46,7 @@ class PihuPulseImportCandidatesOperator(PrivateFieldsMixin, BulkOperator):
     """
 
     template_fields: Sequence[str] = ("source", *BulkOperator.template_fields)
+    native_fields: ClassVar[tuple[str, ...]] = ("source",)
     private_fields: ClassVar[tuple[str, ...]] = ("source",)
 
     def __init__(
@@ -55,20 +59,26 @@ class PihuPulseImportCandidatesOperator(PrivateFieldsMixin, BulkOperator):
         encoding: str = "utf-8",
         delimiter: str = ",",
         phone_region: str | None = None,
+        drop_invalid_optional: bool = False,
+        allow_special_domains: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.source = source
         self.on_existing = check_on_existing(on_existing)
         self.file_format = FileFormat(format, encoding, delimiter)
-        self.field_map = FieldMap(field_map)
-        self.phone_region = phone_region
+        self.candidates = CandidateInput(
+            field_map,
+            phone_region=phone_region,
+            drop_invalid_optional=drop_invalid_optional,
+            allow_special_domains=allow_special_domains,
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the candidates."""
         from pihupulse_provider.creating.resources import CandidateResource
 
-        kind = CandidateResource(self.field_map, self.phone_region)
+        kind = CandidateResource(self.candidates)
         terms = {"on_existing": self.on_existing, "on_repeated": self.on_existing}
         source = self.reveal("source")
         if not _is_path(source):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context, conf
 
@@ -59,6 +59,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         "failed_statuses",
         "pihupulse_conn_id",
     )
+    native_fields: ClassVar[tuple[str, ...]] = ("send_invitation", "failed_statuses")
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
             started_at=0.0,
             interval=self.poke_interval,
             timeout=self.timeout,
-            failed_statuses=tuple(self.failed_statuses),
+            failed_statuses=tuple(self.reveal("failed_statuses")),
         )
 
 

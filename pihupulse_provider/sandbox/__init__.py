@@ -5,7 +5,7 @@ with the client, so that the two can contradict each other.
 
 Where the reference leaves a choice, the sandbox makes one:
 
-- Creating answers 201. A candidate needs ``name`` and ``email``, a screening ``candidate_id`` and ``template_id``;
+- A create returns 201. A candidate needs ``name`` and ``email``, a screening ``candidate_id`` and ``template_id``;
   the other fields may be left out but not be null.
 - Unknown parameters and fields, a ``limit`` above 100 and a body without ``Content-Type: application/json`` get 400,
   undocumented paths 404, undocumented methods 405.
@@ -16,7 +16,7 @@ Where the reference leaves a choice, the sandbox makes one:
 - The key is checked before the limit: a 401 costs nothing and bears no rate-limit headers. A 429 costs nothing.
 - A screening is ``pending``, then ``in_progress``, then ``completed``. Only completed ones have a score, a
   ``completed_at`` and a report, and they alone send ``screening.completed`` and ``report.generated``.
-- A webhook that is not answered with a 2xx is sent again, up to six times in all.
+- A webhook whose response is no 2xx is sent again, up to six times in all.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pihupulse_provider.sandbox.faults import Fault
-    from pihupulse_provider.sandbox.local import Sandbox
+    from pihupulse_provider.sandbox.sandbox import Sandbox
     from pihupulse_provider.sandbox.settings import Settings
 
 __all__ = ["Fault", "Sandbox", "Settings"]
 
-_HOMES = {"Fault": "faults", "Sandbox": "local", "Settings": "settings"}
+_HOMES = {"Fault": "faults", "Sandbox": "sandbox", "Settings": "settings"}
 
 
 def __getattr__(name: str) -> Any:

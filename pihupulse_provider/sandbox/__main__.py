@@ -13,6 +13,7 @@ from pihupulse_provider.sandbox.journal import JournalInUseError
 from pihupulse_provider.sandbox.server import PortTakenError, listen, run
 from pihupulse_provider.sandbox.service import Service
 from pihupulse_provider.sandbox.settings import Settings
+from pihupulse_provider.sandbox.site import Site
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,8 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         listener = listen(settings.host, settings.port)
         service = Service(settings)
-    except (PortTakenError, JournalInUseError, OSError) as error:
+    except (PortTakenError, JournalInUseError) as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename or settings.host}: {error.strerror}", file=sys.stderr)
         return 2
     announce(settings, listener)
     try:
@@ -37,7 +41,7 @@ def announce(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()
     print(f"PihuPulse sandbox   http://{host}:{port}/v1   plan {settings.plan}")
     print(f"API key             {settings.api_key}")
-    print(f"Documentation       http://{host}:{port}/docs")
+    print(f"OpenAPI             http://{host}:{port}/openapi.json")
     print(f"Control API         http://{host}:{port}/_sandbox", flush=True)
 
 
@@ -47,7 +51,7 @@ async def serve_until_signal(service: Service, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await run(service, listener, stop)
+    await run(Site(service), listener, stop)
 
 
 if __name__ == "__main__":

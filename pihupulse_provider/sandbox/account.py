@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pihupulse_provider.sandbox.clock import Clock
 from pihupulse_provider.sandbox.data import TEMPLATES, Template, person
-from pihupulse_provider.sandbox.events import Agenda, Event
-from pihupulse_provider.sandbox.journal import Memory
+from pihupulse_provider.sandbox.events import Event, Schedule
+from pihupulse_provider.sandbox.journal import NoJournal
+from pihupulse_provider.sandbox.records import Candidate, Pace, Screening
 from pihupulse_provider.sandbox.rows import Rows
-from pihupulse_provider.sandbox.screenings import Pace, Screening
 from pihupulse_provider.sandbox.views import Views
 
 FIRST_CANDIDATE = 12345
@@ -23,30 +23,10 @@ STATUSES = ("active", "archived")
 Order = Literal["newest-first", "oldest-first"]
 
 
-@dataclass
-class Candidate:
-    """A candidate as it is stored."""
-
-    serial: int
-    name: str
-    email: str
-    phone: str | None
-    has_resume: bool
-    created_at: float
-    updated_at: float
-    status: str = "active"
-    screenings: list[Screening] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        """The id, like ``c12345``."""
-        return f"c{self.serial}"
-
-
 class Account:
     """All state of the account, without HTTP.
 
-    Nothing here reads a clock but the one given, and nothing runs by itself.
+    It reads no clock but the one given, and nothing runs by itself. ``id_offset`` is added to the numbers in ids.
     """
 
     def __init__(
@@ -57,7 +37,8 @@ class Account:
         order: Order = "oldest-first",
         pace: Pace | None = None,
         templates: Iterable[Template] = TEMPLATES,
-        journal: Memory | None = None,
+        journal: NoJournal | None = None,
+        id_offset: int = 0,
     ) -> None:
         self.clock = clock
         self.seed = seed
@@ -69,19 +50,19 @@ class Account:
         self.screenings: dict[str, Screening] = {}
         self.invitations: list[dict[str, str]] = []
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
-        self.views = Views(self)
+        self.views = Views(clock, seed, self.candidates, self.templates)
+        self._id_offset = id_offset
         self._next_candidate = FIRST_CANDIDATE
         self._next_screening = FIRST_SCREENING
-        self._agenda = Agenda()
-        self._journal = journal or Memory()
+        self._schedule = Schedule()
+        self._journal = journal or NoJournal()
         for entry in self._journal.read():
             self._replay(entry)
 
     def create_candidate(self, name: str, email: str, phone: str | None, resume_url: str | None) -> Candidate:
         """Create a candidate; the same email twice makes two."""
         now = self.clock.now()
-        candidate = Candidate(self._next_candidate, name, email, phone, resume_url is not None, now, now)
-        self._keep_candidate(candidate)
+        candidate = self._new_candidate(name, email, phone, now, has_resume=resume_url is not None)
         self._journal.write([_candidate_entry(candidate)])
         self.events.append(self.views.candidate_created(candidate))
         return candidate
@@ -93,17 +74,14 @@ class Account:
         for left in range(count - 1, -1, -1):
             who = person(self.seed, self._next_candidate)
             at = now - left * apart
-            candidate = Candidate(self._next_candidate, who.name, who.email, who.phone, True, at, at)
-            self._keep_candidate(candidate)
-            added.append(candidate)
+            added.append(self._new_candidate(who.name, who.email, who.phone, at, has_resume=True))
         self._journal.write(map(_candidate_entry, added))
         return added
 
     def set_status(self, candidate: Candidate, status: str) -> None:
         """Archive a candidate or make it active again."""
         if status not in STATUSES:
-            msg = f"A candidate is {' or '.join(STATUSES)}, not {status!r}."
-            raise ValueError(msg)
+            raise ValueError(f"A candidate is {' or '.join(STATUSES)}, not {status}.")
         self.lists[candidate.status].remove(candidate)
         candidate.status = status
         candidate.updated_at = self.clock.now()
@@ -140,7 +118,7 @@ class Account:
         now = self.clock.now()
         self._collect(now)
         screening.put(status, score, now)
-        self._agenda.plan(screening, now)
+        self._schedule.plan(screening, now)
         self._journal.write([_screening_entry(screening)])
 
     def delete_screening(self, screening: Screening) -> None:
@@ -153,17 +131,25 @@ class Account:
         self._collect(self.clock.now())
 
     def _collect(self, now: float) -> None:
-        for step in self._agenda.take(now):
+        for step in self._schedule.take(now):
             if step.step == "started":
                 self.events.append(self.views.screening_started(step.screening))
             elif step.screening.completed(step.at):
                 self.events.extend(self.views.screening_completed(step.screening))
 
+    def _new_candidate(self, name: str, email: str, phone: str | None, at: float, *, has_resume: bool) -> Candidate:
+        serial = self._next_candidate
+        candidate = Candidate(serial, name, email, phone, has_resume, at, at, offset=self._id_offset)
+        self._keep_candidate(candidate)
+        return candidate
+
     def _new_screening(self, candidate: Candidate, template: Template, job_title: str | None) -> Screening:
         now = self.clock.now()
         serial = self._next_screening
         starts_at, ends_at = self.pace.times(self.seed, serial, now)
-        screening = Screening(serial, candidate.id, template.id, job_title, now, starts_at, ends_at)
+        screening = Screening(
+            serial, candidate.id, template.id, job_title, now, starts_at, ends_at, offset=self._id_offset
+        )
         self._keep_screening(screening)
         return screening
 
@@ -185,7 +171,7 @@ class Account:
         self.screening_list.add(screening)
         self.candidates[screening.candidate_id].screenings.append(screening)
         self._next_screening = max(self._next_screening, screening.serial + 1)
-        self._agenda.plan(screening, self.clock.now())
+        self._schedule.plan(screening, self.clock.now())
 
     def _drop_screening(self, screening: Screening) -> None:
         screening.changes += 1

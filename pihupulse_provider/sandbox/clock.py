@@ -8,9 +8,9 @@ from email.utils import formatdate
 
 
 class Clock:
-    """The time by which everything in the sandbox happens, and the time it tells.
+    """The time by which everything in the sandbox happens, and the time it reports.
 
-    ``source`` returns epoch seconds. ``skew`` is added to every time that is told (``Date``,
+    ``source`` returns epoch seconds. ``skew`` is added to every time that it reports (``Date``,
     ``X-RateLimit-Reset``, timestamps), as by a server whose clock is wrong, and changes nothing that happens.
     """
 
@@ -28,17 +28,17 @@ class Clock:
         """Let ``seconds`` pass at once."""
         self._ahead += seconds
 
-    def told(self, at: float) -> float:
-        """Return ``at`` (epoch seconds) as this server would tell it."""
+    def reported(self, at: float) -> float:
+        """Return ``at`` (epoch seconds) as this server reports it."""
         return at + self.skew
 
     def timestamp(self, at: float) -> str:
         """Return ``at`` (epoch seconds) like ``2023-01-15T10:30:00Z``."""
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.told(at)))
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.reported(at)))
 
     def http_date(self) -> str:
         """Return the current time for the ``Date`` header."""
-        second = int(self.told(self.now()))
+        second = int(self.reported(self.now()))
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True))
         return self._date[1]

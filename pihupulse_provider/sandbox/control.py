@@ -1,23 +1,21 @@
 """The control API below ``/_sandbox``: it steers the sandbox and is no part of PihuPulse.
 
-It takes no key and no part in the rate limit. ``GET /_sandbox`` lists what it can do.
+It needs no key and no ``Content-Type``, and takes no part in the rate limit. ``GET /_sandbox`` lists what it can do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from pihupulse_provider.sandbox.faults import Fault
+from pihupulse_provider.sandbox.http import ApiError, Request, Response, json_response
 from pihupulse_provider.sandbox.routes import find_candidate, find_screening
-from pihupulse_provider.sandbox.validation import json_body
-from pihupulse_provider.sandbox.wire import Answer, ApiError, Request, json_answer
-
-if TYPE_CHECKING:
-    from pihupulse_provider.sandbox.service import Service
+from pihupulse_provider.sandbox.service import Service
+from pihupulse_provider.sandbox.validation import json_object, problems_of
 
 PREFIX = "/_sandbox"
 MAX_INSERTED = 1_000_000
@@ -31,16 +29,20 @@ class Control:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def answer(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Response:
         """Carry out one action."""
         try:
             action, identifier = _action_of(request)
-            body = json_body(request) if request.body else {}
-            return json_answer(action(self, identifier, body))
+            body = json_object(request.body) if request.body else {}
+            return json_response(action(self, identifier, body))
         except ApiError as error:
-            return error.answer()
-        except (KeyError, TypeError, ValueError) as error:
-            return ApiError(400, f"The action was not understood: {error}").answer()
+            return error.response()
+        except ValidationError as error:
+            return ApiError(400, problems_of(error)).response()
+        except KeyError as error:
+            return ApiError(400, f"{error.args[0]} is missing or unknown").response()
+        except (TypeError, ValueError) as error:
+            return ApiError(400, str(error)).response()
 
     def describe(self, _id: str, _body: Mapping[str, Any]) -> object:
         """List the actions and the settings that matter to a client."""
@@ -53,16 +55,16 @@ class Control:
         }
 
     def counters(self, _id: str, _body: Mapping[str, Any]) -> object:
-        """Tell how many requests there were, by operation and status, and how many got a 429."""
+        """Count the requests, by operation and status, and how many got a 429."""
         return self._service.log.summary()
 
     def clear_counters(self, _id: str, _body: Mapping[str, Any]) -> object:
-        """Set the counters to nought."""
+        """Set the counters to zero."""
         self._service.log.clear()
         return self._service.log.summary()
 
     def reset(self, _id: str, _body: Mapping[str, Any]) -> object:
-        """Begin again as at the first start."""
+        """Begin again as at the first start; time goes on."""
         self._service.reset()
         return {}
 
@@ -135,7 +137,7 @@ class Control:
         return outbox.webhook.model_dump(exclude={"secret"})
 
     def change_clock(self, _id: str, body: Mapping[str, Any]) -> object:
-        """Let advance seconds pass at once, or tell all times skew seconds wrong."""
+        """Let advance seconds pass at once, or set the server's clock skew seconds wrong."""
         clock = self._service.clock
         clock.advance(float(body.get("advance", 0)))
         clock.skew = float(body.get("skew", clock.skew))

@@ -8,8 +8,8 @@ from collections import deque
 import httpx
 
 from pihupulse_provider.sandbox.events import Event
-from pihupulse_provider.sandbox.outbox import SIGNATURE, Delivery
 from pihupulse_provider.sandbox.service import Service
+from pihupulse_provider.sandbox.webhooks import SIGNATURE, Delivery
 
 CONCURRENT = 8
 ATTEMPTS = 6
@@ -17,10 +17,10 @@ FIRST_PAUSE = 0.25
 TICK = 0.02
 
 
-class Courier:
+class WebhookSender:
     """Delivers the events of a service for as long as ``run`` runs.
 
-    A delivery that is not answered with a 2xx is tried again, six times in all, after 0.25 s and then after
+    A delivery whose response is no 2xx is tried again, six times in all, after 0.25 s and then after
     twice as long each time. Up to eight requests are under way at once, so events may arrive out of order.
     """
 
@@ -54,8 +54,8 @@ class Courier:
     async def _attempt(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
         headers = {"Content-Type": "application/json", SIGNATURE: delivery.signature}
         try:
-            answer = await client.post(delivery.url, content=delivery.body, headers=headers)
-            status = answer.status_code
+            response = await client.post(delivery.url, content=delivery.body, headers=headers)
+            status = response.status_code
         except (httpx.HTTPError, httpx.InvalidURL):
             status = None
         with self._service.lock:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from pihupulse_provider.sandbox.screenings import Screening
+from pihupulse_provider.sandbox.records import Screening
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Due:
         return self.changes != self.screening.changes
 
 
-class Agenda:
+class Schedule:
     """The steps that screenings will take, in the order of their time."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Agenda:
         self._plan(screening, "ended", screening.ends_at, now)
 
     def take(self, now: float) -> list[Due]:
-        """Return the steps that are due and take them off the agenda."""
+        """Return the steps that are due and take them off the schedule."""
         taken = []
         while self._steps and self._steps[0].at <= now:
             step = heapq.heappop(self._steps)

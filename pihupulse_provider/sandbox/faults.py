@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 from pydantic.dataclasses import dataclass
 
-from pihupulse_provider.sandbox.wire import Answer, ApiError, Request
+from pihupulse_provider.sandbox.http import ApiError, Request, Response
 
 Kind = Literal["latency", "error", "html", "rate_limited", "empty", "drop", "truncated", "cut"]
 
@@ -26,13 +26,13 @@ class Fault:
 
     ``kind``:
 
-    - ``latency``: the answer comes ``seconds`` late.
+    - ``latency``: the response comes ``seconds`` late.
     - ``error``: an error of status ``status`` (500) in the shape of the API.
     - ``html``: a page of HTML with status ``status`` (502), as from a proxy.
     - ``rate_limited``: a 429 without rate-limit headers.
-    - ``empty``: an answer of status ``status`` (200) without a body.
-    - ``drop``: the connection is closed without an answer.
-    - ``truncated``: the answer holds only the first half of its JSON.
+    - ``empty``: a response of status ``status`` (200) without a body.
+    - ``drop``: the connection is closed without a response.
+    - ``truncated``: the response holds only the first half of its JSON.
     - ``cut``: the connection is closed in the middle of the body.
 
     ``retry_after`` adds that header to ``error``, ``html`` and ``rate_limited``. ``times`` ends the fault after
@@ -63,34 +63,34 @@ class Fault:
             self.times -= 1
         return True
 
-    def spoil(self, answer: Answer) -> Answer:
-        """Return what the client gets in place of ``answer``."""
+    def spoil(self, response: Response) -> Response:
+        """Return what the client gets in place of ``response``."""
         if self.kind == "latency":
-            answer.delay += self.seconds
+            response.delay += self.seconds
         elif self.kind == "drop":
-            answer.arrival = "nothing"
+            response.arrival = "nothing"
         elif self.kind == "truncated":
-            answer.arrival = "half"
+            response.arrival = "half"
         elif self.kind == "cut":
-            answer.arrival = "cut"
+            response.arrival = "cut"
         else:
             return self._replacement()
-        return answer
+        return response
 
     def _concerns(self, request: Request) -> bool:
         below = request.path.removeprefix("/v1")
         return self.method in {None, request.method} and fnmatchcase(below, self.path)
 
-    def _replacement(self) -> Answer:
+    def _replacement(self) -> Response:
         headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
         if self.kind == "html":
             status = self.status or 502
-            return Answer(status, HTML % status, headers, "text/html; charset=utf-8")
+            return Response(status, HTML % status, headers, "text/html; charset=utf-8")
         if self.kind == "empty":
-            return Answer(self.status or 200, b"", headers)
+            return Response(self.status or 200, b"", headers)
         if self.kind == "rate_limited":
-            return ApiError(429, "You've exceeded your rate limit", headers=headers).answer()
-        return ApiError(self.status or 500, "Something went wrong on our end", headers=headers).answer()
+            return ApiError(429, "You've exceeded your rate limit", headers=headers).response()
+        return ApiError(self.status or 500, "Something went wrong on our end", headers=headers).response()
 
 
 class Faults:
@@ -100,7 +100,7 @@ class Faults:
         self.active = list(initial)
         self._chance = random.Random(seed)
 
-    def around(self, request: Request, serve: Callable[[Request], Answer]) -> Answer:
+    def around(self, request: Request, serve: Callable[[Request], Response]) -> Response:
         """Serve the request with whatever goes wrong."""
         if not self.active:
             return serve(request)
@@ -108,8 +108,8 @@ class Faults:
         self.active = [fault for fault in self.active if fault.times != 0]
         early = next((fault for fault in striking if not fault.after_commit), None)
         if early is not None:
-            return early.spoil(Answer(0))
-        answer = serve(request)
+            return early.spoil(Response(0))
+        response = serve(request)
         for fault in striking:
-            answer = fault.spoil(answer)
-        return answer
+            response = fault.spoil(response)
+        return response

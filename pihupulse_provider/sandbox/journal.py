@@ -16,7 +16,7 @@ class JournalInUseError(RuntimeError):
         super().__init__(f"{path} is in use by another sandbox: stop it, or choose another file.")
 
 
-class Memory:
+class NoJournal:
     """Keeps nothing."""
 
     def read(self) -> Iterator[dict[str, Any]]:
@@ -33,7 +33,7 @@ class Memory:
         """Do nothing."""
 
 
-class Journal(Memory):
+class Journal(NoJournal):
     """A JSON Lines file; what was written survives the death of the process, and a torn last line is dropped."""
 
     def __init__(self, path: Path) -> None:

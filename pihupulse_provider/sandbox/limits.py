@@ -42,7 +42,7 @@ class Limiter(Protocol):
 
 
 class Unlimited:
-    """No limit; the headers tell of one that nobody reaches."""
+    """No limit; the headers name one that nobody reaches."""
 
     LIMIT = 6_000_000
 

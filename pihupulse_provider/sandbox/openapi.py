@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pihupulse_provider.sandbox.http import JSON
 from pihupulse_provider.sandbox.validation import (
     CANDIDATE_FIELDS,
     DEFAULT_PAGE_SIZE,
@@ -12,7 +13,6 @@ from pihupulse_provider.sandbox.validation import (
     SCREENING_FIELDS,
     Field,
 )
-from pihupulse_provider.sandbox.wire import JSON
 
 STRING = {"type": "string"}
 NULLABLE_STRING = {"type": ["string", "null"]}
@@ -81,13 +81,13 @@ def _field_schema(field: Field) -> Schema:
 
 
 def _operation(name: str, summary: str, success: int, content: Schema, *errors: int, **more: Any) -> Schema:
-    answers = {str(success): _answer("Success", content)}
+    responses = {str(success): _response("Success", content)}
     for status in sorted({400, 401, 429, *errors}):
-        answers[str(status)] = _answer(ERRORS[status], reference("Error"))
-    return {"operationId": name, "summary": summary, "responses": answers, **more}
+        responses[str(status)] = _response(ERRORS[status], reference("Error"))
+    return {"operationId": name, "summary": summary, "responses": responses, **more}
 
 
-def _answer(description: str, content: Schema) -> Schema:
+def _response(description: str, content: Schema) -> Schema:
     return {"description": description, "content": {JSON: {"schema": content}}}
 
 

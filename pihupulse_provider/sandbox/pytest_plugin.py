@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 def pihupulse_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """Run a local PihuPulse for one test and make it the connection ``pihupulse_default``.
 
-    It has no rate limit, and screenings start and complete within a fifth of a second.
+    It has no rate limit, and screenings start and complete within a fifth of a second. Its key is new each time: a
+    port comes again, and with it what the provider's store knows of an earlier test's account.
     """
-    with sandbox.Sandbox(start_seconds=0.1, screening_seconds=0.1) as running:
+    api_key = f"pp_sandbox_{os.urandom(8).hex()}"
+    with sandbox.Sandbox(api_key=api_key, start_seconds=0.1, screening_seconds=0.1) as running:
         monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", running.connection_json)
         # In dag.test() no worker has to report that a task was deferred, so no trigger has to wait for that.
         monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from pihupulse_provider.sandbox.account import Account, Candidate
+from pihupulse_provider.sandbox.account import Account
+from pihupulse_provider.sandbox.http import ApiError, Request, Response, json_response
+from pihupulse_provider.sandbox.records import Candidate, Screening
 from pihupulse_provider.sandbox.rows import Row, Rows
-from pihupulse_provider.sandbox.screenings import Screening
 from pihupulse_provider.sandbox.validation import (
     CANDIDATE_FIELDS,
     SCREENING_FIELDS,
@@ -17,68 +18,67 @@ from pihupulse_provider.sandbox.validation import (
     query_of,
     status_of,
 )
-from pihupulse_provider.sandbox.wire import Answer, ApiError, Request, json_answer
 
-Endpoint = Callable[[Account, Request, str], Answer]
+Endpoint = Callable[[Account, Request, str], Response]
 
 PREFIX = "/v1"
 UNKNOWN_ROUTE = "undocumented"
 
 
-def list_candidates(account: Account, request: Request, _id: str) -> Answer:
-    """Answer ``GET /candidates``."""
+def list_candidates(account: Account, request: Request, _id: str) -> Response:
+    """Serve ``GET /candidates``."""
     query = query_of(request, ("page", "limit", "status"))
     page = page_of(query)
     rows = account.lists[status_of(query)]
     return _paginated(rows, page, account.views.listed_candidate)
 
 
-def create_candidate(account: Account, request: Request, _id: str) -> Answer:
-    """Answer ``POST /candidates``."""
+def create_candidate(account: Account, request: Request, _id: str) -> Response:
+    """Serve ``POST /candidates``."""
     query_of(request)
     body = body_of(request, CANDIDATE_FIELDS)
     candidate = account.create_candidate(body["name"], body["email"], body.get("phone"), body.get("resume_url"))
-    return json_answer({"data": account.views.created_candidate(candidate)}, 201)
+    return json_response({"data": account.views.created_candidate(candidate)}, 201)
 
 
-def get_candidate(account: Account, request: Request, candidate_id: str) -> Answer:
-    """Answer ``GET /candidates/:id``."""
+def get_candidate(account: Account, request: Request, candidate_id: str) -> Response:
+    """Serve ``GET /candidates/:id``."""
     query_of(request)
     candidate = find_candidate(account, candidate_id)
-    return json_answer({"data": account.views.detailed_candidate(candidate)})
+    return json_response({"data": account.views.detailed_candidate(candidate)})
 
 
-def list_screenings(account: Account, request: Request, _id: str) -> Answer:
-    """Answer ``GET /screenings``."""
+def list_screenings(account: Account, request: Request, _id: str) -> Response:
+    """Serve ``GET /screenings``."""
     page = page_of(query_of(request, ("page", "limit")))
     return _paginated(account.screening_list, page, account.views.screening)
 
 
-def create_screening(account: Account, request: Request, _id: str) -> Answer:
-    """Answer ``POST /screenings``."""
+def create_screening(account: Account, request: Request, _id: str) -> Response:
+    """Serve ``POST /screenings``."""
     query_of(request)
     body = body_of(request, SCREENING_FIELDS)
     candidate = find_candidate(account, body["candidate_id"])
     template = account.templates.get(body["template_id"]) or _not_found("template", body["template_id"])
     invite = body.get("send_invitation", False)
     screening = account.create_screening(candidate, template, body.get("job_title"), invite=invite)
-    return json_answer({"data": account.views.screening(screening)}, 201)
+    return json_response({"data": account.views.screening(screening)}, 201)
 
 
-def list_templates(account: Account, request: Request, _id: str) -> Answer:
-    """Answer ``GET /templates``."""
+def list_templates(account: Account, request: Request, _id: str) -> Response:
+    """Serve ``GET /templates``."""
     query_of(request)
-    return json_answer({"data": [template.shown() for template in account.templates.values()]})
+    return json_response({"data": [template.shown() for template in account.templates.values()]})
 
 
-def get_report(account: Account, request: Request, screening_id: str) -> Answer:
-    """Answer ``GET /screenings/:id/report``; there is none before the screening is completed."""
+def get_report(account: Account, request: Request, screening_id: str) -> Response:
+    """Serve ``GET /screenings/:id/report``; there is none before the screening is completed."""
     query_of(request)
     screening = find_screening(account, screening_id)
     if not screening.completed(account.clock.now()):
         message = "The screening has no report: it is not completed"
         raise ApiError(404, message, {"screening_id": screening_id})
-    return json_answer({"data": account.views.report(screening)})
+    return json_response({"data": account.views.report(screening)})
 
 
 ENDPOINTS: Mapping[str, Mapping[str, Endpoint]] = {
@@ -100,8 +100,8 @@ def route_of(path: str) -> tuple[str, str]:
     return (route if route in ENDPOINTS else UNKNOWN_ROUTE), identifier
 
 
-def serve(account: Account, request: Request) -> Answer:
-    """Answer a request below ``/v1`` whose key and rate have been checked."""
+def serve(account: Account, request: Request) -> Response:
+    """Serve a request below ``/v1`` whose key and rate have been checked."""
     route, identifier = route_of(request.path)
     methods = ENDPOINTS.get(route)
     if methods is None:
@@ -123,7 +123,7 @@ def find_screening(account: Account, screening_id: str) -> Screening:
     return account.screenings.get(screening_id) or _not_found("screening", screening_id)
 
 
-def _paginated(rows: Rows[Row], page: PageRequest, view: Callable[[Row], dict[str, Any]]) -> Answer:
+def _paginated(rows: Rows[Row], page: PageRequest, view: Callable[[Row], dict[str, Any]]) -> Response:
     total = len(rows)
     meta = {
         "current_page": page.number,
@@ -131,7 +131,7 @@ def _paginated(rows: Rows[Row], page: PageRequest, view: Callable[[Row], dict[st
         "total_count": total,
         "per_page": page.size,
     }
-    return json_answer({"data": [view(row) for row in rows.page(page.number, page.size)], "meta": meta})
+    return json_response({"data": [view(row) for row in rows.page(page.number, page.size)], "meta": meta})
 
 
 def _not_found(kind: str, identifier: str) -> NoReturn:

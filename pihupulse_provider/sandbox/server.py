@@ -1,7 +1,7 @@
 """HTTP/1.1 for the service, on one event loop.
 
 A web framework stands between its application and the connection; the faults need the connection itself, to close
-it without an answer or in the middle of one.
+it without a response or in the middle of one.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from urllib.parse import unquote
 
 import httptools
 
-from pihupulse_provider.sandbox.delivery import Courier
-from pihupulse_provider.sandbox.service import Service
-from pihupulse_provider.sandbox.wire import Answer, ApiError, Request
+from pihupulse_provider.sandbox.delivery import WebhookSender
+from pihupulse_provider.sandbox.http import ApiError, Request, Response
+from pihupulse_provider.sandbox.site import Site
 
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
-Serve = Callable[[Request], Answer]
+Serve = Callable[[Request], Response]
 
 
 class PortTakenError(RuntimeError):
@@ -49,21 +49,21 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def run(service: Service, listener: socket.socket, stop: asyncio.Event) -> None:
+async def run(site: Site, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve and deliver webhooks until ``stop`` is set; open connections are closed then."""
     connections: set[Connection] = set()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(service.answer, connections), sock=listener)
-    courier = loop.create_task(Courier(service).run())
+    server = await loop.create_server(lambda: Connection(site.respond, connections), sock=listener)
+    sender = loop.create_task(WebhookSender(site.service).run())
     try:
         await stop.wait()
     finally:
         server.close()
         for connection in list(connections):
             connection.close()
-        courier.cancel()
+        sender.cancel()
         with suppress(asyncio.CancelledError):
-            await courier
+            await sender
 
 
 class Connection(asyncio.Protocol):
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End; an answer that was delayed is not sent any more."""
+        """End; a response that was delayed is not sent any more."""
         self._connections.discard(self)
         if self._delayed is not None:
             self._delayed.cancel()
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._write(ApiError(400, "This is not an HTTP/1.1 request").answer(), keep_alive=False, head=False)
+            self._write(ApiError(400, "This is not an HTTP/1.1 request").response(), keep_alive=False, head=False)
 
     def on_message_begin(self) -> None:
         """Begin a request (called by the parser)."""
@@ -124,9 +124,9 @@ class Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Answer the request, or let it wait for its turn (called by the parser)."""
+        """Respond to the request, or let it wait for its turn (called by the parser)."""
         self._waiting.append((self._request(), self._parser.should_keep_alive()))
-        self._answer_next()
+        self._respond_next()
 
     def _request(self) -> Request:
         path, _, query = self._url.partition(b"?")
@@ -139,37 +139,37 @@ class Connection(asyncio.Protocol):
             body=b"".join(self._body),
         )
 
-    def _answer_next(self) -> None:
+    def _respond_next(self) -> None:
         while self._waiting and self._delayed is None and not self._transport.is_closing():
             request, keep_alive = self._waiting.popleft()
-            answer = self._serve(request)
+            response = self._serve(request)
             head = request.method == "HEAD"
-            if answer.delay:
+            if response.delay:
                 loop = asyncio.get_running_loop()
-                self._delayed = loop.call_later(answer.delay, self._answer_late, answer, keep_alive, head)
+                self._delayed = loop.call_later(response.delay, self._respond_late, response, keep_alive, head)
             else:
-                self._write(answer, keep_alive=keep_alive, head=head)
+                self._write(response, keep_alive=keep_alive, head=head)
 
-    def _answer_late(self, answer: Answer, keep_alive: bool, head: bool) -> None:
+    def _respond_late(self, response: Response, keep_alive: bool, head: bool) -> None:
         self._delayed = None
-        self._write(answer, keep_alive=keep_alive, head=head)
-        self._answer_next()
+        self._write(response, keep_alive=keep_alive, head=head)
+        self._respond_next()
 
-    def _write(self, answer: Answer, *, keep_alive: bool, head: bool) -> None:
-        if answer.arrival != "nothing":
-            keep_alive = keep_alive and answer.arrival != "cut"
-            self._transport.write(encoded(answer, head=head, close=not keep_alive))
-        if answer.arrival == "nothing" or not keep_alive:
+    def _write(self, response: Response, *, keep_alive: bool, head: bool) -> None:
+        if response.arrival != "nothing":
+            keep_alive = keep_alive and response.arrival != "cut"
+            self._transport.write(encoded(response, head=head, close=not keep_alive))
+        if response.arrival == "nothing" or not keep_alive:
             self._transport.close()
 
 
-def encoded(answer: Answer, *, head: bool, close: bool) -> bytes:
-    """Return the bytes of an answer as far as it is to arrive."""
-    body = answer.arriving
-    length = len(answer.body if answer.arrival == "cut" else body)
-    headers = {**answer.headers, "Content-Type": answer.content_type, "Content-Length": str(length)}
+def encoded(response: Response, *, head: bool, close: bool) -> bytes:
+    """Return the bytes of a response as far as it is to arrive."""
+    body = response.arriving
+    length = len(response.body if response.arrival == "cut" else body)
+    headers = {**response.headers, "Content-Type": response.content_type, "Content-Length": str(length)}
     if close:
         headers["Connection"] = "close"
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    start = f"HTTP/1.1 {answer.status} {PHRASES.get(answer.status, 'Unassigned')}\r\n{lines}\r\n"
+    start = f"HTTP/1.1 {response.status} {PHRASES.get(response.status, 'Unassigned')}\r\n{lines}\r\n"
     return start.encode("latin-1") + (b"" if head else body)

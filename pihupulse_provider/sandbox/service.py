@@ -1,4 +1,4 @@
-"""The whole service without a network: a request goes in, an answer comes out."""
+"""The PihuPulse API without a network: a request goes in, a response comes out."""
 
 from __future__ import annotations
 
@@ -8,47 +8,41 @@ from hmac import compare_digest
 
 from pihupulse_provider.sandbox.account import Account
 from pihupulse_provider.sandbox.clock import Clock
-from pihupulse_provider.sandbox.control import Control
-from pihupulse_provider.sandbox.docs_page import docs_page
 from pihupulse_provider.sandbox.faults import Faults
-from pihupulse_provider.sandbox.journal import Journal, Memory
+from pihupulse_provider.sandbox.http import ApiError, Request, Response
+from pihupulse_provider.sandbox.journal import Journal, NoJournal
 from pihupulse_provider.sandbox.limits import Verdict
-from pihupulse_provider.sandbox.log import Entry, RequestLog
-from pihupulse_provider.sandbox.openapi import openapi_document
-from pihupulse_provider.sandbox.outbox import Outbox
-from pihupulse_provider.sandbox.routes import PREFIX, route_of, serve
-from pihupulse_provider.sandbox.screenings import Pace
+from pihupulse_provider.sandbox.records import Pace
+from pihupulse_provider.sandbox.request_log import Entry, RequestLog
+from pihupulse_provider.sandbox.routes import route_of, serve
 from pihupulse_provider.sandbox.settings import Settings
-from pihupulse_provider.sandbox.wire import Answer, ApiError, Request, json_answer
+from pihupulse_provider.sandbox.webhooks import Outbox
 
 
 class Service:
     """A PihuPulse account with its key, its limit, its faults and its webhook.
 
-    ``answer`` may be called from any thread; whoever reads or changes the parts holds ``lock``.
+    ``respond`` may be called from any thread; whoever reads or changes the parts holds ``lock``.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.lock = threading.RLock()
         self.clock = Clock(settings.clock)
-        self.journal = Memory() if settings.data is None else Journal(settings.data)
+        self.journal = NoJournal() if settings.data is None else Journal(settings.data)
         self.log = RequestLog()
-        self._control = Control(self)
         self._begin()
 
-    def answer(self, request: Request) -> Answer:
-        """Answer one request."""
+    def respond(self, request: Request) -> Response:
+        """Respond to a request below ``/v1``."""
         with self.lock:
-            if not request.path.startswith(f"{PREFIX}/"):
-                return self._answer_aside(request)
-            answer = self.faults.around(request, self._serve)
-            status = 0 if answer.arrival == "nothing" else answer.status
+            response = self.faults.around(request, self._serve)
+            status = 0 if response.arrival == "nothing" else response.status
             route, _ = route_of(request.path)
             now = self.clock.now()
             self.log.add(Entry(now, request.method, route, request.path, request.query, status))
-            answer.headers.setdefault("Date", self.clock.http_date())
-            return answer
+            response.headers.setdefault("Date", self.clock.http_date())
+            return response
 
     def reset(self) -> None:
         """Begin again as at the first start: data, limit, faults, counters, webhook and skew. Time goes on."""
@@ -73,41 +67,33 @@ class Service:
             pace=Pace(settings.start_seconds, settings.screening_seconds, settings.spread),
             templates=settings.templates,
             journal=self.journal,
+            id_offset=int(self.clock.now() * 1000) if settings.unique_ids else 0,
         )
         self.outbox = Outbox(settings.webhook(), settings.seed)
         if not self.account.candidates:
             self.account.insert_candidates(settings.candidates, apart=60)
 
-    def _serve(self, request: Request) -> Answer:
+    def _serve(self, request: Request) -> Response:
         if not compare_digest(request.authorization.encode(), f"Bearer {self.settings.api_key}".encode()):
-            return ApiError(401, "Authentication failed or API key is missing").answer()
+            return ApiError(401, "Authentication failed or API key is missing").response()
         verdict = self.limiter.take(self.clock.now())
-        answer = self._within_limit(request) if verdict.allowed else _refusal()
-        answer.headers |= self._rate_headers(verdict)
-        return answer
+        response = self._within_limit(request) if verdict.allowed else _refusal()
+        response.headers |= self._rate_headers(verdict)
+        return response
 
-    def _within_limit(self, request: Request) -> Answer:
+    def _within_limit(self, request: Request) -> Response:
         try:
             return serve(self.account, request)
         except ApiError as error:
-            return error.answer()
+            return error.response()
 
     def _rate_headers(self, verdict: Verdict) -> dict[str, str]:
         return {
             "X-RateLimit-Limit": str(verdict.limit),
             "X-RateLimit-Remaining": str(verdict.remaining),
-            "X-RateLimit-Reset": str(math.ceil(self.clock.told(verdict.reset))),
+            "X-RateLimit-Reset": str(math.ceil(self.clock.reported(verdict.reset))),
         }
 
-    def _answer_aside(self, request: Request) -> Answer:
-        if request.path.startswith("/_sandbox"):
-            return self._control.answer(request)
-        if request.path == "/docs":
-            return Answer(200, docs_page().encode(), content_type="text/html; charset=utf-8")
-        if request.path == "/openapi.json":
-            return json_answer(openapi_document())
-        return ApiError(404, "Only /v1, /docs, /openapi.json and /_sandbox are here").answer()
 
-
-def _refusal() -> Answer:
-    return ApiError(429, "You've exceeded your rate limit").answer()
+def _refusal() -> Response:
+    return ApiError(429, "You've exceeded your rate limit").response()

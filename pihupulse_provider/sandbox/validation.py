@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from pihupulse_provider.sandbox.wire import JSON, ApiError, Request
+from pydantic import ValidationError
+
+from pihupulse_provider.sandbox.http import JSON, ApiError, Request
 
 MAX_BODY = 1_000_000
 MAX_PAGE_SIZE = 100
@@ -71,13 +73,18 @@ def body_of(request: Request, fields: Mapping[str, Field]) -> dict[str, Any]:
 
 
 def json_body(request: Request) -> dict[str, Any]:
-    """Return the JSON object in the body."""
+    """Return the JSON object in the body of a request to the API."""
     if request.content_type.partition(";")[0].strip().lower() != JSON:
         raise ApiError(400, f"The request must have the header Content-Type: {JSON}")
-    if len(request.body) > MAX_BODY:
+    return json_object(request.body)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that the bytes are."""
+    if len(body) > MAX_BODY:
         raise ApiError(400, f"The request body must not be longer than {MAX_BODY} bytes")
     try:
-        content = json.loads(request.body)
+        content = json.loads(body)
     except (ValueError, RecursionError):
         raise ApiError(400, "The request body is not valid JSON") from None
     if not isinstance(content, dict):
@@ -97,6 +104,13 @@ def query_of(request: Request, known: tuple[str, ...] = ()) -> dict[str, str]:
     if problems:
         raise ApiError(400, "The request has unknown parameters", problems)
     return query
+
+
+def problems_of(error: ValidationError) -> str:
+    """Return what is wrong with settings or options, in one line."""
+    problems = [(".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
+    sentences = [(place, problem.replace("Input should", "must")) for place, problem in problems]
+    return "; ".join(f"{place} {problem}" if place else problem for place, problem in sentences)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from pihupulse_provider.sandbox.data import background
+from pihupulse_provider.sandbox.clock import Clock
+from pihupulse_provider.sandbox.data import Template, background, findings, score_of
 from pihupulse_provider.sandbox.events import Event
-from pihupulse_provider.sandbox.reports import findings, score_of
-from pihupulse_provider.sandbox.screenings import Screening
-
-if TYPE_CHECKING:
-    from pihupulse_provider.sandbox.account import Account, Candidate
+from pihupulse_provider.sandbox.records import Candidate, Screening
 
 
 class Views:
     """The documented shapes of an account's rows."""
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
-        self._clock = account.clock
-        self._seed = account.seed
+    def __init__(
+        self, clock: Clock, seed: int, candidates: Mapping[str, Candidate], templates: Mapping[str, Template]
+    ) -> None:
+        self._clock = clock
+        self._seed = seed
+        self._candidates = candidates
+        self._templates = templates
 
     def listed_candidate(self, candidate: Candidate) -> dict[str, Any]:
         """Return a candidate as ``GET /candidates`` shows it."""
@@ -33,7 +34,7 @@ class Views:
         }
 
     def created_candidate(self, candidate: Candidate) -> dict[str, Any]:
-        """Return a candidate as ``POST /candidates`` answers it."""
+        """Return a candidate as ``POST /candidates`` returns it."""
         return {**self.listed_candidate(candidate), "resume_url": _resume_url(candidate)}
 
     def detailed_candidate(self, candidate: Candidate) -> dict[str, Any]:
@@ -60,8 +61,8 @@ class Views:
 
     def report(self, screening: Screening) -> dict[str, Any]:
         """Return the report of a completed screening."""
-        candidate = self._account.candidates[screening.candidate_id]
-        template = self._account.templates[screening.template_id]
+        candidate = self._candidates[screening.candidate_id]
+        template = self._templates[screening.template_id]
         score = self._score(screening)
         return {
             "screening_id": screening.id,

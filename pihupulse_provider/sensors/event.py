@@ -20,6 +20,7 @@ from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.events import EVENTS
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
+from pihupulse_provider.operators.rendering import RenderedFields
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from pihupulse_provider.waiting.event import first_event
@@ -30,7 +31,7 @@ _BACKSTOP = timedelta(minutes=2)
 """How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
 
 
-class PihuPulseEventSensor(BaseSensorOperator):
+class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
     """Waits for an event, and returns it: ids, status, score and times, nothing personal.
 
     Of several that match, the oldest counts. What it returns is one of the objects that
@@ -143,9 +144,9 @@ class PihuPulseEventSensor(BaseSensorOperator):
         return EventFilter(
             connection=self.pihupulse_conn_id,
             events=(self.event,),
-            screening_id=_id(self.screening_id),
-            candidate_id=_id(self.candidate_id),
-            template_id=_id(self.template_id),
+            screening_id=self.screening_id or None,
+            candidate_id=self.candidate_id or None,
+            template_id=self.template_id or None,
             since=_epoch(self.since),
         )
 
@@ -153,12 +154,8 @@ class PihuPulseEventSensor(BaseSensorOperator):
         return found.document() if self.include_personal else found.public()
 
 
-def _id(value: object) -> str | None:
-    return None if value in (None, "", "None") else str(value)
-
-
 def _epoch(moment: datetime | str | None) -> float | None:
-    if moment in (None, "", "None"):
+    if not moment:
         return None
     try:
         parsed = moment if isinstance(moment, datetime) else datetime.fromisoformat(str(moment))

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
 
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.operators.rendering import RenderedFields
 from pihupulse_provider.sensors.outcomes import read_lines, write_outcomes
 from pihupulse_provider.triggers.waiting import defer_wait, look_once, recall, settle
 from pihupulse_provider.waiting.screening_ids import read_screenings
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pihupulse_provider.waiting.task_poller import TaskPoller
 
 
-class PihuPulseScreeningSensor(BaseSensorOperator):
+class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
     """Waits until screenings are completed, be it one or ten thousand.
 
     It returns a list with one ``{"screening_id", "candidate_id", "status", "score", "completed_at"}`` for each
@@ -58,6 +59,13 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
         "succeeded_statuses",
         "results_path",
         "pihupulse_conn_id",
+    )
+    native_fields: ClassVar[tuple[str, ...]] = (
+        "screening_ids",
+        "candidate_ids",
+        "wait_for",
+        "failed_statuses",
+        "succeeded_statuses",
     )
     ui_color = "#e8f0ff"
 
@@ -114,7 +122,7 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
         return self._output(settle(watch, event["end"], terms, self.log))
 
     def _begin(self, context: Context) -> TaskPoller:
-        screenings = read_screenings(self.screening_ids, self.candidate_ids, read_lines)
+        screenings = read_screenings(self.reveal("screening_ids"), self.reveal("candidate_ids"), read_lines)
         return self._look_for(self._terms().of(screenings, self._started_at(context)))
 
     def _look_for(self, terms: WaitSpec) -> TaskPoller:
@@ -133,9 +141,9 @@ class PihuPulseScreeningSensor(BaseSensorOperator):
         return WaitSpec(
             screenings={},
             started_at=0.0,
-            wait_for=self.wait_for,
-            succeeded_statuses=tuple(self.succeeded_statuses),
-            failed_statuses=tuple(self.failed_statuses),
+            wait_for=self.reveal("wait_for"),
+            succeeded_statuses=tuple(self.reveal("succeeded_statuses")),
+            failed_statuses=tuple(self.reveal("failed_statuses")),
             interval=self.poke_interval,
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,

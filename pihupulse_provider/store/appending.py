@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any
 
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.event_rows import TABLES, EventRow
+from pihupulse_provider.store.event_rows import EventRow
 
 _LARGEST_INSERT = 100
 """Rows: SQLite before 3.32 takes 999 parameters."""
@@ -44,7 +44,7 @@ def append_rows(store: Store, rows: Sequence[EventRow]) -> set[bytes]:
     :raises StoreError: if the store can't be written; then none of them is stored.
     """
     append = _append_on_sqlite if store.is_sqlite else _append_on_postgresql
-    return store.run_kept(partial(append, rows=rows), *TABLES)
+    return store.run_kept(partial(append, rows=rows))
 
 
 def _append_on_postgresql(cursor: Any, rows: Sequence[EventRow]) -> set[bytes]:

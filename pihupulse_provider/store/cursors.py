@@ -37,7 +37,6 @@ reads_table = sa.Table(
     sa.Column("end_position", POSITION, nullable=False),
     sa.Column("read_at", sa.Float(53), nullable=False, index=True),
 )
-TABLES = (cursors_table, reads_table)
 
 
 class CursorMovedError(PihuPulseError):
@@ -75,7 +74,7 @@ class Cursor:
 
     def position(self, default: int = 0) -> int:
         """Return the position up to which the consumer has read; a new consumer begins at ``default``."""
-        with self._store.begin(*TABLES) as connection:
+        with self._store.begin() as connection:
             return self._position(connection, default)
 
     def stretch(self, reader: str, default: int = 0) -> Stretch:
@@ -83,7 +82,7 @@ class Cursor:
         query = sa.select(reads_table.c.start_position, reads_table.c.end_position).where(
             *self._is_of(reads_table, reader)
         )
-        with self._store.begin(*TABLES) as connection:
+        with self._store.read() as connection:
             committed = connection.execute(query).first()
         return Stretch(*committed) if committed else Stretch(self.position(default))
 
@@ -92,7 +91,7 @@ class Cursor:
 
         :raises CursorMovedError: if the cursor is not at ``start`` any more.
         """
-        with self._store.begin(*TABLES) as connection:
+        with self._store.begin() as connection:
             columns = cursors_table.c
             moved = connection.execute(
                 sa.update(cursors_table)
@@ -111,7 +110,7 @@ class Cursor:
 
     def seek(self, position: int) -> None:
         """Set the cursor, back for a replay or forward to skip; readers forget what they were given past it."""
-        with self._store.begin(*TABLES) as connection:
+        with self._store.begin() as connection:
             reads = reads_table.c
             connection.execute(sa.delete(reads_table).where(*self._is_of(reads_table), reads.end_position > position))
             self._position(connection, position)
@@ -136,13 +135,13 @@ def list_cursors(store: Store) -> list[CursorState]:
     """Return all consumers' cursors."""
     columns = cursors_table.c
     query = sa.select(columns.connection, columns.consumer, columns.position, columns.moved_at)
-    with store.begin(*TABLES) as connection:
+    with store.read() as connection:
         return [CursorState(*row) for row in connection.execute(query.order_by(columns.connection, columns.consumer))]
 
 
 def forget_reads(store: Store, before: float) -> int:
     """Forget what readers were given before that time (epoch seconds); return how many they were."""
-    with store.begin(*TABLES) as connection:
+    with store.begin() as connection:
         return connection.execute(sa.delete(reads_table).where(reads_table.c.read_at < before)).rowcount
 
 

@@ -5,63 +5,81 @@ It is never Airflow's metadata database, and losing it loses speed, never correc
 
 from __future__ import annotations
 
-import importlib.util
+import logging
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+from pihupulse_provider.store import migrations
 from pihupulse_provider.store.kept import KeptConnection
+from pihupulse_provider.store.sqlite_file import SqliteFile, sqlite_path
+from pihupulse_provider.store.store_url import parse_store_url, secret_options, shown_url, without_secrets
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 metadata = sa.MetaData()
 _LOCK_SECONDS = 30
+_CONNECT_SECONDS = 10
 _SCHEMA_LOCK = 0x70696875
 """The advisory lock under which PostgreSQL's tables are made: two makers at once would fail each other."""
+_ROOM = 1 << 18
+"""How many bytes must fit on the disk for a SQLite file to count as writable."""
+_LOGGING_NAME = "pihupulse"
 
 
 class StoreError(PihuPulseError):
     """The store can't be reached or written; the message names it without its password."""
 
 
+class StoreVersionError(StoreError):
+    """The store was upgraded by a newer version of this package; this one leaves it alone."""
+
+
 class Store:
     """A database that holds our state; safe to share between threads, not between processes.
 
-    :param url: any SQLAlchemy URL; SQLite and PostgreSQL are tested.
+    The first transaction makes the tables, or upgrades those of an older version. On PostgreSQL a process has one
+    connection, for which its threads wait.
+
+    :param url: a SQLAlchemy URL of SQLite or PostgreSQL.
     :param wall_clock: the machine's time in epoch seconds, which is SQLite's time; PostgreSQL has a clock of its own.
-    :raises ConfigurationError: if the URL can't be read or its driver is missing.
+    :raises ConfigurationError: if the URL can't be read, names another database, or its driver is missing.
     """
 
     def __init__(self, url: str, wall_clock: Callable[[], float] = time.time) -> None:
-        self._url = _parse(url)
+        self._url = parse_store_url(url)
         self._wall_clock = wall_clock
-        self._engine = _engine(self._url)
-        self._lasting, self._passing = (
-            self._engine.execution_options(pihupulse_durable=durable) for durable in (True, False)
-        )
+        path = sqlite_path(self._url) if self.is_sqlite else None
+        self._file = SqliteFile(path) if path is not None else None
+        self._engine = _postgresql_engine(self._url) if not self.is_sqlite else _sqlite_engine(self._url, self._file)
+        self._durable = self._engine.execution_options(pihupulse_durable=True)
+        self._passing = self._engine.execution_options(pihupulse_durable=False)
+        # On PostgreSQL each statement sees what is committed, in a transaction or not: reading needs none.
+        reading: dict[str, Any] = {"pihupulse_read": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reading = self._engine.execution_options(**reading)
         self._driver_error: type[Exception] = self._engine.dialect.dbapi.Error  # type: ignore[union-attr]
-        self._kept = KeptConnection(self._engine)
+        self._kept = KeptConnection(self._engine, self._is_moved)
         weakref.finalize(self, _dispose, self._engine, self._kept, os.getpid()).atexit = False
-        self._created: set[str] = set()
+        self._upgraded: object = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Store({str(self)!r})"
 
     def __str__(self) -> str:
-        """Return the URL without its password."""
-        return self._url.render_as_string(hide_password=True)
+        """Return the URL without its secrets."""
+        return shown_url(self._url)
 
     @property
     def is_sqlite(self) -> bool:
@@ -69,8 +87,8 @@ class Store:
         return self._url.get_backend_name() == "sqlite"
 
     @contextmanager
-    def begin(self, *tables: sa.Table, durable: bool = True) -> Iterator[Connection]:
-        """Open a transaction that may write to these tables, making those that are missing.
+    def begin(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Open a transaction that writes.
 
         On SQLite it holds the write lock from its start, so that what it read still stands when it writes.
 
@@ -78,11 +96,24 @@ class Store:
         :raises StoreError: if the database can't be reached, is full, or stays locked for 30 seconds.
         """
         with self._failing():
-            self._create(tables)
-            with (self._lasting if durable else self._passing).begin() as connection:
+            self._upgrade()
+            with (self._durable if durable else self._passing).begin() as connection:
                 yield connection
 
-    def run_kept(self, work: Callable[[Any], T], *tables: sa.Table) -> T:
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a connection to read with, which takes no lock and waits for no writer.
+
+        On SQLite all its statements see the same state; on PostgreSQL each sees what is committed when it begins.
+
+        :raises StoreError: if the database can't be reached.
+        """
+        with self._failing():
+            self._upgrade()
+            with self._reading.begin() as connection:
+                yield connection
+
+    def run_kept(self, work: Callable[[Any], T]) -> T:
         """Return what ``work`` does with a cursor of the driver's, on one connection that is kept for such work.
 
         This is for what must take as few steps as it can. Nothing is around it: ``work`` begins and commits, durably,
@@ -91,8 +122,21 @@ class Store:
         :raises StoreError: if the database can't be reached, is full, or stays locked for 30 seconds.
         """
         with self._failing():
-            self._create(tables)
+            self._upgrade()
             return self._kept.run(work)
+
+    def check_space(self) -> None:
+        """Check that the disk of a SQLite file takes more: on a full one small writes can go well for a while.
+
+        :raises StoreError: if it does not.
+        """
+        if self._file is None:
+            return
+        try:
+            with tempfile.TemporaryFile(dir=self._file.path.parent, buffering=0) as file:
+                os.posix_fallocate(file.fileno(), 0, _ROOM)
+        except OSError as error:
+            raise StoreError(f"The store {self} can't grow: {error.strerror}") from error
 
     def now(self, connection: Connection) -> float:
         """Return the time that all processes share, in epoch seconds: the database server's, or this machine's."""
@@ -109,25 +153,59 @@ class Store:
         try:
             yield
         except (SQLAlchemyError, self._driver_error) as error:
-            raise self._error(error) from error
+            self._begin_anew()
+            raise self._error(error) from None  # the driver's own text can hold values
 
-    def _create(self, tables: Sequence[sa.Table]) -> None:
-        missing = [table for table in tables if table.name not in self._created]
-        if not missing:
+    def _begin_anew(self) -> None:
+        """After an error take nothing for granted: neither the schema, nor that SQLite's file is what it was."""
+        self._upgraded = None
+        if self._file is not None:
+            self._engine.dispose()
+
+    def _is_moved(self, info: dict[Any, Any]) -> bool:
+        """Return whether a connection is to another file than the one that is at the path now."""
+        return self._file is not None and info.get("file") != self._file.identity()
+
+    def _upgrade(self) -> None:
+        """Bring the schema to this package's version; one look at it, once a process, where it is there already."""
+        if self._upgraded is not None and self._upgraded == self._place():
             return
-        with self._lock, self._engine.begin() as connection:
-            if self._url.get_backend_name() == "postgresql":
+        with self._lock:
+            with self._reading.begin() as connection:
+                version = self._version(connection)
+            if version != migrations.HEAD:
+                self._upgrade_locked()
+            self._upgraded = self._place()
+
+    def _place(self) -> object:
+        return self._url if self._file is None else self._file.identity()
+
+    def _upgrade_locked(self) -> None:
+        with self._durable.begin() as connection:
+            if not self.is_sqlite:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-            for table in missing:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
-        self._created.update(table.name for table in missing)
+            version = self._version(connection)
+            if version == migrations.HEAD:
+                return
+            migrations.upgrade(connection, version)
+        log.info("Brought the schema of the store %s to version %s.", self, migrations.HEAD)
+
+    def _version(self, connection: Connection) -> str | None:
+        version = migrations.current_version(connection)
+        if version is not None and version > migrations.HEAD:
+            raise StoreVersionError(
+                f"The store {self} has the schema version {version}, which a newer version of "
+                f"airflow-provider-pihupulse gave it. The one installed here knows versions up to {migrations.HEAD} "
+                "and leaves it alone: upgrade the package here as well."
+            )
+        return version
 
     def _error(self, error: Exception) -> StoreError:
         cause = getattr(error, "orig", None) or error
         first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
-        return StoreError(f"The store {self} failed: {first_line}")
+        problem = self._file.problem() if self._file is not None else None
+        message = f"The store {self} failed: {without_secrets(first_line, self._url)}"
+        return StoreError(f"{message}: {problem}" if problem else message)
 
 
 def _dispose(engine: Engine, kept: KeptConnection, owner: int) -> None:
@@ -137,42 +215,56 @@ def _dispose(engine: Engine, kept: KeptConnection, owner: int) -> None:
         engine.dispose()
 
 
-def _parse(url: str) -> URL:
+def _sqlite_engine(url: URL, file: SqliteFile | None) -> Engine:
+    options: dict[str, Any] = {"connect_args": {"timeout": _LOCK_SECONDS, "check_same_thread": False}}
+    if file is not None:
+        options["poolclass"] = sa.pool.QueuePool  # SQLAlchemy 1.4 would open the file anew for each transaction
+    engine = _quiet_engine(url, **options)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_on_sqlite)
+    if file is not None:
+        _watch(engine, file)
+    return engine
+
+
+def _watch(engine: Engine, file: SqliteFile) -> None:
+    """Connect to no file but a private one, and only to the one that is at the path."""
+
+    def prepare(_dialect: object, record: Any, _arguments: object, _options: object) -> None:
+        file.prepare()
+        record.info["file"] = file.identity()
+
+    def check(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info.get("file") != file.identity():
+            raise DisconnectionError("The file was moved or replaced.")  # the pool connects anew
+
+    sa.event.listen(engine, "do_connect", prepare)
+    sa.event.listen(engine, "checkout", check)
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    arguments: dict[str, Any] = secret_options(url)
+    if "connect_timeout" not in url.query:
+        arguments["connect_timeout"] = _CONNECT_SECONDS
+    if url.drivername == "postgresql+psycopg":
+        arguments["prepare_threshold"] = None  # a pooler such as PgBouncer gives each transaction another connection
+    url = url.difference_update_query([*secret_options(url), "prepare_threshold"])
+    pool = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": _LOCK_SECONDS}
+    return _quiet_engine(url, connect_args=arguments, **pool)
+
+
+def _quiet_engine(url: URL, **options: Any) -> Engine:
+    """Return an engine that shows no values: neither in errors, nor in SQLAlchemy's log, whatever its level."""
+    for kind in ("engine.Engine", "pool.impl.QueuePool"):
+        logging.getLogger(f"sqlalchemy.{kind}.{_LOGGING_NAME}").setLevel(logging.WARNING)
+    names = {"logging_name": _LOGGING_NAME, "pool_logging_name": _LOGGING_NAME}
     try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigurationError(
-            "[pihupulse] store_url is not a database URL. Use one such as sqlite:////var/lib/pihupulse.db or "
-            "postgresql://user:password@host/database."
-        ) from None
-    return parsed.set(drivername=_postgres_driver()) if parsed.drivername in ("postgres", "postgresql") else parsed
-
-
-def _postgres_driver() -> str:
-    modern = sa.__version__ >= "2" and importlib.util.find_spec("psycopg") is not None
-    return "postgresql+psycopg" if modern else "postgresql+psycopg2"
-
-
-def _engine(url: URL) -> Engine:
-    options: dict[str, Any] = {"pool_pre_ping": True}
-    if url.get_backend_name() == "sqlite":
-        options = {"connect_args": {"timeout": _LOCK_SECONDS, "check_same_thread": False}}
-        if url.database and url.database != ":memory:":
-            # SQLAlchemy 1.4 would open the file anew for each transaction.
-            options["poolclass"] = sa.pool.QueuePool
-            with suppress(OSError):  # connecting then says what is wrong, each time it is tried
-                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        engine = sa.create_engine(url, future=True, **options)
+        return sa.create_engine(url, future=True, hide_parameters=True, **names, **options)
     except (ImportError, SQLAlchemyError) as error:
         raise ConfigurationError(
             f"[pihupulse] store_url needs a database driver that is not installed: {error}. "
             'For PostgreSQL: pip install "airflow-provider-pihupulse[postgres]".'
         ) from error
-    if url.get_backend_name() == "sqlite":
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_immediate)
-    return engine
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -185,8 +277,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: Connection) -> None:
-    durable = connection.get_execution_options().get("pihupulse_durable", True)
+def _begin_on_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("pihupulse_read"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    durable = options.get("pihupulse_durable", True)
     if connection.info.get("durable") is not durable:
         connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         connection.info["durable"] = durable

@@ -38,7 +38,6 @@ head_table = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("position", POSITION, nullable=False),
 )
-TABLES = (events_table, head_table)
 
 
 class EventRow(NamedTuple):

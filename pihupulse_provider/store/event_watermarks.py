@@ -31,7 +31,6 @@ sweeps_table = sa.Table(
     sa.Column("told_since", sa.Float(53)),
     sa.Column("wanted_since", sa.Float(53)),
 )
-TABLES = (progress_table, sweeps_table)
 
 
 class Reach(NamedTuple):
@@ -62,7 +61,7 @@ class EventWatermarks:
         :param now: the time in epoch seconds.
         :param since: from when on the next sweep, whoever makes it, is to tell events (epoch seconds).
         """
-        with self._store.begin(*TABLES) as connection:
+        with self._store.begin() as connection:
             insert_once(connection, sweeps_table, {**self._key, "begun_at": 0.0})
             self._lower(connection, sweeps_table.c.wanted_since, since)
             due = sa.update(sweeps_table).where(*self._is_of(sweeps_table), sweeps_table.c.begun_at <= now - every)
@@ -70,30 +69,30 @@ class EventWatermarks:
 
     def release(self) -> None:
         """Make a sweep due at once, because the last one did not come to its end."""
-        with self._store.begin(*TABLES) as connection:
+        with self._store.begin() as connection:
             connection.execute(sa.update(sweeps_table).where(*self._is_of(sweeps_table)).values(begun_at=0.0))
 
     def reach(self) -> Reach:
         """Return from when on events are told and wanted; after a claim."""
-        with self._store.begin(*TABLES) as connection:
+        with self._store.read() as connection:
             columns = (sweeps_table.c.told_since, sweeps_table.c.wanted_since)
             return Reach(*connection.execute(sa.select(*columns).where(*self._is_of(sweeps_table))).one())
 
     def told(self, since: float) -> None:
         """Say that a whole sweep told the events from that time (epoch seconds) on."""
-        with self._store.begin(*TABLES) as connection:
+        with self._store.begin() as connection:
             self._lower(connection, sweeps_table.c.told_since, since)
 
     def stages(self, subjects: Iterable[str]) -> dict[str, int]:
         """Return the last stage of each subject that is known."""
-        with self._store.begin(*TABLES) as connection:
+        with self._store.read() as connection:
             return self._stages(connection, subjects)
 
     def advance(self, stages: Mapping[str, int]) -> None:
         """Remember stages; none goes back, even if two sweeps overlap."""
         lock = sa.select(sweeps_table.c.begun_at).where(*self._is_of(sweeps_table)).with_for_update()
         this = (*self._is_of(progress_table), progress_table.c.subject == sa.bindparam("one"))
-        with self._store.begin(*TABLES) as connection:
+        with self._store.begin() as connection:
             connection.execute(lock)
             known = self._stages(connection, stages)
             fresh = [{**self._key, "subject": one, "stage": stage} for one, stage in stages.items() if one not in known]

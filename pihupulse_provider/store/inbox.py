@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from pihupulse_provider.store.appending import append_rows
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.event_rows import TABLES, Delivery, EventFilter, InboxEvent, events_table, head_table
+from pihupulse_provider.store.event_rows import Delivery, EventFilter, InboxEvent, events_table, head_table
 
 __all__ = ["Batch", "Delivery", "EventFilter", "Inbox", "InboxEvent"]
 
@@ -62,7 +62,7 @@ class Inbox:
 
     def head(self) -> int:
         """Return the position of the newest event; 0 before the first."""
-        with self.store.begin(*TABLES) as connection:
+        with self.store.read() as connection:
             return _head(connection)
 
     def read(self, wanted: EventFilter, *, after: int = 0, until: int | None = None, limit: int = PAGE) -> Batch:
@@ -72,7 +72,7 @@ class Inbox:
         moves past what it did not want; or at ``until``, the last position to look at.
         """
         position = events_table.c.position
-        with self.store.begin(*TABLES) as connection:
+        with self.store.read() as connection:
             last = _head(connection) if until is None else until
             stretch = _ENTRIES.where(position > after, position <= last, *wanted.clauses())
             found = _entries(connection, stretch.order_by(position).limit(limit))
@@ -95,19 +95,19 @@ class Inbox:
     def newest(self, wanted: EventFilter, limit: int) -> list[InboxEvent]:
         """Return the last events, oldest first."""
         newest_first = _ENTRIES.where(*wanted.clauses()).order_by(events_table.c.position.desc()).limit(limit)
-        with self.store.begin(*TABLES) as connection:
+        with self.store.read() as connection:
             return _entries(connection, newest_first)[::-1]
 
     def at(self, position: int) -> InboxEvent | None:
         """Return the event at a position; None if there is none, or none any more."""
-        with self.store.begin(*TABLES) as connection:
+        with self.store.read() as connection:
             found = _entries(connection, _ENTRIES.where(events_table.c.position == position))
         return found[0] if found else None
 
     def position_at(self, moment: float) -> int:
         """Return the position just before the first event that was stored at ``moment`` (epoch seconds) or later."""
         first = sa.select(sa.func.min(events_table.c.position)).where(events_table.c.received_at >= moment)
-        with self.store.begin(*TABLES) as connection:
+        with self.store.read() as connection:
             position = connection.execute(first).scalar_one()
             return position - 1 if position is not None else _head(connection)
 
@@ -126,13 +126,14 @@ class Inbox:
 
         :raises StoreError: if it can't be written.
         """
-        with self.store.begin(*TABLES) as connection:
+        self.store.check_space()
+        with self.store.begin() as connection:
             connection.execute(sa.update(head_table).values(position=head_table.c.position))
 
     def _prune_some(self, before: float) -> int:
         position = events_table.c.position
         old = sa.select(position).where(events_table.c.received_at < before).order_by(position).limit(_PRUNED_AT_ONCE)
-        with self.store.begin(*TABLES) as connection:
+        with self.store.begin() as connection:
             return connection.execute(sa.delete(events_table).where(position.in_(old.scalar_subquery()))).rowcount
 
 

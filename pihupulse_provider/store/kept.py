@@ -17,12 +17,16 @@ class KeptConnection:
 
     Each statement is durable by itself unless it is told to begin a transaction. After any error the connection is
     closed, and opened anew for what comes next.
+
+    :param is_stale: says whether a connection with that ``info`` must not be used any more.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, is_stale: Callable[[dict[Any, Any]], bool]) -> None:
         self._engine = engine
+        self._is_stale = is_stale
         self._dialect: Any = engine.dialect
         self._connection: Any = None
+        self._info: dict[Any, Any] = {}
         self._lock = threading.Lock()
 
     def run(self, work: Callable[[Any], T]) -> T:
@@ -36,6 +40,8 @@ class KeptConnection:
             self._close()
 
     def _run(self, work: Callable[[Any], T]) -> T:
+        if self._connection is not None and self._is_stale(self._info):
+            self._close()
         was_open = self._connection is not None
         try:
             if not was_open:
@@ -49,14 +55,17 @@ class KeptConnection:
         return self._run(work)
 
     def _open(self) -> Any:
-        connection: Any = self._engine.raw_connection()
-        self._dialect.set_isolation_level(connection.dbapi_connection, "AUTOCOMMIT")
+        fairy: Any = self._engine.raw_connection()
+        self._info = dict(fairy.info)
+        connection = fairy.dbapi_connection
+        fairy.detach()  # it takes no place in the pool
+        self._dialect.set_isolation_level(connection, "AUTOCOMMIT")
         if self._dialect.name == "sqlite":
             connection.cursor().execute("PRAGMA synchronous=FULL")
         return connection
 
     def _is_broken(self, error: BaseException) -> bool:
-        return bool(self._dialect.is_disconnect(error, self._connection.dbapi_connection, None))
+        return bool(self._dialect.is_disconnect(error, self._connection, None))
 
     def _close(self) -> None:
         if self._connection is None:
@@ -64,5 +73,6 @@ class KeptConnection:
         with suppress(self._dialect.dbapi.Error):
             # The error's traceback can hold the cursor, and SQLite keeps a lock until the last of them is gone.
             self._connection.rollback()
-        self._connection.invalidate()
+        with suppress(self._dialect.dbapi.Error):
+            self._connection.close()
         self._connection = None

@@ -112,7 +112,7 @@ class Ledger:
     def open(self, name: str, fingerprint: str | None = None) -> Job:
         """Take the job of that name for this run, as new or as it was left; an earlier run loses it."""
         owner = secrets.token_hex(8)
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.begin() as connection:
             skew = self._skew(connection)
             values = {"account": self._account, "name": name, "at": self._clock() + skew, "fingerprint": fingerprint}
             connection.execute(_NEW_JOB, values)
@@ -124,12 +124,12 @@ class Ledger:
 
     def adopt_source(self, job: Job, fingerprint: str) -> None:
         """Set the source of a job that has dispatched nothing yet."""
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.begin() as connection:
             connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(fingerprint=fingerprint))
 
     def find(self, job: Job, item: bytes) -> Mark | None:
         """Return what is known of an item of the job."""
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.read() as connection:
             skew = self._skew(connection)
             query = sa.select(CREATES).where(CREATES.c.job == job.id, CREATES.c.item == item)
             row = connection.execute(query).first()
@@ -139,7 +139,7 @@ class Ledger:
         """Return everything the job has dispatched, in chunks, so that its number does not matter."""
         after = b""
         while True:
-            with self._store.begin(JOBS, CREATES) as connection:
+            with self._store.read() as connection:
                 skew = self._skew(connection)
                 query = sa.select(CREATES).where(CREATES.c.job == job.id, CREATES.c.item > after)
                 rows = connection.execute(query.order_by(CREATES.c.item).limit(_CHUNK)).all()
@@ -154,7 +154,7 @@ class Ledger:
 
         :raises JobTakenOverError: if another run has taken the job.
         """
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.begin() as connection:
             skew = self._skew(connection)
             held = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner)
             marked_at = max(mark.at for mark in marks) + skew
@@ -167,14 +167,14 @@ class Ledger:
 
     def confirm(self, job: Job, marks: Sequence[Mark]) -> None:
         """Record the ids of what was created. It need not be durable: an id that is lost is looked up again."""
-        with self._store.begin(JOBS, CREATES, durable=False) as connection:
+        with self._store.begin(durable=False) as connection:
             skew = self._skew(connection)
             connection.execute(_PUT_CREATE, [_values(job, mark, skew) for mark in marks])
 
     def claimed(self, object_ids: Sequence[str], *, besides: tuple[Job, bytes] | None = None) -> set[str]:
         """Return which of these ids the account's ledger knows as created by anything but the given item."""
         claimed: set[str] = set()
-        with self._store.begin(JOBS, CREATES) as connection:
+        with self._store.read() as connection:
             for start in range(0, len(object_ids), _CHUNK):
                 query = (
                     sa.select(CREATES.c.object_id)

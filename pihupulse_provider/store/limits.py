@@ -89,7 +89,7 @@ class StoreRateLimit:
         return self._own.is_void(slot) if self._is_away() else slot.pauses < self._known.pauses
 
     def _change(self, step: Callable[[LimitState, float], tuple[LimitState, Slot]]) -> Slot:
-        with self._lock, self._store.begin(limits, durable=False) as connection:
+        with self._lock, self._store.begin(durable=False) as connection:
             state = self._read(connection)
             now = self._store.now(connection)
             self._ahead = now - self._clock()

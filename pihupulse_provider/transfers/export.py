@@ -13,9 +13,6 @@ from pihupulse_provider.exporting.export import DETAILS, Export, check_resource
 from pihupulse_provider.exporting.writers import Writer
 from pihupulse_provider.operators.base import PihuPulseOperator
 
-_NO_MOMENT = ("", "None", "none", "null")
-"""What a template renders to that found nothing."""
-
 
 class ExportOperator(PihuPulseOperator):
     """Reads all candidates, screenings, reports or templates; a subclass says where they go.
@@ -69,7 +66,7 @@ class ExportOperator(PihuPulseOperator):
 
 def moment_of(value: str | datetime | None) -> datetime | None:
     """Return the moment that an ISO 8601 text names. :raises ConfigurationError: if it names none."""
-    if value is None or value in _NO_MOMENT:
+    if not value:
         return None
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)

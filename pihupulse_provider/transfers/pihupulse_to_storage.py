@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.exporting.atomic_file import atomic_file
 from pihupulse_provider.exporting.export import MODELS
-from pihupulse_provider.exporting.writers import FORMATS, open_writer
+from pihupulse_provider.exporting.file_formats import format_of
+from pihupulse_provider.exporting.writers import open_writer
 from pihupulse_provider.operators.base import outputs
 from pihupulse_provider.transfers.export import ExportOperator
 
@@ -28,6 +28,8 @@ class PihuPulseToStorageOperator(ExportOperator):
     :param path: where to, at any path of Airflow's object storage. (templated)
     :param format: ``jsonl`` (everything the service sent), ``csv`` or ``parquet`` (the documented fields); None to go
         by the path's ending. (templated)
+    :param neutralise_formulas: whether a text in CSV that a spreadsheet would run as a formula, such as a name that
+        begins with ``=``, gets an apostrophe before it; an import takes it off again.
     :param detail: whether to fetch each candidate whole (API reference, "Get Candidate"), one request each.
     :param status: which candidates: ``active``, ``archived`` or ``all``; None for all.
     :param updated_since: leaves out what has not changed since this ISO 8601 time; nothing is left out if it is empty.
@@ -46,11 +48,13 @@ class PihuPulseToStorageOperator(ExportOperator):
         *,
         path: str,
         format: str | None = None,  # noqa: A002 - what users of other transfers expect
+        neutralise_formulas: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.path = path
         self.format = format
+        self.neutralise_formulas = neutralise_formulas
         if "{" not in f"{path}{format}":  # nothing is left to be rendered
             format_of(path, format)
 
@@ -58,21 +62,11 @@ class PihuPulseToStorageOperator(ExportOperator):
         """Write the file."""
         path = ObjectStoragePath(self.path)
         file_format = format_of(str(self.path), self.format)
+        model, leave_out = MODELS[self.resource], self.fields_left_out
         with (
             atomic_file(path) as file,
-            open_writer(file_format, file, MODELS[self.resource], self.fields_left_out) as writer,
+            open_writer(file_format, file, model, leave_out, neutralise=self.neutralise_formulas) as writer,
         ):
             result = self.export(writer)
         self.log.info("%s has %s %s.", path, f"{result['rows']:,}", self.resource)
         return outputs({**result, "path": str(path)})
-
-
-def format_of(path: str, given: str | None) -> str:
-    """Return the format of a file. :raises ConfigurationError: if nothing tells, or there is no such format."""
-    name = given or path.rpartition(".")[2]
-    if name not in FORMATS:
-        raise ConfigurationError(
-            f"The format of {path!r} is not known: end the path in {', '.join(f'.{one}' for one in FORMATS)}, "
-            "or set format to one of them."
-        )
-    return name

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, Context
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.creating.field_map import FieldMap
+from pihupulse_provider.creating.candidate_input import CandidateInput
+from pihupulse_provider.creating.errors import SourceError
 from pihupulse_provider.creating.options import check_on_existing
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.operators.bulk import BulkOperator
@@ -37,6 +38,10 @@ class SqlToPihuPulseOperator(BulkOperator):
     :param results_path: where ``{"row", "status", "id"}`` of each row goes, as JSON Lines. (templated)
     :param rejects_path: where ``{"row", "field", "reason"}`` of each problem goes, as JSON Lines. (templated)
     :param phone_region: the country (ISO 3166, such as ``US``) of phone numbers without a country code.
+    :param drop_invalid_optional: whether a phone number or résumé link that can't be used, such as ``N/A``, is left
+        out, rather than the row rejected.
+    :param allow_special_domains: whether e-mail addresses may be of domains for special use, such as ``.test``,
+        ``.local`` and names without a dot.
     :param pihupulse_conn_id: the connection of PihuPulse. (templated)
     :raises SourceChangedError: if a retry's query gives other rows than the try that created some of them.
     """
@@ -55,6 +60,8 @@ class SqlToPihuPulseOperator(BulkOperator):
         field_map: Mapping[str, str | Sequence[str]] | None = None,
         on_existing: str = "skip",
         phone_region: str | None = None,
+        drop_invalid_optional: bool = False,
+        allow_special_domains: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -63,14 +70,18 @@ class SqlToPihuPulseOperator(BulkOperator):
         self.parameters = parameters
         self.hook_params = dict(hook_params or {})
         self.on_existing = check_on_existing(on_existing)
-        self.field_map = FieldMap(field_map)
-        self.phone_region = phone_region
+        self.candidates = CandidateInput(
+            field_map,
+            phone_region=phone_region,
+            drop_invalid_optional=drop_invalid_optional,
+            allow_special_domains=allow_special_domains,
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the rows."""
         from pihupulse_provider.creating.resources import CandidateResource
 
-        kind = CandidateResource(self.field_map, self.phone_region)
+        kind = CandidateResource(self.candidates)
         terms = {"on_existing": self.on_existing, "on_repeated": self.on_existing}
         with closing(self._connect()) as connection, stream(connection, self.sql, self.parameters) as rows:
             return self.create(context, kind, rows, **terms)
@@ -93,6 +104,8 @@ def stream(connection: Any, sql: str, parameters: Any = None) -> Iterator[Source
     """
     with closing(_cursor(connection)) as cursor:
         cursor.execute(sql, *([parameters] if parameters is not None else []))
+        if cursor.description is None and not getattr(cursor, "name", None):  # PostgreSQL's tells after a fetch
+            raise SourceError("The SQL statement gives no rows: it must be a query, such as SELECT name, email FROM ….")
         first = cursor.fetchmany(_FETCH)
         columns = [column[0] for column in cursor.description]
         yield Source(_rows(cursor, columns, first), columns)
@@ -104,6 +117,8 @@ def _cursor(connection: Any) -> Any:
         return connection.cursor(name="pihupulse")
     if package in ("MySQLdb", "pymysql"):
         return connection.cursor(import_module(f"{package}.cursors").SSCursor)
+    if package == "sqlite3":  # it would end the query at the first text that is not UTF-8
+        connection.text_factory = lambda text: text.decode(errors="surrogateescape")
     return connection.cursor()
 
 

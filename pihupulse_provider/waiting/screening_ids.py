@@ -76,11 +76,6 @@ def _listed(value: Any) -> Iterable[Any]:
 
 def _id(value: Any, argument: str) -> str:
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if text.startswith(("[", "{")):
-        raise ConfigurationError(
-            f"{argument} is the text of a list, as a template renders it: pass the task's output itself, such as "
-            "create.output, or set render_template_as_native_obj=True on the DAG."
-        )
     if not text or text in (".", ".."):
         raise ConfigurationError(
             f"{argument} holds a {type(value).__name__} that is no id: give ids such as 's67890', objects with an id, "

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from pihupulse_provider.api import Account, AsyncClient
+from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun
-from pihupulse_provider.creating.field_map import FieldMap
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.readers import FileFormat, read_records
 from pihupulse_provider.creating.resources import CandidateResource
@@ -37,7 +37,10 @@ def ours(base_url, rows, *, job="bench", store_url=None):
         limit = shared_rate_limit(store, account.key)
         terms = CreateOptions(job, first_try=True, on_existing="create")
         bulk = CreateRun(
-            CandidateResource(FieldMap()), terms, Ledger(store, account), lambda: AsyncClient(account, limit=limit)
+            CandidateResource(CandidateInput()),
+            terms,
+            Ledger(store, account),
+            lambda: AsyncClient(account, limit=limit),
         )
         return bulk.run(read_records(rows))
 
@@ -128,7 +131,7 @@ def _plan_only(result, path):
     ledger = Ledger(Store("sqlite://"), Account(API_KEY))
     began = time.perf_counter()
     with RowTable() as plan, path.open("rb") as file, FileFormat().reading(path.name, file) as source:
-        Loader(plan, CandidateResource(FieldMap()), ledger.digest).load(source)
+        Loader(plan, CandidateResource(CandidateInput()), ledger.digest).load(source)
         result.put((plan.count(), time.perf_counter() - began, _peak_memory()))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun
-from pihupulse_provider.creating.field_map import FieldMap
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.readers import read_records
 from pihupulse_provider.creating.resources import CandidateResource
@@ -33,7 +33,7 @@ class Import:
         self.world = world
         terms = {"on_existing": "create", **terms}
         self.create = CreateRun(
-            kind or CandidateResource(FieldMap()),
+            kind or CandidateResource(CandidateInput()),
             CreateOptions(JOB, first_try=first_try, since=since, **terms),
             ledger or world.ledger(),
             self.connect,

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import enum
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pihupulse_provider.creating.candidate_input import FIELDS, check_candidate, email_key
-from pihupulse_provider.creating.errors import InvalidCandidateError
+from pihupulse_provider.api import ConfigurationError, NewCandidate
+from pihupulse_provider.creating.candidate_input import FIELDS, REQUIRED, CandidateInput, email_key
+from pihupulse_provider.creating.errors import InvalidCandidateError, SourceError
 
 GOOD = {"name": "Alex Johnson", "email": "alex.johnson@example.com"}
 
 
-def problems(**fields):
+def check_candidate(fields, phone_region=None, **options):
+    return CandidateInput(phone_region=phone_region, **options).read(fields)
+
+
+def made(field, value, **options):
+    return getattr(check_candidate({**GOOD, field: value}, **options), field)
+
+
+def problems(phone_region=None, **fields):
     with pytest.raises(InvalidCandidateError) as caught:
-        check_candidate({**GOOD, **fields})
+        check_candidate({**GOOD, **fields}, phone_region)
     return {problem.field: problem.reason for problem in caught.value.problems}
 
 
@@ -29,8 +42,10 @@ def test_the_references_sample_passes_as_it_is():
 
 
 def test_blanks_around_a_value_and_empty_values_go():
-    made = check_candidate({"name": " Alex ", "email": " alex@example.com ", "phone": "  ", "resume_url": float("nan")})
-    assert made.model_dump(exclude_none=True) == {"name": "Alex", "email": "alex@example.com"}
+    candidate = check_candidate(
+        {"name": " Alex ", "email": " alex@example.com ", "phone": "  ", "resume_url": float("nan")}
+    )
+    assert candidate.model_dump(exclude_none=True) == {"name": "Alex", "email": "alex@example.com"}
 
 
 def test_every_problem_is_told():
@@ -50,7 +65,7 @@ def test_every_problem_is_told():
         ("phone", "+1 555 0100 0100 0100", "too many digits"),
         ("phone", "call me", "not a phone number"),
         ("resume_url", "example.com/cv.pdf", "not an http:// or https:// address"),
-        ("resume_url", "https://example.com/my cv.pdf", "holds a blank"),
+        ("resume_url", "https://example.com/my cv.pdf", "holds a space"),
     ],
 )
 def test_a_problem_is_told_plainly(field, value, said):
@@ -94,6 +109,220 @@ def test_two_addresses_that_look_alike_are_two(one, other):
 @given(st.text())
 def test_any_text_has_an_address_key(text):
     assert email_key(email_key(text)) == email_key(text)
+
+
+def test_the_fields_are_those_that_a_new_candidate_has():
+    fields = NewCandidate.model_fields
+    assert tuple(fields) == FIELDS
+    assert tuple(name for name, field in fields.items() if field.is_required()) == REQUIRED
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        "value", [301234567.0, 301234567, Decimal(301234567), Decimal("301234567.00"), "301234567.0", "301234567.00"]
+    )
+    def test_a_whole_number_is_read_as_it_is_meant(self, value):
+        assert made("phone", value, phone_region="DE") == "+49301234567"
+
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            (301234567.5, "fraction"),
+            (Decimal("301234567.5"), "fraction"),
+            (3.5e15 * 10, "too large"),
+            (float("inf"), "too large"),
+            (Decimal("-Infinity"), "too many digits"),
+            (Decimal("1E+5000"), "too many digits"),
+            pytest.param(10**5000, "too many digits", id="10**5000"),
+            (1j, "not text"),
+            ("3.01235E+11", "lost digits"),
+            ("3,01235E+11", "lost digits"),
+            ("301234567.5", "lost digits"),
+        ],
+    )
+    def test_what_would_invent_a_digit_is_refused(self, value, said):
+        assert said in problems("DE", phone=value)["phone"]
+
+    def test_a_number_with_points_between_its_groups_is_a_phone_number(self):
+        assert made("phone", "650.253.0000", phone_region="US") == "+16502530000"
+
+    def test_an_extension_is_kept(self):
+        assert made("phone", "(650) 253-0000 ext 5", phone_region="US") == "+1 650-253-0000 ext. 5"
+
+    def test_a_name_may_be_a_number(self):
+        assert made("name", 42) == "42"
+
+    @pytest.mark.parametrize("value", [float("nan"), Decimal("NaN"), Decimal("sNaN")])
+    def test_nan_is_nothing(self, value):
+        assert made("phone", value) is None
+        assert problems(name=value) == {"name": "is missing"}
+
+
+class Team(str, enum.Enum):  # noqa: UP042 - such as there are
+    RED = "Red Team"
+
+
+class TestWhatIsText:
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            (["Ana", "Costa"], "is a list, not text"),
+            (("Ana",), "is a list, not text"),
+            ({"first": "Ana"}, "is an object, not text"),
+            (True, "is true or false, not text"),
+            (False, "is true or false, not text"),
+            (object(), "is a object, not text"),
+            (b"\xff\xfe", "bytes that are not UTF-8"),
+            ("\ud83d", "half a character"),
+            ("Ana \ude00", "half a character"),
+            ("Ana\x00", "control character"),
+        ],
+    )
+    def test_what_is_no_text_is_refused(self, value, said):
+        assert problems(name=value, phone=value, resume_url=value) == dict.fromkeys(
+            ("name", "phone", "resume_url"), problems(name=value)["name"]
+        )
+        assert said in problems(name=value)["name"]
+
+    @pytest.mark.parametrize("value", [b"\xc3\x85sa", bytearray(b"\xc3\x85sa"), memoryview(b"\xc3\x85sa")])
+    def test_bytes_are_decoded(self, value):
+        assert made("name", value) == "Åsa"
+
+    def test_a_text_of_a_class_of_its_own_is_its_text(self):
+        assert made("name", Team.RED) == "Red Team"
+
+    @pytest.mark.parametrize(
+        ("field", "value", "is_made"),
+        [
+            ("name", "\ufeffAna\u200b Costa\u00a0", "Ana Costa"),
+            ("name", "Ana\u00a0Costa", "Ana Costa"),
+            ("name", "\u202eAna\u202c", "Ana"),
+            (
+                "name",
+                "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+                "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            ),
+            ("name", "'t Hooft", "'t Hooft"),
+            ("name", "'=Ana", "=Ana"),
+            ("name", "👩\u200d🔬", "👩\u200d🔬"),
+            ("email", "\u200bana@example.org\u200d", "ana@example.org"),
+            ("email", "mailto:ana@example.org", "ana@example.org"),
+            ("phone", "'+15417543010", "+15417543010"),
+            ("phone", "\u2019+15417543010", "+15417543010"),
+            ("phone", "tel:+1-541-754-3010", "+1-541-754-3010"),
+            ("phone", "TEL: +15417543010", "+15417543010"),
+            ("phone", "\u202a+15417543010\u202c", "+15417543010"),
+            ("phone", "+1\u00a0541\u202f7543010", "+1 541 7543010"),
+            ("phone", "'", None),
+            ("phone", "\u200b", None),
+        ],
+    )
+    def test_what_spreadsheets_and_address_books_add_goes(self, field, value, is_made):
+        assert made(field, value) == is_made
+
+
+class TestFieldMap:
+    JOINED = CandidateInput({"name": ["first", "middle", "last"]})
+
+    @pytest.mark.parametrize("middle", [None, float("nan"), "", "  ", "\u200b", Decimal("NaN")])
+    def test_a_missing_part_leaves_no_trace(self, middle):
+        row = {"first": "Ana ", "middle": middle, "last": " Costa", "email": "ana@example.org"}
+        assert self.JOINED.read(row).name == "Ana Costa"
+
+    @pytest.mark.parametrize("middle", [True, ["B"], b"\xff", "\ud83d", pytest.param(10**5000, id="10**5000")])
+    def test_a_part_that_is_no_text_is_refused(self, middle):
+        with pytest.raises(InvalidCandidateError, match="name"):
+            self.JOINED.read({"first": "Ana", "middle": middle, "last": "Costa", "email": "ana@example.org"})
+
+    def test_no_part_is_a_missing_name(self):
+        with pytest.raises(InvalidCandidateError, match="name is missing"):
+            self.JOINED.read({"email": "ana@example.org"})
+
+    def test_columns_in_another_case_are_meant(self):
+        source = CandidateInput({"phone": "Mobile"})
+        source.check_columns(["NAME", "Email ", "MOBILE"])
+        row = {"NAME": "Ana", "Email ": "ana@example.org", "MOBILE": "+15417543010"}
+        assert source.read(row).model_dump(exclude_none=True) == {
+            "name": "Ana",
+            "email": "ana@example.org",
+            "phone": "+15417543010",
+        }
+
+    def test_a_column_in_the_same_case_goes_first(self):
+        source = CandidateInput()
+        source.check_columns(["name", "NAME", "email"])
+        assert source.read({"NAME": "ANA", "name": "Ana", "email": "ana@example.org"}).name == "Ana"
+
+    @pytest.mark.parametrize(
+        "columns", [["name", "email", "email"], ["NAME", "Name", "email"], ["name", "email", "phone", "phone"]]
+    )
+    def test_a_column_that_is_needed_must_be_there_once(self, columns):
+        with pytest.raises(SourceError, match="twice"):
+            CandidateInput().check_columns(columns)
+
+    def test_columns_that_are_not_needed_may_repeat(self):
+        CandidateInput().check_columns(["name", "email", "note", "note", "", ""])
+
+
+class TestPhoneRegion:
+    @pytest.mark.parametrize(
+        ("region", "phone"), [("us", "+16502530000"), (" US ", "+16502530000"), ("uk", "+446502530000")]
+    )
+    def test_what_is_plainly_meant_is_taken(self, region, phone):
+        assert made("phone", "6502530000", phone_region=region) == phone
+
+    @pytest.mark.parametrize("region", ["Germany", "D", "DEU", "+49"])
+    def test_anything_else_is_a_sentence_where_the_dag_is_written(self, region):
+        with pytest.raises(ConfigurationError, match="two letters of ISO 3166"):
+            CandidateInput(phone_region=region)
+
+    def test_a_country_that_there_is_not_is_told_before_the_first_row(self):
+        with pytest.raises(ConfigurationError, match="no country"):
+            CandidateInput(phone_region="XX").check_columns(["name", "email"])
+
+
+@pytest.mark.parametrize("value", ["N/A", "-", "none", True, ["+15417543010"], "\ud83d", 3.5])
+def test_an_optional_field_that_is_invalid_can_be_left_out_so_that_the_person_stays(value):
+    candidate = check_candidate({**GOOD, "phone": value, "resume_url": value}, drop_invalid_optional=True)
+    assert candidate.model_dump(exclude_none=True) == GOOD
+
+
+def test_a_required_field_is_never_left_out():
+    with pytest.raises(InvalidCandidateError):
+        check_candidate({**GOOD, "email": "N/A"}, drop_invalid_optional=True)
+
+
+@pytest.mark.parametrize("email", ["ana@example.test", "ana@printer.local", "ana@localhost", "ana@x.invalid"])
+def test_domains_for_special_use_are_taken_by_an_option(email):
+    assert made("email", email, allow_special_domains=True) == email
+    assert "not an e-mail address" in problems(email=email)["email"]
+
+
+def test_the_option_for_special_domains_is_named():
+    assert "allow_special_domains" in problems(email="ana@example.test")["email"]
+
+
+CELLS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.decimals()
+    | st.binary()
+    | st.dates()
+    | st.text(st.characters(), max_size=30),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), CELLS), st.sampled_from([None, "US", "DE"]), st.booleans())
+def test_any_row_is_a_candidate_or_a_problem_of_its_own(row, region, drop):
+    candidates = CandidateInput({"name": ["name", "phone"]}, phone_region=region, drop_invalid_optional=drop)
+    with contextlib.suppress(InvalidCandidateError):
+        candidate = candidates.read(row)
+        NewCandidate.model_validate_json(candidate.model_dump_json())
+        assert candidate.name == candidate.name.strip() != ""
 
 
 VALUES = st.text(st.characters(codec="utf-8"), max_size=60).map(lambda text: f"q9{text}7z")

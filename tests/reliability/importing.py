@@ -7,8 +7,8 @@ import logging
 from datetime import UTC, datetime
 
 from pihupulse_provider.api import Account, AsyncClient
+from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun
-from pihupulse_provider.creating.field_map import FieldMap
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.resources import CandidateResource, ScreeningResource
@@ -21,7 +21,7 @@ TIMEOUT = 1.0
 
 def candidates(count):
     values = ({"name": f"Person {n}", "email": f"person.{n}@example.org"} for n in range(count))
-    return Source(Row(number, one) for number, one in enumerate(values, 1)), CandidateResource(FieldMap())
+    return Source(Row(number, one) for number, one in enumerate(values, 1)), CandidateResource(CandidateInput())
 
 
 def screenings(count):

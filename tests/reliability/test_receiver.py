@@ -40,7 +40,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url = request.getfixturevalue("postgres_url")
     store = Store(url)
     with store.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS pihupulse_events, pihupulse_inbox")
+        connection.exec_driver_sql("TRUNCATE pihupulse_events, pihupulse_inbox")
     store.dispose()
     return str(url)
 

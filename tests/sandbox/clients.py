@@ -22,14 +22,14 @@ def client_of(sandbox: Sandbox, **options: Any) -> httpx.Client:
 
 def created(client: httpx.Client, **fields: Any) -> str:
     """Create a candidate and return its id."""
-    answer = client.post("/candidates", json={**ALEX, **fields})
-    assert answer.status_code == 201
-    return answer.json()["data"]["id"]
+    response = client.post("/candidates", json={**ALEX, **fields})
+    assert response.status_code == 201
+    return response.json()["data"]["id"]
 
 
 def screened(client: httpx.Client, candidate_id: str, **fields: Any) -> str:
     """Create a screening and return its id."""
     body = {"candidate_id": candidate_id, "template_id": "t54321", **fields}
-    answer = client.post("/screenings", json=body)
-    assert answer.status_code == 201
-    return answer.json()["data"]["id"]
+    response = client.post("/screenings", json=body)
+    assert response.status_code == 201
+    return response.json()["data"]["id"]

@@ -12,9 +12,9 @@ DETAILED = LISTED | {"resume_url", "skills", "experience_years", "education", "s
 
 def test_a_created_candidate_has_the_documented_fields(client: httpx.Client) -> None:
     body = {**ALEX, "phone": "+1122334455", "resume_url": "https://example.com/resumes/alex_johnson.pdf"}
-    answer = client.post("/candidates", json=body)
-    assert answer.status_code == 201
-    assert answer.json() == {
+    response = client.post("/candidates", json=body)
+    assert response.status_code == 201
+    assert response.json() == {
         "data": {
             "id": "c12345",
             "name": "Alex Johnson",
@@ -52,9 +52,9 @@ def test_completing_a_screening_updates_its_candidate(sandbox: Sandbox, client: 
 
 
 def test_an_unknown_candidate_gets_the_sample_error_of_the_reference(client: httpx.Client) -> None:
-    answer = client.get("/candidates/c12345")
-    assert answer.status_code == 404
-    assert answer.json() == {
+    response = client.get("/candidates/c12345")
+    assert response.status_code == 404
+    assert response.json() == {
         "error": {
             "code": "invalid_request",
             "message": "The candidate ID is invalid or not found",

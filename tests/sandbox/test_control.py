@@ -15,9 +15,9 @@ def control(sandbox: Sandbox) -> httpx.Client:
     return httpx.Client(base_url="http://localhost/_sandbox", transport=sandbox.transport())
 
 
-def done(answer: httpx.Response) -> Any:
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+def done(response: httpx.Response) -> Any:
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def test_the_actions_describe_themselves(control: httpx.Client) -> None:
@@ -26,7 +26,7 @@ def test_the_actions_describe_themselves(control: httpx.Client) -> None:
     assert all(actions.values())
 
 
-def test_counters_tell_operations_and_refusals(sandbox: Sandbox, client: httpx.Client, control: httpx.Client) -> None:
+def test_counters_show_operations_and_refusals(sandbox: Sandbox, client: httpx.Client, control: httpx.Client) -> None:
     candidate_id = created(client)
     client.get(f"/candidates/{candidate_id}")
     client.get("/candidates/c1")
@@ -65,13 +65,21 @@ def test_rows_are_inserted_changed_and_deleted(client: httpx.Client, control: ht
     assert [row["id"] for row in client.get("/candidates").json()["data"]] == [second]
 
 
+def test_a_body_needs_no_content_type(sandbox: Sandbox, client: httpx.Client, control: httpx.Client) -> None:
+    """``curl -d`` calls it a form."""
+    screening_id = screened(client, created(client))
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    done(control.patch(f"/screenings/{screening_id}", content='{"status": "completed"}', headers=form))
+    assert sandbox.screenings[0]["status"] == "completed"
+
+
 def test_invitations_are_listed(client: httpx.Client, control: httpx.Client) -> None:
     candidate_id = created(client)
     screening_id = screened(client, candidate_id, send_invitation=True)
     assert done(control.get("/invitations")) == [{"screening_id": screening_id, "candidate_id": candidate_id}]
 
 
-def test_the_webhook_is_changed_without_telling_its_secret(sandbox: Sandbox, control: httpx.Client) -> None:
+def test_the_webhook_is_changed_without_showing_its_secret(sandbox: Sandbox, control: httpx.Client) -> None:
     change = {"url": "http://127.0.0.1:9/x", "secret": "whsec_new", "loss": 0.5}
     assert done(control.patch("/webhooks", json=change)) == {
         "url": "http://127.0.0.1:9/x",

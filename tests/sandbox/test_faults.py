@@ -46,11 +46,11 @@ def test_a_dropped_answer_is_no_answer(sandbox: Sandbox, client: httpx.Client) -
 
 def test_a_truncated_answer_holds_half_of_its_json(sandbox: Sandbox, client: httpx.Client) -> None:
     sandbox.fail_next("truncated")
-    answer = create(client)
-    assert answer.status_code == 201
-    assert answer.text.startswith('{"data":{"id":"c12345"')
+    response = create(client)
+    assert response.status_code == 201
+    assert response.text.startswith('{"data":{"id":"c12345"')
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
-        answer.json()
+        response.json()
     assert len(sandbox.candidates) == 1
 
 
@@ -63,26 +63,26 @@ def test_a_cut_answer_ends_in_the_middle_of_its_body(sandbox: Sandbox, client: h
 
 def test_an_error_has_the_shape_of_the_api(sandbox: Sandbox, client: httpx.Client) -> None:
     sandbox.fail_next("error", status=503, retry_after="7")
-    answer = create(client)
-    assert (answer.status_code, answer.json()["error"]["status"]) == (503, 503)
-    assert answer.headers["Retry-After"] == "7"
+    response = create(client)
+    assert (response.status_code, response.json()["error"]["status"]) == (503, 503)
+    assert response.headers["Retry-After"] == "7"
     sandbox.fail_next("error", status=403)
     assert create(client).json()["error"]["code"] == "forbidden"
 
 
 def test_html_comes_as_from_a_proxy(sandbox: Sandbox, client: httpx.Client) -> None:
     sandbox.fail_next("html")
-    answer = create(client)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (502, "text/html; charset=utf-8")
-    assert answer.text.startswith("<!DOCTYPE html>")
-    assert "X-RateLimit-Limit" not in answer.headers
+    response = create(client)
+    assert (response.status_code, response.headers["Content-Type"]) == (502, "text/html; charset=utf-8")
+    assert response.text.startswith("<!DOCTYPE html>")
+    assert "X-RateLimit-Limit" not in response.headers
 
 
 def test_a_429_can_come_without_headers(sandbox: Sandbox, client: httpx.Client) -> None:
     sandbox.fail_next("rate_limited")
-    answer = create(client)
-    assert answer.status_code == 429
-    assert not [name for name in answer.headers if name.startswith("x-ratelimit") or name == "retry-after"]
+    response = create(client)
+    assert response.status_code == 429
+    assert not [name for name in response.headers if name.startswith("x-ratelimit") or name == "retry-after"]
 
 
 def test_a_late_answer_times_out_although_the_work_was_done(sandbox: Sandbox) -> None:

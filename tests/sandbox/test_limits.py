@@ -21,8 +21,8 @@ def granted(client: httpx.Client, tries: int) -> int:
     return sum(client.get("/templates").status_code == 200 for _ in range(tries))
 
 
-def rate_headers(answer: httpx.Response) -> tuple[int, int, int]:
-    limit, remaining, reset = (int(answer.headers[f"X-RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset"))
+def rate_headers(response: httpx.Response) -> tuple[int, int, int]:
+    limit, remaining, reset = (int(response.headers[f"X-RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset"))
     return limit, remaining, reset - int(START)
 
 
@@ -97,9 +97,9 @@ def test_errors_bear_the_headers_and_cost_a_request_but_a_wrong_key_does_not() -
 def test_a_skewed_clock_shows_in_everything_it_tells_and_changes_nothing_else() -> None:
     sandbox, client = limited(requests_per_minute=60, burst=1)
     sandbox.skew(-90)
-    answer = client.get("/templates")
-    assert email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp() == START - 90
-    assert rate_headers(answer)[2] == 1 - 90
+    response = client.get("/templates")
+    assert email.utils.parsedate_to_datetime(response.headers["Date"]).timestamp() == START - 90
+    assert rate_headers(response)[2] == 1 - 90
     sandbox.advance(1)
     created = client.post("/candidates", json={"name": "A", "email": "a@b.co"}).json()["data"]
     assert created["created_at"] == "2023-11-14T22:11:51Z"

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from pihupulse_provider.sandbox import Sandbox
 from tests.sandbox.clients import client_of, created, screened
 
@@ -18,6 +20,16 @@ def test_the_fixture_runs_a_sandbox_and_is_the_default_connection(pihupulse_sand
         "password": pihupulse_sandbox.api_key,
         "extra": {"webhook_secret": pihupulse_sandbox.webhook_secret},
     }
+
+
+KEYS: set[str] = set()
+
+
+@pytest.mark.parametrize("use", ["first", "second"])
+def test_every_use_of_the_fixture_is_an_account_of_its_own(pihupulse_sandbox: Sandbox, use: str) -> None:
+    """A port comes again; the store must not take a new PihuPulse for that of an earlier test."""
+    assert pihupulse_sandbox.api_key not in KEYS
+    KEYS.add(pihupulse_sandbox.api_key)
 
 
 def test_screenings_of_the_fixture_complete_at_once(pihupulse_sandbox: Sandbox) -> None:

@@ -9,9 +9,9 @@ from pihupulse_provider.sandbox import Sandbox
 from tests.sandbox.clients import ALEX, created
 
 
-def details(answer: httpx.Response, status: int = 400, code: str = "invalid_request") -> Any:
-    error = answer.json()["error"]
-    assert (answer.status_code, error["status"], error["code"]) == (status, status, code)
+def details(response: httpx.Response, status: int = 400, code: str = "invalid_request") -> Any:
+    error = response.json()["error"]
+    assert (response.status_code, error["status"], error["code"]) == (status, status, code)
     return error.get("details")
 
 
@@ -88,9 +88,9 @@ def test_undocumented_paths_do_not_exist(client: httpx.Client, path: str) -> Non
     ],
 )
 def test_undocumented_methods_are_refused(client: httpx.Client, method: str, path: str, allowed: str) -> None:
-    answer = client.request(method, path)
-    details(answer, 405)
-    assert answer.headers["Allow"] == allowed
+    response = client.request(method, path)
+    details(response, 405)
+    assert response.headers["Allow"] == allowed
 
 
 def test_a_screening_needs_a_candidate_and_a_template_that_exist(client: httpx.Client) -> None:
@@ -105,5 +105,5 @@ def test_a_screening_needs_a_candidate_and_a_template_that_exist(client: httpx.C
 
 
 def test_refusals_do_not_repeat_personal_values(client: httpx.Client) -> None:
-    answer = client.post("/candidates", json={"name": "Alex Johnson", "email": "alex at example"})
-    assert "lex" not in answer.text
+    response = client.post("/candidates", json={"name": "Alex Johnson", "email": "alex at example"})
+    assert "lex" not in response.text

@@ -123,9 +123,9 @@ def test_the_pace_can_vary_within_its_spread() -> None:
 
 
 def test_the_templates_of_the_reference_are_there(client: httpx.Client) -> None:
-    answer = client.get("/templates").json()
-    assert answer.keys() == {"data"}
-    assert answer["data"][0] == {
+    response = client.get("/templates").json()
+    assert response.keys() == {"data"}
+    assert response["data"][0] == {
         "id": "t54321",
         "name": "Frontend Developer",
         "description": "Screening for frontend development skills",
@@ -134,7 +134,7 @@ def test_the_templates_of_the_reference_are_there(client: httpx.Client) -> None:
         "created_at": "2022-12-10T08:30:00Z",
         "updated_at": "2023-01-05T14:20:00Z",
     }
-    assert answer["data"][1]["id"] == "t54322"
+    assert response["data"][1]["id"] == "t54322"
 
 
 def test_screenings_are_listed_in_the_chosen_order() -> None:

@@ -30,8 +30,8 @@ def test_pipelined_requests_are_answered_in_order_although_the_first_is_late() -
     with Sandbox() as sandbox:
         sandbox.fail_next("latency", seconds=0.05)
         last = GET.replace(b"templates", b"nowhere") + b"Connection: close\r\n\r\n"
-        answers = exchange(sandbox, GET + b"\r\n" + last)
-    assert answers.index(b"200 OK") < answers.index(b"404 Not Found")
+        responses = exchange(sandbox, GET + b"\r\n" + last)
+    assert responses.index(b"200 OK") < responses.index(b"404 Not Found")
 
 
 def test_a_request_may_come_in_pieces_and_chunks() -> None:
@@ -58,15 +58,15 @@ def test_what_is_not_a_plain_request_is_refused(garbage: bytes) -> None:
 
 def test_head_has_no_body() -> None:
     with Sandbox() as sandbox, client_of(sandbox) as client:
-        answer = client.head("/templates")
-        assert (answer.status_code, answer.content) == (405, b"")
+        response = client.head("/templates")
+        assert (response.status_code, response.content) == (405, b"")
         assert client.get("/templates").status_code == 200
 
 
 def test_many_clients_at_once_get_different_ids() -> None:
     with Sandbox() as sandbox, client_of(sandbox) as client, ThreadPoolExecutor(8) as pool:
-        answers = pool.map(lambda _: client.post("/candidates", json=ALEX), range(200))
-        assert len({answer.json()["data"]["id"] for answer in answers}) == 200
+        responses = pool.map(lambda _: client.post("/candidates", json=ALEX), range(200))
+        assert len({response.json()["data"]["id"] for response in responses}) == 200
 
 
 def test_the_port_is_free_again_after_the_end() -> None:
@@ -85,6 +85,6 @@ def test_a_taken_port_is_named() -> None:
 async def test_an_async_client_reaches_it_without_a_port(sandbox: Sandbox) -> None:
     headers = {"Authorization": f"Bearer {sandbox.api_key}"}
     async with httpx.AsyncClient(base_url=sandbox.base_url, transport=sandbox.transport(), headers=headers) as client:
-        answers = await asyncio.gather(*(client.post("/candidates", json=ALEX) for _ in range(5)))
-    assert {answer.status_code for answer in answers} == {201}
+        responses = await asyncio.gather(*(client.post("/candidates", json=ALEX) for _ in range(5)))
+    assert {response.status_code for response in responses} == {201}
     assert len(sandbox.requests) == 5

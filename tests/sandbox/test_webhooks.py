@@ -20,10 +20,10 @@ class Server(ThreadingHTTPServer):
 
 
 class Receiver:
-    """Takes deliveries on a port; ``answers`` says with which statuses, 200 when it is used up."""
+    """Takes deliveries on a port; ``responses`` says with which statuses, 200 when it is used up."""
 
     def __init__(self) -> None:
-        self.answers: list[int] = []
+        self.responses: list[int] = []
         self.taken: Queue[tuple[bytes, str]] = Queue()
         receiver = self
 
@@ -31,7 +31,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.taken.put((body, self.headers["X-PihuPulse-Signature"]))
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+                self.send_response(receiver.responses.pop(0) if receiver.responses else 200)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -106,7 +106,7 @@ def test_a_failed_screening_sends_nothing(sandbox: Sandbox, client: httpx.Client
 
 
 def test_a_refused_delivery_is_sent_again_unchanged(client: httpx.Client, receiver: Receiver) -> None:
-    receiver.answers[:] = [503]
+    receiver.responses[:] = [503]
     created(client)
     first, again = (receiver.taken.get(timeout=5) for _ in range(2))
     assert first == again

@@ -17,7 +17,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     store = Store(url if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
     with store.begin() as connection:
         for table in ("pihupulse_cursors", "pihupulse_reads"):
-            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+            connection.exec_driver_sql(f"DELETE FROM {table}")
     yield store
     store.dispose()
 

@@ -31,12 +31,13 @@ import os, sys, sqlalchemy as sa
 from pihupulse_provider.store.engine import open_store
 table = sa.Table("test_forks", sa.MetaData(), sa.Column("pid", sa.Integer, primary_key=True))
 parent = open_store(sys.argv[1])
-with parent.begin(table) as connection:
+with parent.begin() as connection:
+    table.create(connection)
     connection.execute(table.insert().values(pid=os.getpid()))
 if child := os.fork():
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 assert open_store(sys.argv[1]) is not parent
-with open_store(sys.argv[1]).begin(table) as connection:
+with open_store(sys.argv[1]).begin() as connection:
     connection.execute(table.insert().values(pid=os.getpid()))
 """
 
@@ -60,7 +61,8 @@ def sqlite_path(tmp_path: Path) -> Path:
 
 
 def _count(store: Store, durable: bool = True) -> None:
-    with store.begin(counters, durable=durable) as connection:
+    with store.begin(durable=durable) as connection:
+        counters.create(connection, checkfirst=True)
         query = sa.select(counters.c.value).where(counters.c.name == "all").with_for_update()
         value = connection.execute(query).scalar()
         if value is None:
@@ -70,34 +72,15 @@ def _count(store: Store, durable: bool = True) -> None:
 
 
 def _count_and_fail(store: Store) -> None:
-    with store.begin(counters) as connection:
+    with store.begin() as connection:
         connection.execute(counters.update().values(value=99))
         connection.exec_driver_sql("no SQL")
 
 
 def _counted(store: Store) -> int | None:
-    with store.begin(counters) as connection:
+    with store.read() as connection:
         value: int | None = connection.execute(sa.select(counters.c.value)).scalar()
         return value
-
-
-def test_missing_table_and_its_index_are_made(url: str) -> None:
-    store = Store(url)
-
-    _count(store)
-
-    with store.begin() as connection:
-        assert sa.inspect(connection).get_indexes("test_counters")
-    store.dispose()
-
-
-def test_makers_of_the_same_table_do_not_fail_each_other(url: str) -> None:
-    stores = [Store(url) for _ in range(8)]
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(_counted, stores)) == [None] * 8
-    for store in stores:
-        store.dispose()
 
 
 def test_what_was_read_still_stands_when_it_is_written(url: str) -> None:
@@ -161,7 +144,7 @@ def test_full_disk_is_a_store_error_and_passes(sqlite_path: Path) -> None:
     store = Store(f"sqlite:///{sqlite_path}")
     _count(store)
 
-    with _files_of_at_most(4096), pytest.raises(StoreError), store.begin(counters) as connection:
+    with _files_of_at_most(4096), pytest.raises(StoreError), store.begin() as connection:
         connection.execute(counters.insert(), [{"name": f"{number}", "value": number} for number in range(5000)])
 
     _count(store)

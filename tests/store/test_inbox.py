@@ -55,7 +55,7 @@ def store(url: str) -> Iterator[Store]:
     store = Store(url)
     with store.begin() as connection:
         for table in ("pihupulse_events", "pihupulse_inbox"):
-            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+            connection.exec_driver_sql(f"DELETE FROM {table}")
     yield store
     store.dispose()
 
@@ -221,6 +221,9 @@ def test_a_connection_that_the_database_closed_costs_no_event(postgres_url: str)
 def test_a_table_that_is_gone_is_an_error_of_the_store(inbox: Inbox, store: Store):
     inbox.append([delivery(1)])
     with store.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE pihupulse_events")
+        connection.exec_driver_sql("ALTER TABLE pihupulse_events RENAME TO gone")
     with pytest.raises(StoreError, match="pihupulse_events"):
         inbox.append([delivery(2)])
+    with store.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO pihupulse_events")
+    assert inbox.append([delivery(2)]) == [True]

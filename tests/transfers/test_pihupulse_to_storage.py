@@ -90,7 +90,7 @@ class TestCandidates:
         self, dag_runs, candidates, pihupulse_sandbox, tmp_path
     ):
         pihupulse_sandbox.advance(3600)
-        first = export(dag_runs, tmp_path / "1.jsonl", resource="candidates", updated_since="None")
+        first = export(dag_runs, tmp_path / "1.jsonl", resource="candidates", updated_since="{{ params.get('since') }}")
         pihupulse_sandbox.advance(3600)
         new = pihupulse_sandbox.insert_candidates(2)
         pihupulse_sandbox.archive(candidates[7]["id"])

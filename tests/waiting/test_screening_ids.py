@@ -59,12 +59,6 @@ def test_what_is_no_id_is_refused(value):
         read(value)
 
 
-@pytest.mark.parametrize("value", ["['s1', 's2']", "{'id': 's1'}"])
-def test_a_list_that_a_template_made_into_text_is_refused_with_advice(value):
-    with pytest.raises(ConfigurationError, match="render_template_as_native_obj"):
-        read(value)
-
-
 def test_a_file_of_something_else_is_refused_with_its_line():
     with pytest.raises(ConfigurationError, match=r"Line 1 of /broken\.jsonl"):
         read("/broken.jsonl")

@@ -1,4 +1,4 @@
-"""What was asked and what was answered."""
+"""The requests and the statuses of their responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KEPT = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request; ``status`` is 0 when no answer was sent, ``at`` is epoch seconds.
+    """One request; ``status`` is 0 when no response was sent, ``at`` is epoch seconds.
 
     ``route`` is the documented form of the path, such as ``/candidates/:id``, or ``undocumented``.
     """

@@ -1,4 +1,4 @@
-"""What comes in and goes out: a request, an answer, and the error shape of the API."""
+"""What comes in and goes out: a request, a response, and the error shape of the API."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ CODES = {
     405: "invalid_request",
     429: "rate_limited",
 }
-"""The error code told with each status (API reference, "Common Error Codes"; 405 is not listed there)."""
+"""The error code of each status (API reference, "Common Error Codes"; 405 is not listed there)."""
 
 Arrival = Literal["whole", "half", "cut", "nothing"]
-"""How an answer reaches the client.
+"""How a response reaches the client.
 
-``whole``; ``half``: a well-formed answer that holds half of the body; ``cut``: the connection is closed in the
-middle of the body; ``nothing``: it is closed without an answer.
+``whole``; ``half``: a well-formed response that holds half of the body; ``cut``: the connection is closed in the
+middle of the body; ``nothing``: it is closed without a response.
 """
 
 
@@ -43,8 +43,8 @@ class Request:
 
 
 @dataclass(slots=True)
-class Answer:
-    """One HTTP answer; ``delay`` seconds pass before it is sent, ``arrival`` says what becomes of it."""
+class Response:
+    """One HTTP response; ``delay`` seconds pass before it is sent, ``arrival`` says what becomes of it."""
 
     status: int
     body: bytes = b""
@@ -79,14 +79,14 @@ class ApiError(Exception):
         self.details = dict(details or {})
         self.headers = dict(headers or {})
 
-    def answer(self) -> Answer:
+    def response(self) -> Response:
         """Return the error as the API sends it."""
         error: dict[str, Any] = {"code": self.code, "message": self.message, "status": self.status}
         if self.details:
             error["details"] = self.details
-        return json_answer({"error": error}, self.status, self.headers)
+        return json_response({"error": error}, self.status, self.headers)
 
 
-def json_answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """Return an answer with ``content`` as its JSON body."""
-    return Answer(status, json.dumps(content, separators=(",", ":")).encode(), dict(headers or {}))
+def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response with ``content`` as its JSON body."""
+    return Response(status, json.dumps(content, separators=(",", ":")).encode(), dict(headers or {}))

@@ -11,14 +11,15 @@ from typing import Any, Self
 
 from pihupulse_provider.sandbox.account import Account
 from pihupulse_provider.sandbox.faults import Fault, Kind
-from pihupulse_provider.sandbox.log import Entry
-from pihupulse_provider.sandbox.outbox import Delivery
+from pihupulse_provider.sandbox.records import COMPLETED
+from pihupulse_provider.sandbox.request_log import Entry
 from pihupulse_provider.sandbox.routes import PREFIX, find_candidate, find_screening
-from pihupulse_provider.sandbox.screenings import COMPLETED
 from pihupulse_provider.sandbox.server import listen, run
 from pihupulse_provider.sandbox.service import Service
 from pihupulse_provider.sandbox.settings import Settings
+from pihupulse_provider.sandbox.site import Site
 from pihupulse_provider.sandbox.transport import SandboxTransport
+from pihupulse_provider.sandbox.webhooks import Delivery
 
 
 class Sandbox:
@@ -32,6 +33,7 @@ class Sandbox:
     def __init__(self, settings: Settings | None = None, **options: Any) -> None:
         self.settings = replace(settings or Settings(), **options)
         self.service = Service(self.settings)
+        self._site = Site(self.service)
         self.port: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -43,7 +45,7 @@ class Sandbox:
         self.port = listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
-        serving = run(self.service, listener, self._stop)
+        serving = run(self._site, listener, self._stop)
         self._thread = threading.Thread(target=_run_loop, args=(self._loop, serving), name="pihupulse-sandbox")
         self._thread.start()
         return self
@@ -90,7 +92,7 @@ class Sandbox:
 
     def transport(self) -> SandboxTransport:
         """Return a transport for ``httpx.Client`` and ``httpx.AsyncClient`` that needs no port."""
-        return SandboxTransport(self.service)
+        return SandboxTransport(self._site)
 
     @property
     def account(self) -> Account:
@@ -128,7 +130,7 @@ class Sandbox:
             return list(self.service.log.entries)
 
     def count(self, operation: str | None = None, status: int | None = None) -> int:
-        """Count requests by operation, such as ``POST /candidates``, and by status (0: no answer was sent)."""
+        """Count requests by operation, such as ``POST /candidates``, and by status (0: no response was sent)."""
         with self.service.lock:
             return self.service.log.count(operation, status)
 
@@ -186,7 +188,7 @@ class Sandbox:
             self.service.clock.advance(seconds)
 
     def skew(self, seconds: float) -> None:
-        """Tell all times this much wrong: ``Date``, ``X-RateLimit-Reset`` and timestamps."""
+        """Set the server's clock this many seconds wrong: ``Date``, ``X-RateLimit-Reset`` and timestamps."""
         with self.service.lock:
             self.service.clock.skew = seconds
 

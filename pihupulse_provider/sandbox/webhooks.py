@@ -1,24 +1,55 @@
-"""Webhook deliveries: what is to be sent, signed, and what became of it."""
+"""Webhooks: where they go, what is to be sent, signed, and what became of it."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import random
+import re
 from collections import deque
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pihupulse_provider.sandbox.events import Event
-from pihupulse_provider.sandbox.webhook import Webhook
 
 SIGNATURE = "X-PihuPulse-Signature"
 KEPT = 100_000
 
 
+def _http(url: str) -> str:
+    if not re.fullmatch(r"https?://\S+", url):
+        raise ValueError("must begin with http:// or https://")
+    return url
+
+
+Url = Annotated[str, AfterValidator(_http)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Webhook(BaseModel):
+    """The webhook as it is configured.
+
+    A ``url`` of ``None`` is nowhere; ``loss`` and ``duplication`` are the shares (0 to 1) of deliveries that never
+    arrive and of those that arrive twice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Url | None = None
+    secret: str = Field(min_length=1, repr=False)
+    loss: Share = 0.0
+    duplication: Share = 0.0
+
+    def changed(self, **changes: object) -> Webhook:
+        """Return a webhook with some settings changed; raise ``ValueError`` for unknown or wrong ones."""
+        return Webhook.model_validate({**self.model_dump(), **changes})
+
+
 @dataclass
 class Delivery:
-    """One event on its way; ``status`` is the last answer's, ``None`` if there was none."""
+    """One event on its way; ``status`` is the last response's, ``None`` if there was none."""
 
     url: str
     event: Event

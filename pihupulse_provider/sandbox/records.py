@@ -1,8 +1,8 @@
-"""One screening's life: pending, in progress, then completed or whatever else was decided."""
+"""The records of an account: candidates, and screenings with their life from pending to completed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pihupulse_provider.sandbox.data import draw
 
@@ -35,7 +35,7 @@ class Pace:
 
 @dataclass
 class Screening:
-    """A screening; a time of ``None`` never comes by itself."""
+    """A screening; a time of ``None`` never comes by itself, ``offset`` is as in ``Candidate``."""
 
     serial: int
     candidate_id: str
@@ -47,11 +47,12 @@ class Screening:
     outcome: str = COMPLETED
     score: int | None = None
     changes: int = 0
+    offset: int = 0
 
     @property
     def id(self) -> str:
-        """The id, like ``s67890``."""
-        return f"s{self.serial}"
+        """The id, such as ``s67890``."""
+        return f"s{self.offset + self.serial}"
 
     def status(self, now: float) -> str:
         """Return the status at ``now`` (epoch seconds)."""
@@ -91,3 +92,24 @@ class Screening:
 
     def _start_by(self, now: float) -> None:
         self.starts_at = now if self.starts_at is None else min(self.starts_at, now)
+
+
+@dataclass
+class Candidate:
+    """A candidate; ``offset`` makes the ids of one start differ from those of another."""
+
+    serial: int
+    name: str
+    email: str
+    phone: str | None
+    has_resume: bool
+    created_at: float
+    updated_at: float
+    status: str = "active"
+    offset: int = 0
+    screenings: list[Screening] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The id, such as ``c12345``."""
+        return f"c{self.offset + self.serial}"

@@ -1,0 +1,125 @@
+"""How the template fields of operators and sensors are rendered, and what of them is shown.
+
+Airflow renders each field of ``template_fields`` before a task runs, and stores what came of it in its database, where
+everybody with access to the task sees it (seen on Airflow 3.0 to 3.3). What a candidate wrote must neither be run as a
+template nor be stored there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sized
+from typing import Any, ClassVar
+
+import jinja2
+from jinja2.nativetypes import NativeEnvironment
+
+from pihupulse_provider.api.errors import ConfigurationError
+
+_NOTHING = "None"
+"""What a template renders to that found nothing."""
+_BRACKETS = {"[": "]", "{": "}", "(": ")"}
+
+
+class Private:
+    """A rendered value that shows itself to nobody but the task."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "[personal data]"
+
+
+class RenderedFields:
+    """Renders an operator's template fields; put it before Airflow's base class.
+
+    - What another task gave to ``expand`` or ``expand_kwargs`` is taken as it is. What the DAG's author wrote is
+      rendered. (Airflow itself renders the values of ``expand_kwargs``, whoever they are from.)
+    - A field is text, and an id that came as a number is made one, unless it is among ``native_fields``: those may be
+      lists, numbers or booleans, also by ``render_template_as_native_obj``.
+    - A template that found nothing, which is the text ``None`` to Airflow, gives None.
+    - What ``private_fields`` are rendered to is not stored. Nor is text where a list was meant: it may hold people.
+    """
+
+    native_fields: ClassVar[tuple[str, ...]] = ()
+    private_fields: ClassVar[tuple[str, ...]] = ()
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Any, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        # The one place through which plain and mapped tasks are rendered alike.
+        render = super()._do_render_template_fields  # type: ignore[misc]
+        if parent is not self:
+            render(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        foreign = _given_by_tasks(self, context)
+        written = {field: getattr(self, field) for field in template_fields if field not in foreign}
+        render(self, [one for one in written if one in self.native_fields], context, jinja_env, seen_oids)
+        texts = [one for one in written if one not in self.native_fields]
+        render(self, texts, context, _text_environment(self, jinja_env), seen_oids)
+        for field in template_fields:
+            value = getattr(self, field)
+            found_nothing = value == _NOTHING and written.get(field, value) != value
+            setattr(self, field, None if found_nothing else self._shown(field, value))
+
+    def _render(self, template: jinja2.Template, context: Any, dag: Any = None) -> Any:
+        # Airflow goes by the DAG, which may want numbers and lists, and not by the template's environment.
+        if isinstance(template.environment, NativeEnvironment):
+            return super()._render(template, context, dag)  # type: ignore[misc]
+        return template.render(context)
+
+    def is_private(self, value: Any) -> bool:
+        """Return whether what a private field was rendered to may say something of a person."""
+        return value is not None
+
+    def reveal(self, name: str) -> Any:
+        """Return the value of a native or private field.
+
+        :raises ConfigurationError: if it is the text of a list, which a template makes of one.
+        """
+        value = getattr(self, name)
+        value = value.value if isinstance(value, Private) else value
+        if name in self.native_fields and _is_text_of_list(value):
+            raise ConfigurationError(
+                f"{name} is the text of a list where a list was meant, as a template makes one. Give the other task's "
+                f"output itself ({name}=other_task.output), or set render_template_as_native_obj=True on the DAG."
+            )
+        return value
+
+    def _shown(self, field: str, value: Any) -> Any:
+        if field not in self.native_fields and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        is_personal = field in self.private_fields and self.is_private(value)
+        is_hidden = is_personal or (field in self.native_fields and _is_text_of_list(value))
+        return Private(value) if is_hidden else value
+
+
+def _is_text_of_list(value: Any) -> bool:
+    text = value.strip() if isinstance(value, str) else ""
+    return len(text) > 1 and _BRACKETS.get(text[0]) == text[-1]
+
+
+def _text_environment(operator: Any, jinja_env: Any) -> Any:
+    if not isinstance(jinja_env, NativeEnvironment):
+        return jinja_env
+    return operator.get_dag().get_template_env(force_sandboxed=True)
+
+
+def _given_by_tasks(operator: Any, context: Any) -> frozenset[str]:
+    """Return the fields of a mapped task whose values other tasks returned."""
+    dag = operator.get_dag()
+    mapped = dag.task_dict.get(operator.task_id) if dag is not None else None
+    expansion = getattr(mapped, "expand_input", None)
+    if mapped is None or expansion is None:
+        return frozenset()
+    if isinstance(expansion.value, Mapping):  # expand()
+        return frozenset(name for name, value in expansion.value.items() if hasattr(value, "resolve"))
+    is_list = isinstance(expansion.value, Sized)  # expand_kwargs() of a list that the author wrote
+    chosen = expansion.value[context["ti"].map_index] if is_list else expansion.value
+    if isinstance(chosen, Mapping):
+        return frozenset()
+    if mapped._disallow_kwargs_override:  # noqa: SLF001 - what partial() has can't be among what the task returned
+        return frozenset(field for field in operator.template_fields if field not in mapped.partial_kwargs)
+    return frozenset(expansion.resolve(context)[0])

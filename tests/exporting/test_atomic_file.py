@@ -1,0 +1,82 @@
+"""Files appear whole or not at all, and are only their owner's to read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from types import SimpleNamespace
+
+import fsspec
+import pytest
+from airflow.sdk import ObjectStoragePath
+
+from pihupulse_provider.exporting.atomic_file import StorageError, atomic_file, write_json_lines
+
+
+@pytest.fixture
+def path(tmp_path):
+    return ObjectStoragePath(f"file://{tmp_path}/folder/file.jsonl")
+
+
+def test_folders_are_made_and_nothing_else_is_left(path, tmp_path):
+    write_json_lines(path, [{"row": 1}, {"row": 2}])
+    assert [one.name for one in (tmp_path / "folder").iterdir()] == ["file.jsonl"]
+    assert (tmp_path / "folder" / "file.jsonl").read_text() == '{"row": 1}\n{"row": 2}\n'
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_complete(path, tmp_path):
+    write_json_lines(path, [{"row": 1}])
+    with atomic_file(path) as file:
+        file.write(b"half")
+        file.flush()
+        assert (tmp_path / "folder" / "file.jsonl").read_text() == '{"row": 1}\n'
+    assert (tmp_path / "folder" / "file.jsonl").read_text() == "half"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_what_is_given_up_leaves_nothing(path, tmp_path, error):
+    def give_up():
+        with atomic_file(path) as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(error):
+        give_up()
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_full_disk_is_named(path):
+    with pytest.raises(StorageError, match=r"file\.jsonl can't be written: No space left on device"), atomic_file(path):
+        raise OSError(28, "No space left on device")
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("umask", [0, 0o022])
+def test_a_file_is_its_owners_alone_from_the_start(path, tmp_path, umask, request):
+    before = os.umask(umask)
+    request.addfinalizer(lambda: os.umask(before))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file.jsonl").write_text("everybody's")
+    with atomic_file(path) as file:
+        file.write(b"half")
+        file.flush()
+        [part] = folder.glob(".*.part")
+        assert mode(part) == 0o600
+    assert mode(folder / "file.jsonl") == 0o600
+
+
+def test_a_folder_of_that_name_is_not_written_into(path, tmp_path):
+    (tmp_path / "folder" / "file.jsonl").mkdir(parents=True)
+    with pytest.raises(StorageError, match="Is a directory"):
+        write_json_lines(path, [{"row": 1}])
+    assert [one.name for one in (tmp_path / "folder").rglob("*")] == ["file.jsonl"]
+
+
+def test_a_file_of_another_file_system_has_no_modes():
+    memory = fsspec.filesystem("memory")
+    write_json_lines(SimpleNamespace(fs=memory, path="/bucket/folder/file.jsonl"), [{"row": 1}])
+    assert memory.cat("/bucket/folder/file.jsonl") == b'{"row": 1}\n'

@@ -1,0 +1,233 @@
+"""What is rendered in the fields of operators and sensors, and what Airflow stores of it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.sdk import task
+
+import pihupulse_provider
+from pihupulse_provider.api import ConfigurationError
+from pihupulse_provider.operators.candidates import (
+    PihuPulseCreateCandidateOperator,
+    PihuPulseGetCandidateOperator,
+    PihuPulseImportCandidatesOperator,
+)
+from pihupulse_provider.operators.rendering import RenderedFields
+from pihupulse_provider.operators.screenings import (
+    PihuPulseCreateScreeningOperator,
+    PihuPulseCreateScreeningsOperator,
+)
+from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
+
+HOSTILE = [
+    {"name": "{{ conn.pihupulse_default.password }}", "email": "one@example.com"},
+    {"name": "Jane {% Smith", "email": "two@example.com"},
+    {"name": "{# hidden #}Bob", "email": "{{ 1 }}@example.com"},
+]
+
+
+def of_ours():
+    """Yield every operator, sensor and transfer of the package."""
+    for room in ("operators", "sensors", "transfers"):
+        package = importlib.import_module(f"{pihupulse_provider.__name__}.{room}")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+                if issubclass(found, BaseOperator) and found.__module__ == module.name:
+                    yield found
+
+
+@pytest.mark.parametrize("operator", list(of_ours()), ids=lambda operator: operator.__name__)
+def test_each_renders_its_fields_in_the_one_way(operator):
+    assert issubclass(operator, RenderedFields)
+    render = "_do_render_template_fields"
+    assert getattr(operator, render) is getattr(RenderedFields, render)
+    assert set(operator.native_fields) <= set(operator.template_fields)
+    assert set(operator.private_fields) <= set(operator.template_fields)
+
+
+class TestWhatAnotherTaskGave:
+    """It is never run as a template, whatever a candidate wrote."""
+
+    @pytest.fixture
+    def fetch(self):
+        @task
+        def fetch():
+            return [dict(one) for one in HOSTILE[:2]]
+
+        return fetch
+
+    def names(self, sandbox):
+        return sorted(one["name"] for one in sandbox.candidates)
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_by_expand_kwargs(self, dag_runs, pihupulse_sandbox, fetch, strict):
+        with dag_runs.dag() as dag:
+            create = PihuPulseCreateCandidateOperator.partial(task_id="create")
+            create.expand_kwargs(fetch(), strict=strict)
+        assert dag_runs.run(dag).states("create") == ["success", "success"]
+        assert self.names(pihupulse_sandbox) == sorted(one["name"] for one in HOSTILE[:2])
+
+    def test_by_expand(self, dag_runs, pihupulse_sandbox, fetch):
+        @task
+        def names(people):
+            return [one["name"] for one in people]
+
+        with dag_runs.dag() as dag:
+            PihuPulseCreateCandidateOperator.partial(task_id="create", email="{{ ti.map_index }}@example.com").expand(
+                name=names(fetch())
+            )
+        assert dag_runs.run(dag).states("create") == ["success", "success"]
+        assert self.names(pihupulse_sandbox) == sorted(one["name"] for one in HOSTILE[:2])
+        assert {one["email"] for one in pihupulse_sandbox.candidates} == {"0@example.com", "1@example.com"}
+
+    def test_by_a_plain_argument(self, dag_runs, pihupulse_sandbox, fetch):
+        with dag_runs.dag() as dag:
+            PihuPulseImportCandidatesOperator(task_id="import", source=fetch())
+        assert dag_runs.run(dag).state == "success"
+        assert self.names(pihupulse_sandbox) == sorted(one["name"] for one in HOSTILE[:2])
+
+    def test_by_a_list_for_each_mapped_import(self, dag_runs, pihupulse_sandbox):
+        @task
+        def fetch(page):
+            return [HOSTILE[page]]
+
+        with dag_runs.dag() as dag:
+            PihuPulseImportCandidatesOperator.partial(task_id="import").expand(source=fetch.expand(page=[0, 1]))
+        assert dag_runs.run(dag).states("import") == ["success", "success"]
+        assert self.names(pihupulse_sandbox) == sorted(one["name"] for one in HOSTILE[:2])
+
+    def test_ids_for_a_sensor(self, dag_runs, pihupulse_sandbox):
+        @task
+        def fetch():
+            return [{"screening_ids": ["{{ 1 / 0 }}"]}]
+
+        with dag_runs.dag() as dag:
+            PihuPulseScreeningSensor.partial(task_id="wait", timeout=1, poke_interval=0.1, retries=0).expand_kwargs(
+                fetch()
+            )
+        assert "ZeroDivisionError" not in repr(dag_runs.run(dag).errors["wait", 0])
+
+
+class TestWhatTheAuthorWrote:
+    def test_a_list_for_expand_kwargs_is_rendered(self, dag_runs, pihupulse_sandbox):
+        with dag_runs.dag() as dag:
+            PihuPulseCreateCandidateOperator.partial(task_id="create").expand_kwargs(
+                [{"name": "{{ params.name }}", "email": "a@example.com"}]
+            )
+        dag_runs.run(dag, {"name": "Ada"})
+        assert [one["name"] for one in pihupulse_sandbox.candidates] == ["Ada"]
+
+    def test_what_is_in_partial_is_rendered_beside_what_a_task_gave(self, dag_runs, pihupulse_sandbox):
+        @task
+        def fetch():
+            return [{"email": "a@example.com"}]
+
+        with dag_runs.dag() as dag:
+            create = PihuPulseCreateCandidateOperator.partial(task_id="create", name="{{ params.name }}")
+            create.expand_kwargs(fetch())
+        dag_runs.run(dag, {"name": "Ada"})
+        assert [one["name"] for one in pihupulse_sandbox.candidates] == ["Ada"]
+
+    def test_a_template_that_found_nothing_gives_none(self, dag_runs, pihupulse_sandbox):
+        with dag_runs.dag() as dag:
+            PihuPulseCreateCandidateOperator(
+                task_id="create", name="Ada", email="a@example.com", phone="{{ params.get('phone') }}"
+            )
+        assert dag_runs.run(dag).state == "success"
+        assert pihupulse_sandbox.candidates[0].get("phone") is None
+
+    def test_the_text_none_that_is_no_template_is_a_text(self, dag_runs, pihupulse_sandbox):
+        with dag_runs.dag() as dag:
+            PihuPulseCreateCandidateOperator(task_id="create", name="None", email="a@example.com")
+        dag_runs.run(dag)
+        assert [one["name"] for one in pihupulse_sandbox.candidates] == ["None"]
+
+
+class TestNativeRendering:
+    """With ``render_template_as_native_obj`` texts stay texts, and lists are lists."""
+
+    @pytest.fixture
+    def dag(self, dag_runs):
+        dag = dag_runs.dag()
+        dag.render_template_as_native_obj = True
+        return dag
+
+    def test_a_phone_number_keeps_its_plus(self, dag_runs, pihupulse_sandbox, dag):
+        with dag:
+            PihuPulseCreateCandidateOperator(
+                task_id="create", name="{{ params.name }}", email="a@example.com", phone="{{ params.phone }}"
+            )
+        dag_runs.run(dag, {"name": "007", "phone": "+351912345678"})
+        [made] = pihupulse_sandbox.candidates
+        assert (made["name"], made["phone"]) == ("007", "+351912345678")
+
+    def test_ids_are_texts(self, dag_runs, pihupulse_sandbox, dag):
+        with dag:
+            PihuPulseGetCandidateOperator(task_id="get", candidate_id="{{ 12345 }}", retries=0)
+        assert dag_runs.run(dag).rendered("get")["candidate_id"] == "12345"
+
+    def test_a_list_is_a_list(self, dag_runs, pihupulse_sandbox, dag):
+        ids = pihupulse_sandbox.insert_candidates(2)
+        with dag:
+            PihuPulseCreateScreeningsOperator(
+                task_id="screen", candidate_ids="{{ params.ids }}", template_id="{{ 't54321' }}"
+            )
+        assert dag_runs.run(dag, {"ids": ids}).xcom("screen")["created"] == 2
+
+
+def test_an_id_that_is_a_number_is_made_text(dag_runs, pihupulse_sandbox):
+    @task
+    def fetch():
+        return 12345
+
+    with dag_runs.dag() as dag:
+        PihuPulseGetCandidateOperator(task_id="get", candidate_id=fetch(), retries=0)
+    assert dag_runs.run(dag).rendered("get")["candidate_id"] == "12345"
+
+
+class TestTextWhereAListWasMeant:
+    """It is refused in a sentence, and nothing of it is shown or sent."""
+
+    def made(self, operator):
+        return {
+            "source": lambda: PihuPulseImportCandidatesOperator(task_id="t", source=operator, retries=0),
+            "candidate_ids": lambda: PihuPulseCreateScreeningsOperator(
+                task_id="t", candidate_ids=operator, template_id="t54321", retries=0
+            ),
+            "screening_ids": lambda: PihuPulseScreeningSensor(task_id="t", screening_ids=operator, retries=0),
+        }
+
+    @pytest.mark.parametrize("field", ["source", "candidate_ids", "screening_ids"])
+    def test_of_a_template(self, dag_runs, pihupulse_sandbox, field, caplog):
+        @task
+        def fetch():
+            return [{"name": "Grace Hopper", "email": "grace@example.com", "id": "c1"}]
+
+        with dag_runs.dag() as dag:
+            fetched = fetch()
+            fetched >> self.made("{{ ti.xcom_pull(task_ids='fetch') }}")[field]()
+        run = dag_runs.run(dag)
+        [error] = run.errors["t", -1]
+        assert isinstance(error, ConfigurationError)
+        assert f"{field} is the text of a list" in str(error)
+        assert f"{field}=other_task.output" in str(error)
+        assert pihupulse_sandbox.requests == []
+        shown = f"{error}{run.rendered('t')}{caplog.text}"
+        assert "Grace" not in shown
+        assert "grace@" not in shown
+
+
+@pytest.mark.parametrize("invite", ["True", "false", True])
+def test_a_templated_invitation_is_read_as_it_is_meant(dag_runs, pihupulse_sandbox, invite):
+    candidate_id = pihupulse_sandbox.insert_candidates(1)[0]
+    with dag_runs.dag() as dag:
+        PihuPulseCreateScreeningOperator(
+            task_id="screen", candidate_id=candidate_id, template_id="t54321", send_invitation="{{ params.invite }}"
+        )
+    dag_runs.run(dag, {"invite": invite})
+    assert len(pihupulse_sandbox.invitations) == (str(invite).lower() == "true")
