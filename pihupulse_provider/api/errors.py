@@ -13,23 +13,37 @@
     │   ├── NotFoundError           404
     │   ├── RateLimitedError        429
     │   ├── ClientError             any other 3xx or 4xx
-    │   └── ServerError             5xx
+    │   └── ServerError             5xx, 408, 425
     └── CreateError
         ├── UnconfirmedCreateError  sent, never confirmed, and not found afterwards
         └── DuplicateCreateError    the look-up found more than one
 
 The class follows the HTTP status alone: the reference's sample 404 carries the code ``invalid_request``
-(API reference, "Error Handling"). No message holds a name, an e-mail address, a phone number or a résumé link.
+(API reference, "Error Handling"). Each class says itself what follows from it: whether a retry can help
+(:attr:`PihuPulseError.permanent`) and whether the request may have been carried out
+(:attr:`PihuPulseError.may_have_happened`). No message holds a name, an e-mail address, a phone number or a résumé link.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 
 class PihuPulseError(Exception):
-    """Anything this package raises on its own account."""
+    """Anything this package raises on its own account.
+
+    :cvar permanent: whether trying again, later and unchanged, ends the same way.
+    :cvar may_have_happened: whether the request may have been carried out in spite of the error.
+    """
+
+    permanent: ClassVar[bool] = False
+    may_have_happened: ClassVar[bool] = False
+
+    @property
+    def is_refusal(self) -> bool:
+        """Return whether the service refused what this one request holds, so that another may well succeed."""
+        return False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep attributes and message when the error crosses from one process to another."""
@@ -38,6 +52,8 @@ class PihuPulseError(Exception):
 
 class ConfigurationError(PihuPulseError, ValueError):
     """A connection, a setting or an argument that can't work; the message says which, where and what to do."""
+
+    permanent = True
 
 
 class TransportError(PihuPulseError):
@@ -51,12 +67,16 @@ class NotSentError(TransportError):
 class NoAnswerError(TransportError):
     """The request went out and no whole answer came: what it asked for may or may not have happened."""
 
+    may_have_happened = True
+
 
 class ResponseError(PihuPulseError):
     """A success status whose body could not be understood.
 
     :ivar status: the HTTP status.
     """
+
+    may_have_happened = True
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -70,6 +90,7 @@ class StatusError(PihuPulseError):
     :ivar code: the error code, such as ``invalid_request``; None when the body was not the documented envelope.
     :ivar details: the error's details; they can hold personal data and are never part of the message.
     :ivar retry_after: seconds after which the service says it may be asked again; None when it does not.
+    :ivar asked_for: the ids that the request named, such as ``candidate_id c12345``; None when it named none.
     """
 
     def __init__(
@@ -80,28 +101,48 @@ class StatusError(PihuPulseError):
         code: str | None = None,
         details: Mapping[str, Any] | None = None,
         retry_after: float | None = None,
+        asked_for: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.details = dict(details or {})
         self.retry_after = retry_after
+        self.asked_for = asked_for
 
 
 class BadRequestError(StatusError):
     """400: malformed, or a required field is missing."""
 
+    permanent = True
+
+    @property
+    def is_refusal(self) -> bool:
+        """Return True: another request may be well-formed."""
+        return True
+
 
 class UnauthorizedError(StatusError):
     """401: the API key is missing or wrong."""
+
+    permanent = True
 
 
 class ForbiddenError(StatusError):
     """403: the API key may not do this."""
 
+    permanent = True
+
 
 class NotFoundError(StatusError):
     """404: there is no such thing."""
+
+    permanent = True
+
+    @property
+    def is_refusal(self) -> bool:
+        """Return whether the request named something that can be missing; else the address is wrong."""
+        return self.asked_for is not None
 
 
 class RateLimitedError(StatusError):
@@ -111,9 +152,18 @@ class RateLimitedError(StatusError):
 class ClientError(StatusError):
     """Any other 3xx or 4xx."""
 
+    permanent = True
+
+    @property
+    def is_refusal(self) -> bool:
+        """Return whether it is a 4xx: whoever redirects one request redirects them all."""
+        return self.status >= 400
+
 
 class ServerError(StatusError):
-    """5xx: the fault is on the service's side."""
+    """5xx, or a 408 or 425 of something on the way: the fault is not the request's, and may pass."""
+
+    may_have_happened = True
 
 
 class CreateError(PihuPulseError):
@@ -123,12 +173,17 @@ class CreateError(PihuPulseError):
 class UnconfirmedCreateError(CreateError):
     """A create was sent, no answer came, and it does not show yet: whether it happened is not known."""
 
+    may_have_happened = True
+
 
 class DuplicateCreateError(CreateError):
     """The look-up after a lost answer found more than one match.
 
     :ivar ids: the ids that were found.
     """
+
+    permanent = True
+    may_have_happened = True
 
     def __init__(self, message: str, *, ids: Sequence[str]) -> None:
         super().__init__(message)
@@ -146,6 +201,8 @@ _BY_STATUS: Mapping[int, type[StatusError]] = {
     401: UnauthorizedError,
     403: ForbiddenError,
     404: NotFoundError,
+    408: ServerError,
+    425: ServerError,
     429: RateLimitedError,
 }
 

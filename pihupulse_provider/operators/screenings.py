@@ -13,8 +13,7 @@ from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
 from pihupulse_provider.operators.create_screenings import PihuPulseCreateScreeningsOperator
 from pihupulse_provider.triggers.waiting import begin_wait, resume_wait, wait_here
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
-from pihupulse_provider.waiting.statuses import FAILED
-from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import NewScreening, Screening

@@ -159,12 +159,6 @@ def shared_tail(store: Store) -> InboxTail:
     return _tails.get(store, lambda: InboxTail(Inbox(store)))
 
 
-def first_event(inbox: Inbox, wanted: EventFilter) -> InboxEvent | None:
-    """Return the oldest event that is wanted; None if there is none yet."""
-    found = inbox.read(wanted, limit=1).events
-    return found[0] if found else None
-
-
 async def completed_screenings(tail: InboxTail, connection: str) -> AsyncIterator[list[ScreeningSnapshot]]:
     """Yield the screenings that webhooks of a connection say are completed, from a minute ago on."""
     after = await tail.insist(lambda: tail.inbox.position_before(_LOOK_BACK))

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.client import Client
-from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import BadRequestError, NotFoundError
 from pihupulse_provider.api.models import Candidate, Page, Screening
+from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.request_plan import Spot, Survey, plan
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, detailed, listed
@@ -210,8 +210,9 @@ def run_round(client: Client, round_: PollRound) -> None:
     """
     while requests := round_.requests():
         for request in requests:
+            call: Call[Any] = request.call()
             try:
-                response: Any = client.run(request.call(), poll=True)
+                response = client.run(call, poll=True)
             except _NO_SUCH_CANDIDATE:
                 if not isinstance(request, CandidateRequest):
                     raise
@@ -228,9 +229,10 @@ async def run_round_async(client: AsyncClient, round_: PollRound, progress: Call
     lanes = asyncio.Semaphore(CONCURRENCY)
 
     async def send(request: Request) -> None:
+        call: Call[Any] = request.call()
         async with lanes:
             try:
-                response: Any = await client.run(request.call(), poll=True)
+                response = await client.run(call, poll=True)
             except _NO_SUCH_CANDIDATE:
                 if not isinstance(request, CandidateRequest):
                     raise

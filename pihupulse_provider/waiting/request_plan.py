@@ -2,7 +2,7 @@
 
 A screening is shown by the page of the list that it is on ("List Screenings") and by its candidate's details ("Get
 Candidate"). The plan takes pages or candidates, whichever are fewer, and looks for what it has not seen yet where new
-rows come: at the ends of the list. Costs, with *A* for the candidates of what is wanted and *B* for the pages of the list:
+rows come: at the ends of the list. Costs, compared with asking for each candidate and with reading every page:
 
 - no plan costs more than the cheaper of the two does for what is still wanted;
 - a round costs at most two more than that, and no more at all once it is known where everything is;
