@@ -35,6 +35,7 @@ def screen_one_candidate():
         send_invitation=True,
         wait_for_completion=True,
         deferrable=True,
+        poke_interval=5,  # seconds, as the local PihuPulse is quick; people take longer
     )
 
 

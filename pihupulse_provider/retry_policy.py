@@ -12,32 +12,13 @@ except ImportError as error:
 
     raise AirflowOptionalProviderFeatureException("PihuPulseRetryPolicy needs Airflow 3.3 or later.") from error
 
-from pihupulse_provider.api.errors import (
-    BadRequestError,
-    ConfigurationError,
-    DuplicateCreateError,
-    ForbiddenError,
-    NotFoundError,
-    RateLimitedError,
-    UnauthorizedError,
-)
-from pihupulse_provider.creating.errors import ExistingRowsError, InvalidRowError, RejectedRowsError
+from pihupulse_provider.api.errors import PihuPulseError, RateLimitedError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-HOPELESS = (
-    BadRequestError,
-    UnauthorizedError,
-    ForbiddenError,
-    NotFoundError,
-    ConfigurationError,
-    DuplicateCreateError,
-    InvalidRowError,
-    RejectedRowsError,
-    ExistingRowsError,
-)
-"""What no retry mends."""
+LONGEST_DELAY = 300.0
+"""Seconds; whatever a service says, a task is tried again by then."""
 
 
 class PihuPulseRetryPolicy(RetryPolicy):
@@ -52,10 +33,10 @@ class PihuPulseRetryPolicy(RetryPolicy):
         """Decide by the error's class."""
         name = type(exception).__name__
         if isinstance(exception, RateLimitedError) and exception.retry_after is not None:
-            delay = timedelta(seconds=exception.retry_after)
-            return RetryDecision.retry(delay, f"{name}: the limit resets in {exception.retry_after:.0f} s")
-        if isinstance(exception, HOPELESS):
-            return RetryDecision.fail(f"{name}: trying again gives the same answer")
+            seconds = min(exception.retry_after, LONGEST_DELAY)
+            return RetryDecision.retry(timedelta(seconds=seconds), f"{name}: the limit resets in {seconds:.0f} s")
+        if isinstance(exception, PihuPulseError) and exception.permanent:
+            return RetryDecision.fail(f"{name}: trying again gives the same response")
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:

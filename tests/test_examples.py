@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from pihupulse_provider.sandbox import Sandbox
+from tests.docs.pages import blocks, pages
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted(path.stem for path in (ROOT / "dags_examples").glob("*.py"))
@@ -61,3 +63,15 @@ def test_a_file_is_imported_screened_and_ranked(dag_runs, sandbox, tmp_path):
     ranked = run.xcom("shortlist")
     assert [one["score"] for one in ranked] == sorted((one["score"] for one in sandbox.screenings), reverse=True)
     assert {one["candidate_id"] for one in ranked} == {one["id"] for one in sandbox.candidates}
+
+
+def test_the_dag_of_the_readme_runs_as_it_stands(dag_runs, sandbox, tmp_path):
+    (page,) = (page for page in pages() if page.name == "README.md")
+    (block,) = blocks(page, "python")
+    namespace = {}
+    exec(block.text.replace("/tmp/pihupulse", str(tmp_path)), namespace)
+    (shell,) = (shell.text for shell in blocks(page, "bash") if "applicants.csv" in shell.text)
+    subprocess.run(shell.replace("/tmp/pihupulse", str(tmp_path)), shell=True, check=True)
+    run = dag_runs.run(namespace["screen_applicants"]())
+    assert run.state == "success"
+    assert len(sandbox.invitations) == 2

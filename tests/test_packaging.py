@@ -5,16 +5,20 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import airflow
 import jsonschema
 import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.provider_info import get_provider_info
 
+ROOT = Path(__file__).parents[1]
 INFO = get_provider_info()
 DAG_MODULES = [
     module
@@ -92,6 +96,27 @@ def test_every_process_of_airflow_loads_next_to_nothing_of_it() -> None:
 def test_nothing_heavy_is_loaded_by_a_dag_file(modules: list[str]) -> None:
     """Airflow parses DAG files over and over."""
     assert not HEAVY & {name.partition(".")[0] for name in _loaded_by(*modules)}
+
+
+def test_the_wheel_brings_the_example_dags_to_where_airflow_looks(tmp_path: Path) -> None:
+    build = ["-c", "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])", str(tmp_path)]
+    subprocess.run([sys.executable, *build], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        names = {name.rpartition("/")[2] for name in files.namelist() if "/example_dags/" in name}
+    assert names == {path.name for path in (ROOT / "dags_examples").glob("*.py")}
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="Airflow 3.0 looks for no example DAGs of providers")
+def test_airflow_loads_examples_without_a_complaint_about_the_provider(tmp_path: Path) -> None:
+    """It does so in every process, by default."""
+    code = "from airflow.dag_processing.bundles.manager import DagBundlesManager; DagBundlesManager()"
+    settings = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "True"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env={**os.environ, **settings}, check=True, capture_output=True, text=True, timeout=120
+    )
+    assert "pihupulse" not in done.stdout + done.stderr
 
 
 def _loaded_by(*modules: str, base: str = BASE) -> list[str]:

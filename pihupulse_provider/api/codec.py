@@ -51,6 +51,7 @@ def _status_error(call: Call[Any], answer: Response) -> StatusError:
         code=code,
         details=details if isinstance(details, dict) else None,
         retry_after=answer.seconds_to_wait(),
+        asked_for=call.asked_for,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -24,6 +25,7 @@ MAX_PAGE_SIZE = 100
 """The largest ``limit`` of a list (API reference, "List Candidates")."""
 LONGEST_ID = 255
 """Characters; a longer text is no id but a mistake."""
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CANDIDATE_STATUSES = ("active", "archived", "all")
 """What a list of candidates can be filtered by (API reference, "List Candidates")."""
 
@@ -35,6 +37,7 @@ class Call(Generic[ResultT]):
     :ivar name: the endpoint's name in messages; it holds no id and no value.
     :ivar result: the model of the answer.
     :ivar enveloped: whether the model is what stands under ``data``, rather than the whole answer.
+    :ivar asked_for: the ids that the request names, for messages; None when it names nothing that can be missing.
     :ivar repeatable: whether doing it twice does no harm.
     """
 
@@ -45,6 +48,7 @@ class Call(Generic[ResultT]):
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Model | None = None
     enveloped: bool = True
+    asked_for: str | None = None
 
     @property
     def repeatable(self) -> bool:
@@ -70,7 +74,8 @@ def list_candidates(page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | Non
 
 def get_candidate(candidate_id: str) -> Call[Candidate]:
     """GET /candidates/:id."""
-    return Call("GET /candidates/:id", "GET", f"/candidates/{_id(candidate_id, 'candidate_id')}", Candidate)
+    path = f"/candidates/{_id(candidate_id, 'candidate_id')}"
+    return Call("GET /candidates/:id", "GET", path, Candidate, asked_for=_named(candidate_id=candidate_id))
 
 
 def create_candidate(candidate: NewCandidate) -> Call[Candidate]:
@@ -85,7 +90,8 @@ def list_screenings(page: int = 1, limit: int = MAX_PAGE_SIZE) -> Call[Page[Scre
 
 def create_screening(screening: NewScreening) -> Call[Screening]:
     """POST /screenings."""
-    return Call("POST /screenings", "POST", "/screenings", Screening, body=screening)
+    named = _named(candidate_id=screening.candidate_id, template_id=screening.template_id)
+    return Call("POST /screenings", "POST", "/screenings", Screening, body=screening, asked_for=named)
 
 
 def list_templates() -> Call[Page[Template]]:
@@ -96,7 +102,7 @@ def list_templates() -> Call[Page[Template]]:
 def get_report(screening_id: str) -> Call[Report]:
     """GET /screenings/:id/report."""
     path = f"/screenings/{_id(screening_id, 'screening_id')}/report"
-    return Call("GET /screenings/:id/report", "GET", path, Report)
+    return Call("GET /screenings/:id/report", "GET", path, Report, asked_for=_named(screening_id=screening_id))
 
 
 def _page(page: int, limit: int) -> dict[str, int]:
@@ -109,5 +115,13 @@ def _page(page: int, limit: int) -> dict[str, int]:
 
 def _id(value: str, argument: str) -> str:
     if not value.strip() or value in (".", "..") or len(value) > LONGEST_ID:
-        raise ConfigurationError(f"{argument} is {value[:LONGEST_ID]!r}: it must be the id that PihuPulse gave.")
+        raise ConfigurationError(f"{_named(**{argument: value})} can't be used: it must be the id that PihuPulse gave.")
     return quote(value, safe="")
+
+
+def _named(**ids: str) -> str:
+    """Return ids as messages show them: what can't be an id is not shown, since it may be a person's data."""
+    return ", ".join(
+        f"{name} {value if _ID.fullmatch(value) else f'(a text of {len(value)} characters)'}"
+        for name, value in ids.items()
+    )

@@ -6,20 +6,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pihupulse_provider.api.errors import (
-    NoAnswerError,
-    NotSentError,
-    PihuPulseError,
-    RateLimitedError,
-    ResponseError,
-    ServerError,
-)
+from pihupulse_provider.api.errors import NotSentError, PihuPulseError, RateLimitedError, ServerError
 
 _LONGEST_TOLD = 300.0
 """Seconds up to which a ``Retry-After`` is waited out; no reference names that header."""
 _MOST_DOUBLINGS = 16
-AMBIGUOUS = (NoAnswerError, ServerError, ResponseError)
-"""The errors after which nobody knows whether the request was carried out."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ class RetryPolicy:
         """
         if isinstance(error, RateLimitedError):
             return 0.0 if limited <= self.limited_attempts else None
-        may_repeat = isinstance(error, NotSentError) or (repeatable and isinstance(error, AMBIGUOUS))
+        may_repeat = isinstance(error, NotSentError) or (repeatable and error.may_have_happened)
         if not may_repeat or failures >= self.attempts:
             return None
         wait = min(self.longest, self.base * 2.0 ** min(failures - 1, _MOST_DOUBLINGS)) * self.jitter()

@@ -30,6 +30,7 @@ _PARQUET_BATCH = 1000
 _NOT_FOR_PYTHON = (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError)
 """What pyarrow raises for values that Python has no place for, such as a date in the year 20000."""
 _SEPARATOR_LINE = re.compile("sep=(.)")
+_PACKED = ".gz"
 _UNDECODED = "\udfff"
 """Stands for bytes that are no text in the file's encoding; no text that was decoded holds it."""
 codecs.register_error("pihupulse.undecoded", lambda error: (_UNDECODED, error.end))  # type: ignore[attr-defined]
@@ -78,16 +79,19 @@ class FileFormat:
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise ConfigurationError(f"delimiter is {self.delimiter!r}: it must be one character, such as ',' or ';'.")
 
+    def of(self, name: str) -> str:
+        """Return the format of a file. :raises ConfigurationError: if neither its name nor its user tells."""
+        return format_of(name[: -len(_PACKED)] if name.lower().endswith(_PACKED) else name, self.format)
+
     @contextmanager
     def reading(self, name: str, file: IO[bytes]) -> Iterator[Source]:
         """Read the rows of an open file.
 
         :raises SourceError: if it can't be read, also while the rows are iterated over.
         """
-        is_packed = name.lower().endswith(".gz")
-        kind = format_of(name[: -len(".gz")] if is_packed else name, self.format)
+        kind = self.of(name)
         with ExitStack() as opened:
-            if is_packed:
+            if name.lower().endswith(_PACKED):
                 file = cast("IO[bytes]", opened.enter_context(gzip.GzipFile(fileobj=file)))
             if kind == "parquet":
                 yield _read_parquet(file)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
+from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.operators.rendering import RenderedFields
 
@@ -61,6 +63,14 @@ def outputs(fields: dict[str, Any]) -> dict[str, Any]:
     Airflow 3.0 fails a task that gives an XCom the value None (fixed in 3.1), so there such fields are left out.
     """
     return fields if AIRFLOW_V_3_1_PLUS else {name: value for name, value in fields.items() if value is not None}
+
+
+def seconds(argument: str, value: Any) -> float:
+    """Return a duration in seconds. :raises ConfigurationError: if it is none, or not above 0."""
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < float("inf"):
+        raise ConfigurationError(f"{argument} must be a number of seconds above 0 or a timedelta, not {value!r}.")
+    return float(number)
 
 
 def create_terms(context: Context) -> dict[str, Any]:

@@ -5,16 +5,15 @@ The engine is imported where it is used: a DAG file, which imports this module t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+from airflow.providers.common.compat.sdk import Context
 
-from pihupulse_provider.creating.errors import SourceError
 from pihupulse_provider.creating.options import CreateOptions, check_max_rejects
-from pihupulse_provider.creating.readers import FileFormat, Source
+from pihupulse_provider.creating.readers import Source
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, outputs
+from pihupulse_provider.operators.storage import check_writable, write_lines
 
 if TYPE_CHECKING:
     from pihupulse_provider.creating.resources import Resource
@@ -46,43 +45,21 @@ class BulkOperator(PihuPulseOperator):
 
     def create(self, context: Context, kind: Resource, source: Source, **terms: Any) -> dict[str, Any]:
         """Create what the source says, and return the summary."""
-        from pihupulse_provider.api.async_client import AsyncClient
         from pihupulse_provider.creating.create_run import CreateRun
 
+        for path in ("results_path", "rejects_path"):
+            check_writable(path, getattr(self, path))
         bulk = CreateRun(
             kind,
             CreateOptions(**create_terms(context), max_rejects=self.max_rejects, **terms),
             self.hook.ledger,
-            lambda: AsyncClient(self.hook.account, limit=self.hook.limit),
-            write_results=lambda records: _write(self.results_path, records),
-            write_rejects=lambda records: _write(self.rejects_path, records),
+            self.hook.connect,
+            write_results=lambda records: write_lines("results_path", self.results_path, records),
+            write_rejects=lambda records: write_lines("rejects_path", self.rejects_path, records),
             count=lambda name, by: _count(f"pihupulse.{kind.noun}s.{name}", by),
         )
         summary = bulk.run(source).as_dict()
         return outputs({**summary, "results_path": self.results_path, "rejects_path": self.rejects_path})
-
-
-@contextmanager
-def open_source(path: str, file_format: FileFormat) -> Iterator[Source]:
-    """Open a file of rows at any path of Airflow's object storage.
-
-    :raises SourceError: if it can't be opened.
-    """
-    try:
-        file = ObjectStoragePath(path).open("rb")  # type: ignore[no-untyped-call]
-    except OSError as error:
-        raise SourceError(
-            f"{path} can't be opened: {error.strerror or error}. Check the path and its access."
-        ) from error
-    with file, file_format.reading(path, file) as source:
-        yield source
-
-
-def _write(path: str | None, records: Iterator[dict[str, Any]]) -> None:
-    if path is not None:
-        from pihupulse_provider.exporting.atomic_file import write_json_lines
-
-        write_json_lines(ObjectStoragePath(path), records)
 
 
 def _count(name: str, by: int) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.exporting.atomic_file import write_json_lines
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.operators.base import PihuPulseOperator, create_job
+from pihupulse_provider.operators.storage import check_writable, write_lines
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 
@@ -59,6 +59,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
 
     def execute(self, context: Context) -> Any:
         """Read, and move the cursor."""
+        check_writable("results_path", self.results_path)
         inbox = Inbox(self.hook.store)
         given = self.reveal("events")
         events = tuple([given] if isinstance(given, str) else given)
@@ -85,5 +86,5 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         events = [entry.document() if self.include_personal else entry.public() for entry in entries]
         if self.results_path is None:
             return events
-        write_json_lines(ObjectStoragePath(self.results_path), events)
+        write_lines("results_path", self.results_path, events)
         return {"results_path": self.results_path, "events": len(events)}

@@ -10,7 +10,8 @@ from airflow.providers.common.compat.sdk import Context
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, read_records
-from pihupulse_provider.operators.bulk import BulkOperator, open_source
+from pihupulse_provider.operators.bulk import BulkOperator
+from pihupulse_provider.operators.storage import open_source
 
 
 class PihuPulseImportCandidatesOperator(BulkOperator):
@@ -67,6 +68,8 @@ class PihuPulseImportCandidatesOperator(BulkOperator):
         self.source = source
         self.on_existing = check_on_existing(on_existing)
         self.file_format = FileFormat(format, encoding, delimiter)
+        if isinstance(source, str) and "{" not in source:  # nothing is left to be rendered
+            self.file_format.of(source)
         self.candidates = CandidateInput(
             field_map,
             phone_region=phone_region,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar
@@ -11,15 +11,15 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
     Context,
-    ObjectStoragePath,
     PokeReturnValue,
     conf,
 )
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.exporting.atomic_file import write_json_lines
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.operators.base import seconds
 from pihupulse_provider.operators.rendering import RenderedFields
+from pihupulse_provider.operators.storage import check_writable, read_lines, write_lines
 from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, is_timed_out, outcome, recall
 from pihupulse_provider.waiting.screening_ids import read_screenings
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
@@ -92,7 +92,7 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
         self.wait_for = wait_for
         self.failed_statuses = failed_statuses
         self.succeeded_statuses = succeeded_statuses
-        self.deadline = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
+        self.deadline = None if deadline is None else seconds("deadline", deadline)
         self.results_path = results_path
         self.deferrable = deferrable
         self.pihupulse_conn_id = pihupulse_conn_id
@@ -139,13 +139,15 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
         first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         # Airflow 3.0 gives the text of it in dag.test().
         started_at = datetime.fromisoformat(str(first)).timestamp() if first else clock.now()
+        if not first:
+            check_writable("results_path", self.results_path)
         spec = self._spec().of(self._screenings(), started_at)
         self.log.info("%s", spec.describe())
         self._poller = TaskPoller(WaitState(spec), self.log)
         return self._poller
 
     def _screenings(self) -> dict[str, str | None]:
-        return read_screenings(self.reveal("screening_ids"), self.reveal("candidate_ids"), _lines)
+        return read_screenings(self.reveal("screening_ids"), self.reveal("candidate_ids"), read_lines)
 
     def _spec(self) -> WaitSpec:
         return WaitSpec(
@@ -164,13 +166,6 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
     def _output(self, snapshots: list[ScreeningSnapshot]) -> Any:
         if self.results_path is None:
             return [snapshot.public() for snapshot in snapshots]
-        write_json_lines(ObjectStoragePath(self.results_path), (snapshot.public() for snapshot in snapshots))
+        write_lines("results_path", self.results_path, (snapshot.public() for snapshot in snapshots))
         statuses = Counter(snapshot.status or "not seen" for snapshot in snapshots)
         return {"results_path": self.results_path, "screenings": len(snapshots), "statuses": dict(statuses)}
-
-
-def _lines(path: str) -> Iterator[str]:
-    """Return the lines of a file that are not empty, at any storage that Airflow knows."""
-    with ObjectStoragePath(path).open("r", encoding="utf-8") as file:  # type: ignore[no-untyped-call]
-        # Airflow 3.0 wraps the file in something that can't be iterated over.
-        yield from (line for line in iter(file.readline, "") if line.strip())

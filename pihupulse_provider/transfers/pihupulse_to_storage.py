@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.exporting.atomic_file import atomic_file
 from pihupulse_provider.exporting.export import MODELS
 from pihupulse_provider.exporting.file_formats import format_of
 from pihupulse_provider.exporting.writers import open_writer
 from pihupulse_provider.operators.base import outputs
+from pihupulse_provider.operators.storage import storage_path
 from pihupulse_provider.transfers.export import ExportOperator
 
 
@@ -60,7 +61,7 @@ class PihuPulseToStorageOperator(ExportOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the file."""
-        path = ObjectStoragePath(self.path)
+        path = storage_path("path", self.path)
         file_format = format_of(str(self.path), self.format)
         model, leave_out = MODELS[self.resource], self.fields_left_out
         with (

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pihupulse_provider.api.iso_time import write_iso
+
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import CandidateScreening, Score, Screening
 
@@ -62,4 +64,4 @@ def unpack(text: str) -> list[ScreeningSnapshot]:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None
+    return write_iso(moment) if moment else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
 
@@ -21,8 +22,12 @@ NEEDS = {"docs/guides/retries.md": Version("3.3")}
 """Airflow versions before which a page's subject does not exist."""
 
 
+_FILE = re.compile(r"# (\w+\.py)\n")
+
+
 def _python(page: Path, *, tests: bool) -> list[Block]:
-    return [block for block in blocks(page, "python") if ("def test_" in block.text) is tests]
+    """Return a page's blocks: the files of a project of tests, which begin with their names, or the others."""
+    return [block for block in blocks(page, "python") if bool(_FILE.match(block.text)) is tests]
 
 
 def _runs_here(page: Path) -> bool:
@@ -56,30 +61,18 @@ def test_the_blocks_of_a_page_run_in_order(page: Path) -> None:
 
 @pytest.mark.parametrize("page", TESTING, ids=name_of)
 def test_the_tests_that_a_page_shows_pass(page: Path, tmp_path: Path) -> None:
-    """They run as a user's do: beside a folder of DAGs, with an Airflow home of their own."""
-    shutil.copytree(ROOT / "dags_examples", tmp_path / "dags")
-    text = "\n".join(block.text for block in _python(page, tests=True))
-    (tmp_path / "test_page.py").write_text(text, "utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n", "utf-8")
-    env = _environment(tmp_path)
-    _run(tmp_path, env, "-m", "airflow", "db", "migrate")
-    _run(tmp_path, env, "-m", "pytest", "-q", "test_page.py")
+    """They run as a user's do: in a folder of their own, with nothing set."""
+    (tmp_path / "dags").mkdir()
+    shutil.copy(ROOT / "dags_examples" / "screen_one_candidate.py", tmp_path / "dags")
+    for block in _python(page, tests=True):
+        (tmp_path / _FILE.match(block.text)[1]).write_text(block.text, "utf-8")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    command = [sys.executable, "-m", "pytest", "-q"]
+    ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout[-8000:] + ended.stderr[-4000:]
+    assert " passed" in ended.stdout
 
 
 def _compiled(block: Block) -> CodeType:
     # The blank lines before it make a traceback name the line of the page.
     return compile("\n" * (block.line - 1) + block.text, str(block.page), "exec")
-
-
-def _environment(home: Path) -> dict[str, str]:
-    settings = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }
-    return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | settings
-
-
-def _run(home: Path, env: Mapping[str, str], *arguments: str) -> None:
-    ended = subprocess.run([sys.executable, *arguments], cwd=home, env=env, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout[-8000:] + ended.stderr[-4000:]

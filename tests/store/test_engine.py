@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import sqlite3
 import subprocess
 import sys
+import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,10 +17,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
-from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.store import engine
+from pihupulse_provider.store import postgresql, sqlite
 from pihupulse_provider.store.engine import Store, StoreError, open_store
+from pihupulse_provider.store.store_url import parse_store_url
 from tests.servers import free_port
 
 counters = sa.Table(
@@ -125,7 +129,7 @@ def test_only_what_must_outlive_a_power_cut_waits_for_the_disk(sqlite_path: Path
 
 
 def test_locked_file_is_a_store_error(sqlite_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "_LOCK_SECONDS", 0.1)
     store = Store(f"sqlite:///{sqlite_path}")
     _count(store)
     other = sqlite3.connect(sqlite_path)
@@ -173,21 +177,6 @@ def test_unreachable_server_is_a_store_error_without_its_password() -> None:
     assert "hunter2" not in str(caught.value) + repr(store)
 
 
-@pytest.mark.parametrize(
-    "url", ["", "hunter2", "postgresql://user:hunter2@host:port/database", "oracle9://user:hunter2@host/database"]
-)
-def test_unusable_url_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="store_url") as caught:
-        Store(url)
-
-    assert "hunter2" not in str(caught.value)
-
-
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
-def test_scheme_without_a_driver_takes_the_installed_one(scheme: str) -> None:
-    assert repr(Store(f"{scheme}://host/database")).startswith("Store('postgresql+psycopg")
-
-
 def test_process_has_one_store_for_a_url(sqlite_path: Path) -> None:
     assert open_store(f"sqlite:///{sqlite_path}") is open_store(f"sqlite:///{sqlite_path}")
 
@@ -208,6 +197,114 @@ def test_disposed_store_leaves_no_file_open(sqlite_path: Path) -> None:
     assert _open_files(sqlite_path)
     store.dispose()
     assert not _open_files(sqlite_path)
+
+
+def test_process_has_one_connection_to_the_server(empty_postgres_url: str) -> None:
+    store = Store(empty_postgres_url)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: _count(store), range(24)))
+
+    assert _counted(store) == 24
+    assert _connections(empty_postgres_url) == 1
+    store.dispose()
+
+
+@pytest.mark.parametrize("options", ["", "?prepare_threshold=0"])
+def test_pooler_may_give_each_transaction_another_connection(empty_postgres_url: str, options: str) -> None:
+    """Nothing is left on the server's side, as a statement that was prepared would be."""
+    store = Store(f"{empty_postgres_url}{options}")
+    for _ in range(12):
+        _count(store)
+
+    with store.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar() == 0
+    store.dispose()
+
+
+def test_server_without_a_connection_left_is_waited_for(empty_postgres_url: str) -> None:
+    first, second = Store(_as_limited_role(empty_postgres_url)), Store(_as_limited_role(empty_postgres_url))
+    _count(first)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(_count, second)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        first.dispose()
+        waiting.result(20)
+
+    assert _counted(second) == 2
+    second.dispose()
+
+
+def test_server_that_stays_full_is_a_store_error(empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "_WAIT_SECONDS", 0.1)
+    first, second = Store(_as_limited_role(empty_postgres_url)), Store(_as_limited_role(empty_postgres_url))
+    _count(first)
+
+    with pytest.raises(StoreError, match="too many connections"):
+        _count(second)
+    first.dispose()
+
+
+def test_processes_take_turns_where_connections_are_few(
+    empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "_TURN_SECONDS", 0.1)
+    stores = [Store(_as_limited_role(empty_postgres_url)) for _ in range(3)]
+    for _ in range(2):
+        for store in stores:
+            _count(store)
+
+    assert _counted(stores[0]) == 6
+    deadline = time.monotonic() + 10
+    while _connections(empty_postgres_url) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _connections(empty_postgres_url) == 0, "an idle process holds none"
+
+
+def test_values_are_in_no_log_of_sqlalchemy(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "sqlalchemy")
+    store = Store(url)
+    with store.begin() as connection:
+        counters.create(connection, checkfirst=True)
+        connection.execute(counters.insert().values(name="jane@example.com", value=1))
+        assert connection.execute(sa.select(counters)).all() == [("jane@example.com", 1)]
+    store.dispose()
+
+    assert "jane" not in caplog.text
+    assert not [record for record in caplog.records if record.name.startswith("sqlalchemy.engine")]
+
+
+def test_values_are_in_no_error(url: str) -> None:
+    """PostgreSQL tells the row that does not fit, and SQLAlchemy what was to be stored."""
+    store = Store(url)
+    _count(store)
+
+    with pytest.raises(StoreError) as caught, store.begin() as connection:
+        connection.execute(counters.insert().values(name="jane@example.com"))
+
+    assert "jane" not in "".join(traceback.format_exception(caught.value))
+    store.dispose()
+
+
+def _as_limited_role(url: str) -> str:
+    """Make a role that may have one connection to the database, and return its URL."""
+    with _server(url).begin() as connection:
+        name = connection.exec_driver_sql("SELECT 'limited_' || current_database()").scalar_one()
+        if not connection.exec_driver_sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'").scalar():
+            connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
+            connection.exec_driver_sql(f"ALTER DATABASE {make_url(url).database} OWNER TO {name}")
+    return make_url(url).set(username=name).render_as_string(hide_password=False)
+
+
+def _connections(url: str) -> int:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with _server(url).begin() as connection:
+        return int(connection.exec_driver_sql(query).scalar_one())
+
+
+def _server(url: str) -> sa.engine.Engine:
+    return sa.create_engine(parse_store_url(url), poolclass=sa.pool.NullPool)
 
 
 def _open_files(path: Path) -> list[Path]:

@@ -1,0 +1,96 @@
+"""Files that a task reads and writes, at any path of Airflow's object storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.creating.errors import SourceError
+from pihupulse_provider.creating.readers import FileFormat, Source
+from pihupulse_provider.exporting.atomic_file import atomic_file, write_json_lines
+
+_PROVIDERS = {
+    "s3": "amazon[s3fs]",
+    "s3a": "amazon[s3fs]",
+    "s3n": "amazon[s3fs]",
+    "gs": "google",
+    "gcs": "google",
+    "abfs": "microsoft-azure",
+    "abfss": "microsoft-azure",
+    "adl": "microsoft-azure",
+    "hdfs": "apache-hdfs",
+    "sftp": "sftp",
+    "http": "http",
+    "https": "http",
+}
+"""What registers the file system of a scheme with Airflow."""
+
+
+class _Done(Exception):  # noqa: N818 - it is no error
+    pass
+
+
+def storage_path(argument: str, path: str) -> ObjectStoragePath:
+    """Return a path of Airflow's object storage, once it is known that Airflow can reach its file system.
+
+    :param argument: what the user calls it.
+    :raises ConfigurationError: naming the provider to install.
+    """
+    scheme = path.partition("://")[0] if "://" in path else "file"
+    try:
+        found = ObjectStoragePath(path)
+        found.fs  # noqa: B018 - where it is looked up
+    except (ImportError, ValueError) as error:
+        provider = _PROVIDERS.get(scheme)
+        advice = (
+            f'pip install "apache-airflow-providers-{provider}"'
+            if provider
+            else "install the Airflow provider that has it, or use another path"
+        )
+        raise ConfigurationError(f"{argument} is at {scheme}://, which Airflow can't reach here: {advice}.") from error
+    return found
+
+
+def check_writable(argument: str, path: str | None) -> None:
+    """Check that a file can be written, by beginning one beside it, before anything is done that it is to tell of.
+
+    :raises ConfigurationError: if its file system is missing. :raises StorageError: if it can't be written.
+    """
+    if path is not None:
+        with suppress(_Done), atomic_file(storage_path(argument, path)):
+            raise _Done
+
+
+def write_lines(argument: str, path: str | None, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write records as JSON Lines, unless the path is None. :raises StorageError: if they can't be written."""
+    if path is not None:
+        write_json_lines(storage_path(argument, path), records)
+
+
+def read_lines(path: str) -> Iterator[str]:
+    """Return the lines of a text file that are not empty. :raises SourceError: if it can't be opened."""
+    with _opened(path) as binary:
+        yield from (line.decode() for line in binary if line.strip())
+
+
+@contextmanager
+def open_source(path: str, file_format: FileFormat) -> Iterator[Source]:
+    """Open a file of rows. :raises SourceError: if it can't be opened."""
+    with _opened(path) as file, file_format.reading(path, file) as source:
+        yield source
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    try:
+        file = storage_path("the path", path).open("rb")  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise SourceError(
+            f"{path} can't be opened: {error.strerror or error}. Check the path and its access."
+        ) from error
+    with file:
+        yield file

@@ -1,0 +1,179 @@
+"""SQLite as a store: a file, nobody else's to read from its first byte, and watched for being moved or replaced."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pwd
+import sqlite3
+import stat
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DisconnectionError
+
+from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.store.store_url import quiet_engine
+
+log = logging.getLogger(__name__)
+_LOCK_SECONDS = 30
+_PRIVATE_FILE = 0o600
+_PRIVATE_FOLDER = 0o700
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_making = threading.Lock()
+"""Closing any descriptor of a file drops the locks that SQLite holds on it in this process: nobody else opens the file
+until its maker has closed it."""
+
+
+class FileIdentity(NamedTuple):
+    """Which file a path leads to, whatever it is called."""
+
+    device: int
+    inode: int
+
+
+class SqliteFile:
+    """The database file at a path, with the files that SQLite keeps beside it, which take over its mode."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._outage = OutageLog(log)
+
+    def identity(self) -> FileIdentity | None:
+        """Return which file is at the path now; None if there is none."""
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - asked before each transaction
+        except OSError:
+            return None
+        return FileIdentity(status.st_dev, status.st_ino)
+
+    def prepare(self) -> None:
+        """Make what is missing, the file (0600) and its folders (0700), and make private what others could read.
+
+        What can't be done is left: connecting then says what is wrong, each time it is tried.
+        """
+        with suppress(OSError):
+            _make_folders(self.path.parent)
+            self._make()
+            self._narrow()
+            self._align()
+
+    def problem(self) -> str | None:
+        """Return why this process can't use the file, if that is another user's doing."""
+        for path in (self.path, self.path.parent):
+            with suppress(OSError):
+                status = path.stat()
+                if status.st_uid != os.geteuid() and not os.access(path, os.R_OK | os.W_OK):
+                    return (
+                        f"{path} belongs to the user {_user(status.st_uid)}, and this process runs as "
+                        f"{_user(os.geteuid())}. Run all of Airflow as one user, or use PostgreSQL."
+                    )
+        return None
+
+    def _narrow(self) -> None:
+        mode = self.path.stat().st_mode
+        if not stat.S_ISREG(mode) or not mode & _OTHERS:
+            self._outage.recovered("Only its owner can read %s now.", self.path)
+            return
+        try:
+            self.path.chmod(_PRIVATE_FILE)
+        except PermissionError:
+            self._outage.failed("Other users may read %s, and this one can't change that.", self.path)
+        else:
+            log.warning("Other users could read %s, which can hold personal data; now only its owner can.", self.path)
+
+    def _align(self) -> None:
+        """Give what SQLite keeps beside the file its mode: SQLite does so once only, and that can be long ago."""
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        for end in ("-wal", "-shm", "-journal"):
+            beside = self.path.with_name(self.path.name + end)
+            if beside.exists() and stat.S_IMODE(beside.stat().st_mode) != mode:
+                with suppress(PermissionError):
+                    beside.chmod(mode)
+
+    def _make(self) -> None:
+        # SQLite makes the file that a link leads to, so this does as well.
+        target = os.path.realpath(self.path)
+        with _making, suppress(FileExistsError):
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE_FILE))
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """Return the path of a SQLite URL's file; None if the database is in memory."""
+    name = url.database or ":memory:"
+    if name.startswith("file:") and url.query.get("uri"):
+        name = unquote(urlsplit(name).path)
+    return None if name == ":memory:" or url.query.get("mode") == "memory" else Path(name).absolute()
+
+
+def _make_folders(folder: Path) -> None:
+    if not folder.exists():
+        _make_folders(folder.parent)
+        folder.mkdir(_PRIVATE_FOLDER, exist_ok=True)
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def sqlite_engine(url: URL, file: SqliteFile | None) -> Engine:
+    """Return an engine whose transactions take the write lock from their start, unless they only read.
+
+    Two execution options say what a transaction is: ``pihupulse_read``, or ``pihupulse_durable`` for one that writes.
+
+    :param file: the file of the URL; None in memory.
+    """
+    options: dict[str, Any] = {"connect_args": {"timeout": _LOCK_SECONDS, "check_same_thread": False}}
+    if file is not None:
+        options["poolclass"] = sa.pool.QueuePool  # SQLAlchemy 1.4 would open the file anew for each transaction
+    engine = quiet_engine(url, **options)
+    sa.event.listen(engine, "connect", _prepare_connection)
+    sa.event.listen(engine, "begin", _begin)
+    if file is not None:
+        _watch(engine, file)
+    return engine
+
+
+def _watch(engine: Engine, file: SqliteFile) -> None:
+    """Connect to no file but a private one, and only to the one that is at the path."""
+
+    def prepare(_dialect: object, record: Any, _arguments: object, _options: object) -> None:
+        file.prepare()
+        record.info["file"] = file.identity()
+
+    def check(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info.get("file") != file.identity():
+            raise DisconnectionError("The file was moved or replaced.")  # the pool connects anew
+
+    sa.event.listen(engine, "do_connect", prepare)
+    sa.event.listen(engine, "checkout", check)
+
+
+def _prepare_connection(connection: Any, _record: object) -> None:
+    # The driver's own transactions would begin only at the first write: too late to read and then write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    # A new file is switched once for all. Whoever meets another at it is refused at once, however long it may wait.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("pihupulse_read"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    durable = options.get("pihupulse_durable", True)
+    if connection.info.get("durable") is not durable:
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.info["durable"] = durable
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

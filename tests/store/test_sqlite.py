@@ -1,0 +1,306 @@
+"""The file of a store: nobody else's to read, and never one that was moved away."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from pihupulse_provider.store import sqlite
+from pihupulse_provider.store.engine import Store, StoreError
+
+AS_NOBODY = """
+import os, sys
+from pihupulse_provider.store.engine import Store, StoreError
+os.setuid(65534)
+store = Store(sys.argv[1])
+try:
+    with store.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO notes VALUES ('refused')")
+except StoreError as error:
+    print(error)
+if len(sys.argv) > 2:
+    os.chmod(sys.argv[2], 0o600)
+    with store.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO notes VALUES ('again')")
+        print("written")
+"""
+TWICE_AS_NOBODY = """
+import logging, os, sys
+from pihupulse_provider.store.engine import Store
+logging.basicConfig(format="%(message)s", level=logging.WARNING)
+os.setuid(65534)
+store = Store(sys.argv[1])
+for _ in range(2):
+    with store.begin():
+        pass
+    store.dispose()
+"""
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="Only root can be somebody else.")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{path}")
+    yield store
+    store.dispose()
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    """Whatever is not asked to be private is not."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def _note_in_transaction(store: Store, text: str) -> None:
+    with store.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS notes (text)")
+        connection.exec_driver_sql(f"INSERT INTO notes VALUES ('{text}')")
+
+
+def _note_kept(store: Store, text: str) -> None:
+    def note(cursor: Any) -> None:
+        cursor.execute("CREATE TABLE IF NOT EXISTS notes (text)")
+        cursor.execute(f"INSERT INTO notes VALUES ('{text}')")
+
+    store.run_kept(note)
+
+
+WAYS = pytest.mark.parametrize("note", [_note_in_transaction, _note_kept])
+
+
+def notes(path: Path) -> list[str]:
+    """Return what another program finds in the file."""
+    connection = sqlite3.connect(path)
+    try:
+        return [text for (text,) in connection.execute("SELECT text FROM notes")]
+    finally:
+        connection.close()
+
+
+def modes(folder: Path) -> dict[str, str]:
+    return {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()}
+
+
+@WAYS
+def test_it_is_private_from_the_start(no_umask: None, store: Store, path: Path, note: Callable[..., None]) -> None:
+    note(store, "private")
+
+    assert modes(path.parent) == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), "0o600")
+
+
+def test_one_that_others_could_read_is_made_private(
+    no_umask: None, store: Store, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As version 1.0.0 left it, with what SQLite keeps beside it while it is open."""
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA journal_mode=WAL")
+    other.execute("CREATE TABLE notes (text)")
+    assert set(modes(path.parent).values()) == {"0o644"}
+
+    _note_in_transaction(store, "private")
+
+    assert set(modes(path.parent).values()) == {"0o600"}
+    assert caplog.messages[0] == f"Other users could read {path}, which can hold personal data; now only its owner can."
+    other.close()
+
+
+def test_folders_that_it_makes_are_private(no_umask: None, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    store = Store(f"sqlite:///{tmp_path}/there/made/inside/store.db")
+    _note_in_transaction(store, "private")
+
+    made = [oct(folder.stat().st_mode & 0o777) for folder in (tmp_path / "there/made/inside", tmp_path / "there/made")]
+    assert made == ["0o700", "0o700"]
+    assert modes(tmp_path) == {"there": "0o777"}, "it was there, and is not ours to change"
+    store.dispose()
+
+
+def test_a_link_leads_to_a_private_file(no_umask: None, store: Store, path: Path, tmp_path: Path) -> None:
+    path.symlink_to(tmp_path / "target.db")
+    _note_in_transaction(store, "private")
+
+    assert modes(tmp_path)["target.db"] == "0o600"
+
+
+def test_a_uri_names_a_private_file(no_umask: None, path: Path) -> None:
+    store = Store(f"sqlite:///file:{path}?mode=rwc&uri=true")
+    _note_in_transaction(store, "private")
+
+    assert modes(path.parent)["store.db"] == "0o600"
+    store.dispose()
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A path that other users get to."""
+    with TemporaryDirectory(prefix="pihupulse-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "store.db"
+
+
+@as_root
+def test_a_file_of_another_user_is_said_to_be_one(open_path: Path) -> None:
+    path, store = open_path, Store(f"sqlite:///{open_path}")
+    _note_in_transaction(store, "private")
+    store.dispose()
+
+    command = [sys.executable, "-c", AS_NOBODY, f"sqlite:///{path}"]
+    said = subprocess.run(command, check=False, capture_output=True, text=True)
+
+    assert (
+        f"{path} belongs to the user root, and this process runs as nobody. Run all of Airflow as one user"
+        in said.stdout
+    )
+
+
+@as_root
+def test_that_others_can_read_it_is_said_once_where_it_cannot_be_changed(open_path: Path) -> None:
+    store = Store(f"sqlite:///{open_path}")
+    _note_in_transaction(store, "private")
+    store.dispose()
+    open_path.parent.chmod(0o777)
+    open_path.chmod(0o666)
+
+    command = [sys.executable, "-c", TWICE_AS_NOBODY, f"sqlite:///{open_path}"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+
+    assert said.stderr.splitlines() == [f"Other users may read {open_path}, and this one can't change that."]
+
+
+@as_root
+def test_one_that_was_read_only_is_written_once_it_is_not(open_path: Path) -> None:
+    path, store = open_path, Store(f"sqlite:///{open_path}")
+    _note_in_transaction(store, "first")
+    store.dispose()
+    for mine in (path.parent, path):
+        os.chown(mine, 65534, 65534)
+    path.chmod(0o400)
+
+    command = [sys.executable, "-c", AS_NOBODY, f"sqlite:///{path}", str(path)]
+    said = subprocess.run(command, check=False, capture_output=True, text=True)
+
+    assert "readonly database" in said.stdout, said.stderr
+    assert said.stdout.endswith("written\n"), said.stderr
+    assert notes(path) == ["first", "again"]
+
+
+@WAYS
+@pytest.mark.parametrize("replacement", ["nothing", "another store"])
+def test_one_that_was_moved_is_not_written_any_more(
+    store: Store, path: Path, note: Callable[..., None], replacement: str
+) -> None:
+    note(store, "before")
+    if replacement == "another store":
+        other = Store(f"sqlite:///{path}.new")
+        _note_in_transaction(other, "restored")
+        other.dispose()
+    for end in ("", "-wal", "-shm"):
+        Path(f"{path}{end}").rename(path.parent / f"moved.db{end}")
+    if replacement == "another store":
+        Path(f"{path}.new").rename(path)
+
+    note(store, "after")
+    with store.read() as connection:
+        seen = [row[0] for row in connection.exec_driver_sql("SELECT text FROM notes")]
+
+    assert seen == notes(path) == (["after"] if replacement == "nothing" else ["restored", "after"])
+    assert notes(path.parent / "moved.db") == ["before"]
+
+
+def test_letting_go_of_a_moved_file_leaves_the_new_ones_log_alone(store: Store, path: Path) -> None:
+    """SQLite names its write-ahead log by the path: that of the new file is another process's by then."""
+    _note_in_transaction(store, "before")
+    path.rename(path.parent / "moved.db")
+    other = Store(f"sqlite:///{path}")
+    _note_in_transaction(other, "other")
+
+    _note_in_transaction(store, "mine")
+
+    assert notes(path) == ["other", "mine"]
+    other.dispose()
+    assert notes(path) == ["other", "mine"]
+
+
+def test_a_folder_that_went_away_is_made_again(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/folder/store.db")
+    _note_in_transaction(store, "before")
+    shutil.rmtree(tmp_path / "folder")
+
+    _note_in_transaction(store, "after")
+
+    assert notes(tmp_path / "folder/store.db") == ["after"]
+    store.dispose()
+
+
+@WAYS
+def test_a_full_disk_fails_each_time_until_there_is_room(store: Store, path: Path, note: Callable[..., None]) -> None:
+    note(store, "first")
+    with _files_of_at_most(4096):
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                note(store, "x" * 100_000)
+            with pytest.raises(StoreError, match="can't grow: File too large"):
+                store.check_space()
+
+    store.check_space()
+    note(store, "last")
+    assert notes(path) == ["first", "last"]
+    assert not [name for name in modes(path.parent) if not name.startswith("store.db")], "checking leaves nothing"
+
+
+def test_reading_waits_for_no_writer(path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_LOCK_SECONDS", 0.1)
+    _note_in_transaction(store, "first")
+    reader = Store(f"sqlite:///{path}")
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("INSERT INTO notes VALUES ('not yet')")
+
+    with reader.read() as connection:
+        assert connection.exec_driver_sql("SELECT text FROM notes").scalars().all() == ["first"]
+        writer.execute("COMMIT")
+        assert connection.exec_driver_sql("SELECT text FROM notes").scalars().all() == ["first"], "one state for all"
+    writer.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked"):
+        _note_in_transaction(reader, "locked out")
+    writer.close()
+    reader.dispose()
+
+
+def test_a_reader_keeps_no_writer_waiting(path: Path, store: Store) -> None:
+    _note_in_transaction(store, "first")
+    other = Store(f"sqlite:///{path}")
+    with store.read() as connection:
+        connection.exec_driver_sql("SELECT text FROM notes").all()
+        _note_in_transaction(other, "second")
+
+    assert notes(path) == ["first", "second"]
+    other.dispose()
+
+
+@contextmanager
+def _files_of_at_most(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
