@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -123,12 +122,10 @@ class PihuPulseHook(BaseHook):
 
     @cached_property
     def _client(self) -> Client:
-        client = api.Client(self.account, limit=self.limit)
-        weakref.finalize(self, client.close)
-        return client
+        return api.Client(self.account, limit=self.limit)
 
     def get_conn(self) -> Client:
-        """Return the blocking client; the hook keeps and shares it."""
+        """Return the blocking client; the hook shares it, and it closes itself when nobody has it any more."""
         return self._client
 
     def connect(self) -> AsyncClient:
