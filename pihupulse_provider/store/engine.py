@@ -142,7 +142,7 @@ class Store:
         """After an error take nothing for granted: neither the schema, nor that SQLite's file is what it was."""
         self._upgraded = None
         if self._file is not None:
-            self._engine.dispose()
+            self._file.give_up_connections()
 
     def _upgrade(self) -> None:
         """Bring the schema to this package's version; one look at it, once a process, where it is there already."""
