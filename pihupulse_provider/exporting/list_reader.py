@@ -44,19 +44,19 @@ class IncompleteReadError(PihuPulseError):
 class ListReader(Generic[ItemT]):
     """One reading of a whole list, 16 pages at once, in memory that does not grow with it.
 
-    :param client: reads it. :param call: makes the call for one page.
+    :param client: reads it. :param call: makes the call for one page. :param time: learns the service's time from it.
     :ivar time: the service's time, as told last.
     :ivar served_at: the service's time when the reading began; None when it does not tell.
     :ivar total: how many rows the list has, as told last; None when it does not tell.
     """
 
-    def __init__(self, client: AsyncClient, call: ListCall[ItemT]) -> None:
+    def __init__(self, client: AsyncClient, call: ListCall[ItemT], time: ServerTime | None = None) -> None:
         self._client = client
         self._call = call
         self._next = 1
         self._last = 1
         self._gaps = PageGaps(MAX_PAGE_SIZE)
-        self.time = ServerTime(client.limit.now)
+        self.time = time or ServerTime(client.limit.now)
         self.served_at: datetime | None = None
         self.total: int | None = None
 
@@ -146,7 +146,7 @@ class ListReader(Generic[ItemT]):
         known = _ranks(seen, list(rows))
         ranks = {identifier: rank for identifier, rank in known.items() if rank is not None}
         if not read.gap:
-            self._last = max(self._last, page.total_pages)
+            self._last = max(self._last, page.total_pages) if rows else min(self._last, read.number)
             self._gaps.page_came(read.number, len(rows), page.meta.total_count, ranks)
         else:
             self._gaps.bridge_came(read, list(rows), ranks, page.meta.total_count)

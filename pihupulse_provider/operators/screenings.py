@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context, conf
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, seconds
 from pihupulse_provider.operators.create_screenings import PihuPulseCreateScreeningsOperator
-from pihupulse_provider.triggers.waiting import begin_wait, resume_wait, wait_here
+from pihupulse_provider.triggers.waiting import begin_wait, end_wait, is_timed_out, resume_wait, wait_here
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
-from pihupulse_provider.waiting.statuses import FAILED
-from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import NewScreening, Screening
@@ -39,15 +39,18 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
     :param template_id: the screening template's id. (templated)
     :param job_title: the job that the candidate is screened for. (templated)
     :param send_invitation: whether PihuPulse mails the candidate. (templated)
+    :param on_existing: what to do if the candidate has a screening by this template that has not failed: ``skip`` it
+        and return that one, ``create`` another one, or ``fail``.
     :param wait_for_completion: whether to wait until it is completed, and return its report.
     :param deferrable: whether to wait in the triggerer, without a worker; by default as ``[operators]
         default_deferrable`` says.
     :param poke_interval: seconds or a timedelta between two polls.
     :param timeout: seconds or a timedelta after which waiting ends in ``AirflowSensorTimeout``.
-    :param failed_statuses: statuses that end the screening badly, upper and lower case alike. (templated)
+    :param failed_statuses: statuses that end a screening badly, upper and lower case alike. (templated)
     :param pihupulse_conn_id: the connection. (templated)
     :param include_personal: whether the XCom also gets personal fields and undocumented ones.
     :raises ConfigurationError: naming each field that is empty or of no use, before a request is spent.
+    :raises ExistingRowsError: if ``on_existing`` is ``fail`` and there is one.
     :raises DuplicateCreateError: if the look-up finds more than one match.
     :raises ScreeningFailedError: if it ended badly; the task then fails without a retry.
     """
@@ -69,6 +72,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         template_id: str,
         job_title: str | None = None,
         send_invitation: bool | str = False,
+        on_existing: str = "skip",
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 60.0,
@@ -81,6 +85,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         self.template_id = template_id
         self.job_title = job_title
         self.send_invitation = send_invitation
+        self.on_existing = check_on_existing(on_existing)
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poke_interval = seconds("poke_interval", poke_interval)
@@ -89,6 +94,28 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the screening, or find the one that an earlier try created; wait for it if wanted."""
+        screening = self._create(context)
+        return self._wait(screening) if self.wait_for_completion else self.output_of(screening)
+
+    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Go on when the trigger has fired."""
+        seen = resume_wait(
+            self, self.hook.get_conn(), self.pihupulse_conn_id, self._spec(), method_name="resume", event=event
+        )
+        return self._report(seen)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Poll once more where Airflow itself ends the wait, because no triggerer did in time."""
+        if is_timed_out(next_method, next_kwargs):
+            return super().resume_execution("end_at_limit", {}, context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def end_at_limit(self, context: Context) -> dict[str, Any]:
+        """Return the report if the screening was completed in time, or fail as a wait that is over does."""
+        spec = self._spec().of({self._create(context).id: self.candidate_id}, clock.now() - (self.timeout or 0.0))
+        return self._report(end_wait(self.hook.get_conn(), spec, self.log))
+
+    def _create(self, context: Context) -> Screening:
         from pihupulse_provider.creating.once import create_screening_once
 
         new = _checked(
@@ -97,30 +124,22 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
             job_title=self.job_title,
             send_invitation=self.send_invitation,
         )
-        screening = create_screening_once(
-            self.hook.get_conn(), self.hook.ledger, screening=new, **create_terms(context)
+        options = CreateOptions(**create_terms(context), on_existing=self.on_existing)
+        return create_screening_once(
+            self.hook.connect, self.hook.ledger, options, new, failed_statuses=self.failed_statuses
         )
-        self.log.info("Screening %s is created.", screening.id)
-        return self._wait(screening) if self.wait_for_completion else self.output_of(screening)
-
-    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Go on when the trigger has fired."""
-        seen = resume_wait(
-            self, self.hook.get_conn(), self.pihupulse_conn_id, self._terms(), method_name="resume", event=event
-        )
-        return self._report(seen)
 
     def _wait(self, screening: Screening) -> dict[str, Any]:
-        terms = self._terms().of({screening.id: self.candidate_id}, time.time())
+        spec = self._spec().of({screening.id: self.candidate_id}, clock.now())
         client = self.hook.get_conn()
         if self.deferrable:
-            return self._report(begin_wait(self, client, self.pihupulse_conn_id, terms, "resume"))
-        return self._report(wait_here(client, terms, self.log))
+            return self._report(begin_wait(self, client, self.pihupulse_conn_id, spec, "resume"))
+        return self._report(wait_here(client, spec, self.log))
 
     def _report(self, seen: Sequence[ScreeningSnapshot]) -> dict[str, Any]:
         return self.output_of(self.hook.get_report(seen[0].screening_id))
 
-    def _terms(self) -> WaitSpec:
+    def _spec(self) -> WaitSpec:
         return WaitSpec(
             screenings={},
             started_at=0.0,
