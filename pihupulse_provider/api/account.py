@@ -1,4 +1,4 @@
-"""Whom we talk to, and how."""
+"""The account, its address and the way there."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Account:
 
     :param api_key: the bearer key (API reference, "Authentication").
     :param base_url: the API's address; a bare host gets ``https://`` and ``/v1``.
-    :param timeout: seconds to wait for a connection, and for each part of an answer.
+    :param timeout: seconds that one request may take, from connecting to the last byte of its response.
     :param verify: whether to check the server's certificate, or the path of a file of certificates to trust.
-    :param proxy: the address of an HTTP proxy.
+    :param proxy: the address of an HTTP proxy; None for the environment's. To this machine itself there is none.
     :param plan: the plan's limit; None to learn it from the service.
     :param allow_http: whether plain ``http`` may go further than this machine.
     :raises ConfigurationError: if the key or the address can't work.
@@ -44,9 +44,10 @@ class Account:
     allow_http: bool = False
 
     def __post_init__(self) -> None:
-        if not self.api_key or not all("!" <= character <= "~" for character in self.api_key):
+        is_text = bool(self.api_key) and all("!" <= character <= "~" for character in self.api_key)
+        if not is_text or is_masked(self.api_key):
             raise ConfigurationError(
-                "The PihuPulse API key is empty, or holds blanks or characters that no key has. "
+                "The PihuPulse API key is empty, masked (***), or holds spaces or characters that no key has. "
                 "Generate one in the dashboard under Settings → API."
             )
         if not (self.timeout > 0 and math.isfinite(self.timeout)):
@@ -72,6 +73,11 @@ class Account:
         return _usual_certificates() if self.verify else False
 
 
+def is_masked(secret: str) -> bool:
+    """Return whether a secret is what Airflow shows in its place: asterisks."""
+    return not secret.strip().strip("*")
+
+
 @cache
 def _usual_certificates() -> ssl.SSLContext:
     """Return what trusts the usual certificates: reading them takes 40 ms, so a process does it once."""
@@ -87,7 +93,7 @@ def _base_url(text: str, *, allow_http: bool) -> str:
             "The host must be a bare name or an https:// address without user, query or fragment, "
             f"such as {DEFAULT_BASE_URL}."
         )
-    if url.scheme == "http" and not allow_http and not _is_loopback(url.host):
+    if url.scheme == "http" and not allow_http and not is_loopback(url.host):
         raise ConfigurationError(
             f"The host {url.host!r} would get the API key over plain http. Use https, or set the extra "
             '"allow_http": true if the way there is safe.'
@@ -111,10 +117,12 @@ def _parse(text: str) -> httpx.URL | None:
     return url if is_usable else None
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine itself."""
+    name = host.rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

@@ -26,10 +26,11 @@ from pihupulse_provider.api.models import (
     Template,
 )
 from pihupulse_provider.api.pagination import Pages
+from pihupulse_provider.api.plans import MINUTE
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
-from pihupulse_provider.api.transport import Body, client_options, request_options, transport_error
+from pihupulse_provider.api.transport import Body, async_transport, client_options, request_options, transport_error
 
 
 class AsyncClient:
@@ -57,7 +58,7 @@ class AsyncClient:
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
         self.requests_sent = 0
-        self._http = httpx.AsyncClient(transport=transport, **client_options(account))
+        self._http = httpx.AsyncClient(transport=transport or async_transport(account), **client_options(account))
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -93,29 +94,41 @@ class AsyncClient:
             case Send():
                 return await self._send(step.call)
             case Observe():
-                return await self._limit(self.limit.observe, step.slot, step.seen)
+                return await self._limit(self.limit.observe, step.slot, step.headers)
             case Sleep():
                 return await self._sleep(step.seconds)
 
     async def _reserve(self, *, poll: bool) -> Slot:
         while True:
             slot: Slot = await self._limit(self.limit.reserve, poll=poll)
-            if (wait := slot.at - self.limit.now()) > 0:
+            if (wait := min(slot.at - self.limit.now(), MINUTE)) > 0:
                 await self._sleep(wait)
             if slot.taken and not self.limit.is_void(slot):
                 return slot
 
     async def _send(self, call: Call[Any]) -> Response | TransportError:
-        body = Body()
+        options = request_options(self.account, call)
         self.requests_sent += 1
         sent_at = self.limit.now()
         try:
-            async with self._http.stream(**request_options(self.account, call)) as response:
-                async for part in response.aiter_bytes():
-                    body.add(part)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(None) as deadline:
+                options["extensions"] = {"trace": self._begin(deadline)}
+                async with self._http.stream(**options) as response:
+                    body = Body(response)
+                    async for part in response.aiter_bytes():
+                        body.add(part)
+        except (httpx.HTTPError, TimeoutError) as error:
             return transport_error(self.account, call, error)
-        return body.answer(response, sent_at, self.limit.now())
+        return body.response(sent_at, self.limit.now())
+
+    def _begin(self, deadline: asyncio.Timeout) -> Callable[[str, object], Awaitable[None]]:
+        """Return what lets the deadline begin at the first step on the network, once there is a connection free."""
+
+        async def trace(_step: str, _info: object) -> None:
+            if deadline.when() is None:
+                deadline.reschedule(asyncio.get_running_loop().time() + self.account.timeout)
+
+        return trace
 
     async def _limit(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.limit.blocks:
@@ -137,7 +150,7 @@ class AsyncClient:
         return await self.run(endpoints.get_candidate(candidate_id))
 
     async def create_candidate(self, candidate: NewCandidate) -> Candidate:
-        """Create a candidate (API reference, "Create Candidate"); not repeated when its answer is lost."""
+        """Create a candidate (API reference, "Create Candidate"); not repeated when its response is lost."""
         return await self.run(endpoints.create_candidate(candidate))
 
     async def list_screenings(self, page: int = 1, limit: int = MAX_PAGE_SIZE) -> Page[Screening]:
@@ -149,7 +162,7 @@ class AsyncClient:
         return self._iterate(lambda page: endpoints.list_screenings(page, limit))
 
     async def create_screening(self, screening: NewScreening) -> Screening:
-        """Create a screening (API reference, "Create Screening"); not repeated when its answer is lost."""
+        """Create a screening (API reference, "Create Screening"); not repeated when its response is lost."""
         return await self.run(endpoints.create_screening(screening))
 
     async def list_templates(self) -> list[Template]:

@@ -27,10 +27,18 @@ from pihupulse_provider.api.models import (
     Template,
 )
 from pihupulse_provider.api.pagination import Pages
+from pihupulse_provider.api.plans import MINUTE
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
-from pihupulse_provider.api.transport import Body, client_options, request_options, transport_error
+from pihupulse_provider.api.transport import (
+    Body,
+    blocking_transport,
+    client_options,
+    deadline,
+    request_options,
+    transport_error,
+)
 
 
 class Client:
@@ -56,7 +64,7 @@ class Client:
         self.limit = limit or process_rate_limit(account.key, account.plan)
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
-        self._http = httpx.Client(transport=transport, **client_options(account))
+        self._http = httpx.Client(transport=transport or blocking_transport(account), **client_options(account))
         self._closer = weakref.finalize(self, self._http.close)
 
     def __enter__(self) -> Client:
@@ -93,28 +101,29 @@ class Client:
             case Send():
                 return self._send(step.call)
             case Observe():
-                return self.limit.observe(step.slot, step.seen)
+                return self.limit.observe(step.slot, step.headers)
             case Sleep():
                 return self._sleep(step.seconds)
 
     def _reserve(self, *, poll: bool) -> Slot:
         while True:
             slot = self.limit.reserve(poll=poll)
-            if (wait := slot.at - self.limit.now()) > 0:
+            if (wait := min(slot.at - self.limit.now(), MINUTE)) > 0:
                 self._sleep(wait)
             if slot.taken and not self.limit.is_void(slot):
                 return slot
 
     def _send(self, call: Call[Any]) -> Response | TransportError:
-        body = Body()
+        options = request_options(self.account, call)
         sent_at = self.limit.now()
         try:
-            with self._http.stream(**request_options(self.account, call)) as response:
+            with deadline(self.account.timeout), self._http.stream(**options) as response:
+                body = Body(response)
                 for part in response.iter_bytes():
                     body.add(part)
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
-        return body.answer(response, sent_at, self.limit.now())
+        return body.response(sent_at, self.limit.now())
 
     def list_candidates(self, page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None) -> Page[Candidate]:
         """Return one page of candidates (API reference, "List Candidates")."""
@@ -129,7 +138,7 @@ class Client:
         return self.run(endpoints.get_candidate(candidate_id))
 
     def create_candidate(self, candidate: NewCandidate) -> Candidate:
-        """Create a candidate (API reference, "Create Candidate"); not repeated when its answer is lost."""
+        """Create a candidate (API reference, "Create Candidate"); not repeated when its response is lost."""
         return self.run(endpoints.create_candidate(candidate))
 
     def list_screenings(self, page: int = 1, limit: int = MAX_PAGE_SIZE) -> Page[Screening]:
@@ -141,7 +150,7 @@ class Client:
         return self._iterate(lambda page: endpoints.list_screenings(page, limit))
 
     def create_screening(self, screening: NewScreening) -> Screening:
-        """Create a screening (API reference, "Create Screening"); not repeated when its answer is lost."""
+        """Create a screening (API reference, "Create Screening"); not repeated when its response is lost."""
         return self.run(endpoints.create_screening(screening))
 
     def list_templates(self) -> list[Template]:

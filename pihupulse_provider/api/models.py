@@ -6,6 +6,7 @@ Every field but the ids may be missing (it is then ``None``), and a field that t
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -192,5 +193,8 @@ class Page(Model, Generic[ItemT]):
 
     @property
     def total_pages(self) -> int:
-        """Return how many pages the list has; 1 when the service does not say."""
-        return self.meta.total_pages if self.meta.total_pages is not None else 1
+        """Return how many pages the list has, but no more than its rows can fill; 1 when nothing says."""
+        pages = self.meta.total_pages if self.meta.total_pages is not None else 1
+        if self.meta.total_count is None:
+            return pages if self.data else min(pages, self.meta.current_page or 1)
+        return min(pages, max(1, math.ceil(self.meta.total_count / max(1, len(self.data)))))

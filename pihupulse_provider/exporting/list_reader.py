@@ -134,7 +134,7 @@ class ListReader(Generic[ItemT]):
         known = _ranks(seen, list(rows))
         ranks = {identifier: rank for identifier, rank in known.items() if rank is not None}
         if not read.gap:
-            self._last = max(self._last, page.total_pages)
+            self._last = max(self._last, page.total_pages) if page.data else min(self._last, read.number)
             self._gaps.page_came(read.number, len(rows), page.meta.total_count, ranks)
         else:
             self._gaps.bridge_came(read, list(rows), ranks, page.meta.total_count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,10 +44,7 @@ _DIAGNOSES: tuple[tuple[type[PihuPulseError], str], ...] = (
     (UnauthorizedError, "PihuPulse does not accept this API key: check it in the dashboard under Settings → API."),
     (ForbiddenError, "PihuPulse knows this API key, but it may not list the screening templates."),
     (RateLimitedError, "Connected, but the account's rate limit is used up at the moment."),
-    (TransportError, "PihuPulse can't be reached: {error}. Check the host, the proxy and the network."),
-    (ServerError, "The server has a fault of its own: {error}. Try again later, or check the host."),
-    (StatusError, "This does not look like PihuPulse: {error}. Check the host."),
-    (ResponseError, "This does not look like PihuPulse: {error}. Check the host."),
+    (TransportError, "PihuPulse can't be reached. {error}"),
     (PihuPulseError, "{error}"),
 )
 
@@ -98,7 +94,7 @@ class PihuPulseHook(BaseHook):
         """Return the secrets that sign the account's webhooks; several while they are rotated."""
         from pihupulse_provider.hooks.connection import read_extras
 
-        return read_extras(self.get_connection(self.pihupulse_conn_id)).webhook_secret or []
+        return read_extras(self.get_connection(self.pihupulse_conn_id)).webhook_secrets()
 
     @cached_property
     def store(self) -> Store:
@@ -123,12 +119,10 @@ class PihuPulseHook(BaseHook):
 
     @cached_property
     def _client(self) -> Client:
-        client = api.Client(self.account, limit=self.limit)
-        weakref.finalize(self, client.close)
-        return client
+        return api.Client(self.account, limit=self.limit)
 
     def get_conn(self) -> Client:
-        """Return the blocking client; the hook keeps and shares it."""
+        """Return the blocking client; the hook keeps and shares it. It closes itself once nobody uses it any more."""
         return self._client
 
     async def get_async_account(self) -> Account:

@@ -98,7 +98,7 @@ def test_slow_answer_is_a_lost_one(sandbox: Sandbox, account: Account) -> None:
     sandbox.fail("latency", seconds=0.5)
 
     hasty = Account(account.api_key, account.base_url, timeout=0.1)
-    with Client(hasty, retry=ONCE) as client, pytest.raises(NoAnswerError, match="ReadTimeout"):
+    with Client(hasty, retry=ONCE) as client, pytest.raises(NoAnswerError, match="took more than 0.1 seconds"):
         client.create_candidate(JANE)
 
 
@@ -113,7 +113,7 @@ def test_client_that_nobody_closed_closes_itself(account: Account) -> None:
 
 def test_refused_connection_was_not_sent() -> None:
     nowhere = Account("key", f"http://127.0.0.1:{free_port()}")
-    with Client(nowhere, retry=ONCE) as client, pytest.raises(NotSentError, match="ConnectError"):
+    with Client(nowhere, retry=ONCE) as client, pytest.raises(NotSentError, match="Connection refused"):
         client.create_candidate(JANE)
 
 
@@ -140,7 +140,7 @@ def test_key_does_not_follow_a_redirect(sandbox: Sandbox) -> None:
     before = len(sandbox.requests)
     moved = f"HTTP/1.1 308 Moved\r\nLocation: {sandbox.base_url}/templates\r\nContent-Length: 0\r\n\r\n".encode()
 
-    assert "redirects are not followed" in str(_fail_against(moved, Account(sandbox.api_key)))
+    assert "Redirects are not followed" in str(_fail_against(moved, Account(sandbox.api_key)))
     assert len(sandbox.requests) == before
 
 

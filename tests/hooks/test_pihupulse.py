@@ -197,7 +197,7 @@ def test_form_of_older_airflow_has_the_same_fields(monkeypatch: pytest.MonkeyPat
 
     assert list(widgets) == [field.name for field in connection_form.FIELDS]
     kinds = {name: type(widget).__name__ for name, widget in widgets.items()}
-    assert {name for name, kind in kinds.items() if kind == "PasswordField"} == {"webhook_secret", "proxy"}
+    assert {name for name, kind in kinds.items() if kind == "PasswordField"} == {"webhook_secret", "previous_webhook_secret", "proxy"}
     assert kinds["burst"] == "IntegerField"
     assert kinds["allow_http"] == "BooleanField"
 

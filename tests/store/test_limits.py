@@ -13,12 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 from pihupulse_provider.api import MemoryRateLimit, Plan
-from pihupulse_provider.api.rate_limit import Seen, Slot
+from pihupulse_provider.api.rate_limit import RateLimitHeaders, Slot
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.limits import StoreRateLimit, limits, shared_rate_limit
 
 NOW = 1_700_000_000.0
-LIMITED = Seen(sent_at=NOW, received_at=NOW, limited=True, retry_after=30.0)
+LIMITED = RateLimitHeaders(sent_at=NOW, received_at=NOW, limited=True, retry_after=30.0)
 RESERVE = """
 import sys
 from pihupulse_provider.api import Plan
@@ -87,7 +87,7 @@ def test_what_one_learns_the_other_knows(shared: Callable[..., StoreRateLimit]) 
     slot = one.reserve()
     now = one.now()
 
-    one.observe(slot, Seen(sent_at=now, received_at=now, limit=1000.0))
+    one.observe(slot, RateLimitHeaders(sent_at=now, received_at=now, limit=1000.0))
     other.reserve()
 
     assert other.plan == one.plan == Plan(1000, 1500)
@@ -98,7 +98,7 @@ def test_a_429_pauses_everyone(shared: Callable[..., StoreRateLimit]) -> None:
     slot = one.reserve()
     now = one.now()
 
-    one.observe(slot, Seen(sent_at=now, received_at=now, limited=True, retry_after=30.0))
+    one.observe(slot, RateLimitHeaders(sent_at=now, received_at=now, limited=True, retry_after=30.0))
 
     assert one.is_void(slot)
     assert other.reserve().at == pytest.approx(now + 30, abs=0.01)
@@ -126,8 +126,8 @@ def test_answer_that_says_nothing_new_writes_nothing(store: Store) -> None:
     limit = StoreRateLimit(store, "account", Plan(600, 10), clock=lambda: NOW)
     slot = limit.reserve()
     with _statements(store) as sent:
-        limit.observe(slot, Seen(sent_at=NOW, received_at=NOW, limit=600.0))
-        limit.observe(slot, Seen(sent_at=NOW, received_at=NOW, limit=600.0))
+        limit.observe(slot, RateLimitHeaders(sent_at=NOW, received_at=NOW, limit=600.0))
+        limit.observe(slot, RateLimitHeaders(sent_at=NOW, received_at=NOW, limit=600.0))
 
     assert len([text for text in sent if text.startswith("UPDATE")]) == 1
 
