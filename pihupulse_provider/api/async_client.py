@@ -30,7 +30,14 @@ from pihupulse_provider.api.plans import MINUTE
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
-from pihupulse_provider.api.transport import Body, async_transport, client_options, request_options, transport_error
+from pihupulse_provider.api.transport import (
+    LONGEST_REQUEST,
+    Body,
+    client_options,
+    request_options,
+    transport_error,
+    transport_options,
+)
 
 
 class AsyncClient:
@@ -58,7 +65,8 @@ class AsyncClient:
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
         self.requests_sent = 0
-        self._http = httpx.AsyncClient(transport=transport or async_transport(account), **client_options(account))
+        transport = transport or httpx.AsyncHTTPTransport(**transport_options(account))
+        self._http = httpx.AsyncClient(transport=transport, **client_options(account))
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -72,17 +80,28 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def run(self, call: Call[ResultT], *, poll: bool = False) -> ResultT:
+    async def run(
+        self,
+        call: Call[ResultT],
+        *,
+        poll: bool = False,
+        before_send: Callable[[], Awaitable[None]] | None = None,
+    ) -> ResultT:
         """Carry out a call of :mod:`pihupulse_provider.api.endpoints`.
 
         :param poll: whether it only looks whether something has happened, and so gives way to other work.
+        :param before_send: is awaited each time the request is about to go out, its slot having come; what it raises
+            ends the call with nothing sent.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
         steps = exchange(call, self._retry, poll=poll)
         reply: Any = None
         try:
             while True:
-                reply = await self._do(steps.send(reply))
+                step = steps.send(reply)
+                if before_send is not None and isinstance(step, Send):
+                    await before_send()
+                reply = await self._do(step)
         except StopIteration as end:
             result: ResultT = end.value
             return result
@@ -107,28 +126,22 @@ class AsyncClient:
                 return slot
 
     async def _send(self, call: Call[Any]) -> Response | TransportError:
-        options = request_options(self.account, call)
         self.requests_sent += 1
         sent_at = self.limit.now()
         try:
-            async with asyncio.timeout(None) as deadline:
-                options["extensions"] = {"trace": self._begin(deadline)}
-                async with self._http.stream(**options) as response:
-                    body = Body(response)
-                    async for part in response.aiter_bytes():
+            async with (
+                asyncio.timeout(LONGEST_REQUEST * self.account.timeout),
+                self._http.stream(**request_options(self.account, call)) as response,
+            ):
+                body = Body(response)
+                if not body.is_whole:
+                    async for part in response.aiter_raw():
                         body.add(part)
-        except (httpx.HTTPError, TimeoutError) as error:
+        except TimeoutError:
+            return transport_error(self.account, call, httpx.ReadTimeout("the response took too long as a whole"))
+        except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
-        return body.response(sent_at, self.limit.now())
-
-    def _begin(self, deadline: asyncio.Timeout) -> Callable[[str, object], Awaitable[None]]:
-        """Return what lets the deadline begin at the first step on the network, once there is a connection free."""
-
-        async def trace(_step: str, _info: object) -> None:
-            if deadline.when() is None:
-                deadline.reschedule(asyncio.get_running_loop().time() + self.account.timeout)
-
-        return trace
+        return body.response(response, sent_at, self.limit.now())
 
     async def _limit(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.limit.blocks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ import httpx
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.account import Account
+from pihupulse_provider.api.deadline import DeadlineTransport
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
 from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
@@ -32,12 +34,12 @@ from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
 from pihupulse_provider.api.transport import (
+    LONGEST_REQUEST,
     Body,
-    blocking_transport,
     client_options,
-    deadline,
     request_options,
     transport_error,
+    transport_options,
 )
 
 
@@ -64,7 +66,9 @@ class Client:
         self.limit = limit or process_rate_limit(account.key, account.plan)
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
-        self._http = httpx.Client(transport=transport or blocking_transport(account), **client_options(account))
+        transport = transport or DeadlineTransport(**transport_options(account))
+        self._within = transport.within if isinstance(transport, DeadlineTransport) else nullcontext
+        self._http = httpx.Client(transport=transport, **client_options(account))
         self._closer = weakref.finalize(self, self._http.close)
 
     def __enter__(self) -> Client:
@@ -114,16 +118,19 @@ class Client:
                 return slot
 
     def _send(self, call: Call[Any]) -> Response | TransportError:
-        options = request_options(self.account, call)
         sent_at = self.limit.now()
         try:
-            with deadline(self.account.timeout), self._http.stream(**options) as response:
+            with (
+                self._within(LONGEST_REQUEST * self.account.timeout),
+                self._http.stream(**request_options(self.account, call)) as response,
+            ):
                 body = Body(response)
-                for part in response.iter_bytes():
-                    body.add(part)
+                if not body.is_whole:
+                    for part in response.iter_raw():
+                        body.add(part)
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
-        return body.response(sent_at, self.limit.now())
+        return body.response(response, sent_at, self.limit.now())
 
     def list_candidates(self, page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None) -> Page[Candidate]:
         """Return one page of candidates (API reference, "List Candidates")."""

@@ -44,7 +44,9 @@ def _usable_secrets(secrets: list[str] | None) -> list[str] | None:
             raise PydanticCustomError("secret", "is blank or masked (***): copy the secret itself from the dashboard")
         if len(secret) < _SHORTEST_SECRET:
             raise PydanticCustomError(
-                "secret", "is shorter than {shortest} characters: anybody could guess it", {"shortest": _SHORTEST_SECRET}
+                "secret",
+                "is shorter than {shortest} characters: anybody could guess it",
+                {"shortest": _SHORTEST_SECRET},
             )
     return secrets
 

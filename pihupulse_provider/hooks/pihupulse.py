@@ -14,9 +14,6 @@ from pihupulse_provider.api.errors import (
     ForbiddenError,
     PihuPulseError,
     RateLimitedError,
-    ResponseError,
-    ServerError,
-    StatusError,
     TransportError,
     UnauthorizedError,
 )
@@ -122,8 +119,12 @@ class PihuPulseHook(BaseHook):
         return api.Client(self.account, limit=self.limit)
 
     def get_conn(self) -> Client:
-        """Return the blocking client; the hook keeps and shares it. It closes itself once nobody uses it any more."""
+        """Return the blocking client; the hook shares it, and it closes itself when nobody has it any more."""
         return self._client
+
+    def connect(self) -> AsyncClient:
+        """Return a new client for an event loop that is about to run; close it, or use it as a context manager."""
+        return api.AsyncClient(self.account, limit=self.limit)
 
     async def get_async_account(self) -> Account:
         """Return the account without blocking the event loop."""
@@ -131,7 +132,7 @@ class PihuPulseHook(BaseHook):
 
     async def get_async_conn(self) -> AsyncClient:
         """Return a new client for the running event loop; close it, or use it as a context manager."""
-        return await _in_thread(lambda: api.AsyncClient(self.account, limit=self.limit))
+        return await _in_thread(self.connect)
 
     def list_candidates(self, page: int = 1, limit: int = 100, status: str | None = None) -> Page[Candidate]:
         """Return one page of candidates (API reference, "List Candidates")."""

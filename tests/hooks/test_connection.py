@@ -14,7 +14,12 @@ from pihupulse_provider.api.account import DEFAULT_TIMEOUT
 from pihupulse_provider.hooks.connection import Extras
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
-EXTRA: dict[str, Any] = {"plan": "starter", "requests_per_minute": 60, "timeout": 5, "webhook_secret": "It's a Secret to Everybody"}
+EXTRA: dict[str, Any] = {
+    "plan": "starter",
+    "requests_per_minute": 60,
+    "timeout": 5,
+    "webhook_secret": "It's a Secret to Everybody",
+}
 ACCOUNT = Account("k:y/%", "http://127.0.0.1:9000/v1", timeout=5, plan=Plan(60, 150))
 EXTRA_TEXT = json.dumps(EXTRA)
 QUERY = "plan=starter&requests_per_minute=60&timeout=5&webhook_secret=It%27s%20a%20Secret%20to%20Everybody"
@@ -155,7 +160,10 @@ def test_plan_and_numbers_make_the_limit(extra: dict[str, Any], plan: Plan | Non
         ({"requests_per_minute": "inf"}, "requests_per_minute"),
         ({"burst": 10}, "burst needs requests_per_minute or plan"),
         ({"timeout": -1}, "timeout"),
-        ({"webhook_secrets": "hunter2"}, "webhook_secrets.*The extras that there are: webhook_secret, previous_webhook"),
+        (
+            {"webhook_secrets": "hunter2"},
+            "webhook_secrets.*The extras that there are: webhook_secret, previous_webhook",
+        ),
         ({"webhook_secret": "hunter2"}, "webhook_secret: is shorter than 8 characters"),
         ({"webhook_secret": "   "}, r"webhook_secret: is blank or masked \(\*\*\*\)"),
         ({"webhook_secret": ["hunter2 hunter2", "***"]}, "webhook_secret: is blank or masked"),

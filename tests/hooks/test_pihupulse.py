@@ -59,6 +59,8 @@ def test_every_endpoint_has_its_method(sandbox: Sandbox) -> None:
     assert hook.list_screenings().data[-1].id == screening.id
     assert [one.id for one in hook.iter_screenings()] == [screening.id]
     assert len(list(hook.iter_candidates())) == len(sandbox.candidates)
+    # What a hook hands out works also when nobody has the hook any more.
+    assert len(list(PihuPulseHook(hook.pihupulse_conn_id).iter_candidates())) == len(sandbox.candidates)
 
 
 def test_candidate_is_found_by_email_in_any_case(sandbox: Sandbox) -> None:
@@ -197,7 +199,11 @@ def test_form_of_older_airflow_has_the_same_fields(monkeypatch: pytest.MonkeyPat
 
     assert list(widgets) == [field.name for field in connection_form.FIELDS]
     kinds = {name: type(widget).__name__ for name, widget in widgets.items()}
-    assert {name for name, kind in kinds.items() if kind == "PasswordField"} == {"webhook_secret", "previous_webhook_secret", "proxy"}
+    assert {name for name, kind in kinds.items() if kind == "PasswordField"} == {
+        "webhook_secret",
+        "previous_webhook_secret",
+        "proxy",
+    }
     assert kinds["burst"] == "IntegerField"
     assert kinds["allow_http"] == "BooleanField"
 
