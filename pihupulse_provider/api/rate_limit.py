@@ -184,7 +184,8 @@ def _within_reason(state: LimitState, now: float) -> LimitState:
         state = replace(state, **moved)
     paused_until = min(state.paused_until, now + LONGEST_PAUSE)
     latest = max(paused_until, now + MINUTE)
-    full_at = min(state.full_at, latest + state.plan.spendable * state.plan.interval * _SLOWEST)
+    spent = state.plan.spendable - 1 + max(state.contention, _SINGLE_PACE)
+    full_at = min(state.full_at, latest + spent * state.plan.interval)
     return replace(
         state,
         full_at=full_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -198,3 +199,32 @@ def _statements(store: Store) -> Iterator[list[str]]:
     sa.event.listen(store._engine, "before_cursor_execute", note)
     yield sent
     sa.event.remove(store._engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize(
+    "change", [{"paused_until": 1e10}, {"full_at": 1e10}, {"window_end": 1e10, "window_used": 999}]
+)
+def test_stored_state_of_a_far_future_stops_nobody(store: Store, change: dict[str, float]) -> None:
+    """Across restarts: one bad header that an earlier process stored held the account for 263 years."""
+    limit = StoreRateLimit(store, "account", Plan(600, 10))
+    limit.reserve()
+    with store.begin() as connection:
+        state = json.loads(connection.execute(sa.select(limits.c.state)).scalar_one())
+        connection.execute(limits.update().values(state=json.dumps({**state, **change})))
+
+    after_restart = StoreRateLimit(store, "account", Plan(600, 10))
+
+    assert after_restart.reserve().at <= after_restart.now() + 61
+
+
+def test_state_of_version_1_0_0_counts_as_none(store: Store) -> None:
+    limit = StoreRateLimit(store, "account", Plan(600, 10))
+    limit.reserve()
+    told = {"told": [100, 150], "full_at": 1e10, "paused_until": 1e10, "strikes": 3, "pauses": 7, "crowding": 2.0}
+    with store.begin() as connection:
+        connection.execute(limits.update().values(state=json.dumps(told)))
+
+    slot = limit.reserve()
+
+    assert (slot.used, slot.pauses) == (1, 0)
+    assert slot.at <= limit.now()
