@@ -12,7 +12,7 @@ from pihupulse_provider.creating.options import check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, Row, Source
 from pihupulse_provider.operators.bulk import BulkOperator
 from pihupulse_provider.operators.storage import open_source
-from pihupulse_provider.waiting.statuses import FAILED
+from pihupulse_provider.waiting.wait_spec import FAILED
 
 
 class PihuPulseCreateScreeningsOperator(BulkOperator):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context, conf
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, seconds
 from pihupulse_provider.operators.create_screenings import PihuPulseCreateScreeningsOperator
-from pihupulse_provider.triggers.waiting import begin_wait, resume_wait, wait_here
+from pihupulse_provider.triggers.waiting import begin_wait, end_wait, is_timed_out, resume_wait, wait_here
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
-from pihupulse_provider.waiting.statuses import FAILED
-from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import NewScreening, Screening
@@ -95,6 +94,28 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the screening, or find the one that an earlier try created; wait for it if wanted."""
+        screening = self._create(context)
+        return self._wait(screening) if self.wait_for_completion else self.output_of(screening)
+
+    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Go on when the trigger has fired."""
+        seen = resume_wait(
+            self, self.hook.get_conn(), self.pihupulse_conn_id, self._spec(), method_name="resume", event=event
+        )
+        return self._report(seen)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Poll once more where Airflow itself ends the wait, because no triggerer did in time."""
+        if is_timed_out(next_method, next_kwargs):
+            return super().resume_execution("end_at_limit", {}, context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def end_at_limit(self, context: Context) -> dict[str, Any]:
+        """Return the report if the screening was completed in time, or fail as a wait that is over does."""
+        spec = self._spec().of({self._create(context).id: self.candidate_id}, clock.now() - (self.timeout or 0.0))
+        return self._report(end_wait(self.hook.get_conn(), spec, self.log))
+
+    def _create(self, context: Context) -> Screening:
         from pihupulse_provider.creating.once import create_screening_once
 
         new = _checked(
@@ -104,29 +125,21 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
             send_invitation=self.send_invitation,
         )
         options = CreateOptions(**create_terms(context), on_existing=self.on_existing)
-        screening = create_screening_once(
+        return create_screening_once(
             self.hook.connect, self.hook.ledger, options, new, failed_statuses=self.failed_statuses
         )
-        return self._wait(screening) if self.wait_for_completion else self.output_of(screening)
-
-    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Go on when the trigger has fired."""
-        seen = resume_wait(
-            self, self.hook.get_conn(), self.pihupulse_conn_id, self._terms(), method_name="resume", event=event
-        )
-        return self._report(seen)
 
     def _wait(self, screening: Screening) -> dict[str, Any]:
-        terms = self._terms().of({screening.id: self.candidate_id}, time.time())
+        spec = self._spec().of({screening.id: self.candidate_id}, clock.now())
         client = self.hook.get_conn()
         if self.deferrable:
-            return self._report(begin_wait(self, client, self.pihupulse_conn_id, terms, "resume"))
-        return self._report(wait_here(client, terms, self.log))
+            return self._report(begin_wait(self, client, self.pihupulse_conn_id, spec, "resume"))
+        return self._report(wait_here(client, spec, self.log))
 
     def _report(self, seen: Sequence[ScreeningSnapshot]) -> dict[str, Any]:
         return self.output_of(self.hook.get_report(seen[0].screening_id))
 
-    def _terms(self) -> WaitSpec:
+    def _spec(self) -> WaitSpec:
         return WaitSpec(
             screenings={},
             started_at=0.0,
