@@ -46,7 +46,7 @@ def read_secrets(connection_id: str) -> list[str]:
 
     :raises ConfigurationError: if there is no such connection, or it has no secret that can be used.
     """
-    secrets = read_extras(find_connection(connection_id)).webhook_secrets
+    secrets = read_extras(find_connection(connection_id)).webhook_secrets()
     if not secrets:
         raise ConfigurationError(
             f"Connection {connection_id!r} has no webhook_secret: copy it from the dashboard (Settings → Webhooks) "

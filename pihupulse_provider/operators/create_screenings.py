@@ -109,4 +109,5 @@ def _has_candidate(row: Row) -> bool:
 def _of_result(row: Row) -> Row:
     if row.values is None:
         return row
-    return Row(int(row.values.get("row", row.number)), {"candidate_id": row.values.get("id")})
+    number = row.values.get("row")
+    return Row(number if isinstance(number, int) else row.number, {"candidate_id": row.values.get("id")})
