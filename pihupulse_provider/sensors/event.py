@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
@@ -20,7 +19,7 @@ from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.events import EVENTS
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
-from pihupulse_provider.operators.rendering import RenderedFields
+from pihupulse_provider.operators.base import PihuPulseTask
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from pihupulse_provider.waiting.event import first_event
@@ -31,7 +30,7 @@ _BACKSTOP = timedelta(minutes=2)
 """How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
 
 
-class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
+class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
     """Waits for an event, and returns it: ids, status, score and times, nothing personal.
 
     Of several that match, the oldest counts. What it returns is one of the objects that
@@ -86,11 +85,6 @@ class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
         self.deferrable = deferrable
         self.pihupulse_conn_id = pihupulse_conn_id
         self._until: float | None = None
-
-    @cached_property
-    def hook(self) -> PihuPulseHook:
-        """Return the hook."""
-        return PihuPulseHook(self.pihupulse_conn_id)
 
     def execute(self, context: Context) -> Any:
         """Wait."""

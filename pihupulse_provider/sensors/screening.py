@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
 
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.operators.base import seconds
-from pihupulse_provider.operators.rendering import RenderedFields
+from pihupulse_provider.operators.base import PihuPulseTask, seconds, texts
 from pihupulse_provider.operators.storage import check_writable, read_lines
 from pihupulse_provider.sensors.outcomes import write_outcomes
 from pihupulse_provider.triggers.waiting import defer_wait, look_once, recall, settle
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from pihupulse_provider.waiting.task_poller import TaskPoller
 
 
-class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
+class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
     """Waits until screenings are completed, be it one or ten thousand.
 
     It returns a list with one ``{"screening_id", "candidate_id", "status", "score", "completed_at"}`` for each
@@ -98,11 +96,6 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
         self._lookout: TaskPoller | None = None
         check_limits(self.timeout, self.deadline)
 
-    @cached_property
-    def hook(self) -> PihuPulseHook:
-        """Return the hook."""
-        return PihuPulseHook(self.pihupulse_conn_id)
-
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once; defer afterwards if that is wanted and the wait goes on."""
         task_poller = self._lookout or self._begin(context)
@@ -149,8 +142,8 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
             screenings={},
             started_at=0.0,
             wait_for=self.reveal("wait_for"),
-            succeeded_statuses=tuple(self.reveal("succeeded_statuses")),
-            failed_statuses=tuple(self.reveal("failed_statuses")),
+            succeeded_statuses=texts("succeeded_statuses", self.reveal("succeeded_statuses")),
+            failed_statuses=texts("failed_statuses", self.reveal("failed_statuses")),
             interval=self.poke_interval,
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,

@@ -214,7 +214,7 @@ class TestTextWhereAListWasMeant:
         run = dag_runs.run(dag)
         [error] = run.errors["t", -1]
         assert isinstance(error, ConfigurationError)
-        assert f"{field} is the text of a list" in str(error)
+        assert f"{field} is the text of a list or an object" in str(error)
         assert f"{field}=other_task.output" in str(error)
         assert pihupulse_sandbox.requests == []
         shown = f"{error}{run.rendered('t')}{caplog.text}"
