@@ -27,9 +27,10 @@ class Account:
 
     :param api_key: the bearer key (API reference, "Authentication").
     :param base_url: the API's address; a bare host gets ``https://`` and ``/v1``.
-    :param timeout: seconds to wait for a connection, and for each part of an answer.
+    :param timeout: seconds to wait for a connection, and once there is one, for each part of the response; the whole of
+        a request takes at most twice as long.
     :param verify: whether to check the server's certificate, or the path of a file of certificates to trust.
-    :param proxy: the address of an HTTP proxy.
+    :param proxy: the address of an HTTP proxy; None for what the environment names. None is used to this machine.
     :param plan: the plan's limit; None to learn it from the service.
     :param allow_http: whether plain ``http`` may go further than this machine.
     :raises ConfigurationError: if the key or the address can't work.
@@ -87,7 +88,7 @@ def _base_url(text: str, *, allow_http: bool) -> str:
             "The host must be a bare name or an https:// address without user, query or fragment, "
             f"such as {DEFAULT_BASE_URL}."
         )
-    if url.scheme == "http" and not allow_http and not _is_loopback(url.host):
+    if url.scheme == "http" and not allow_http and not is_loopback(url.host):
         raise ConfigurationError(
             f"The host {url.host!r} would get the API key over plain http. Use https, or set the extra "
             '"allow_http": true if the way there is safe.'
@@ -111,7 +112,8 @@ def _parse(text: str) -> httpx.URL | None:
     return url if is_usable else None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     if host == "localhost":
         return True
     try:

@@ -29,7 +29,14 @@ from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
-from pihupulse_provider.api.transport import Body, client_options, request_options, transport_error
+from pihupulse_provider.api.transport import (
+    LONGEST_REQUEST,
+    Body,
+    client_options,
+    request_options,
+    transport_error,
+    transport_options,
+)
 
 
 class AsyncClient:
@@ -57,6 +64,7 @@ class AsyncClient:
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
         self.requests_sent = 0
+        transport = transport or httpx.AsyncHTTPTransport(**transport_options(account))
         self._http = httpx.AsyncClient(transport=transport, **client_options(account))
 
     async def __aenter__(self) -> AsyncClient:
@@ -71,17 +79,28 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def run(self, call: Call[ResultT], *, poll: bool = False) -> ResultT:
+    async def run(
+        self,
+        call: Call[ResultT],
+        *,
+        poll: bool = False,
+        before_send: Callable[[], Awaitable[None]] | None = None,
+    ) -> ResultT:
         """Carry out a call of :mod:`pihupulse_provider.api.endpoints`.
 
         :param poll: whether it only looks whether something has happened, and so gives way to other work.
+        :param before_send: is awaited each time the request is about to go out, its slot having come; what it raises
+            ends the call with nothing sent.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
         steps = exchange(call, self._retry, poll=poll)
         reply: Any = None
         try:
             while True:
-                reply = await self._do(steps.send(reply))
+                step = steps.send(reply)
+                if before_send is not None and isinstance(step, Send):
+                    await before_send()
+                reply = await self._do(step)
         except StopIteration as end:
             result: ResultT = end.value
             return result
@@ -106,13 +125,19 @@ class AsyncClient:
                 return slot
 
     async def _send(self, call: Call[Any]) -> Response | TransportError:
-        body = Body()
         self.requests_sent += 1
         sent_at = self.limit.now()
         try:
-            async with self._http.stream(**request_options(self.account, call)) as response:
-                async for part in response.aiter_bytes():
-                    body.add(part)
+            async with (
+                asyncio.timeout(LONGEST_REQUEST * self.account.timeout),
+                self._http.stream(**request_options(self.account, call)) as response,
+            ):
+                body = Body(response)
+                if not body.is_whole:
+                    async for part in response.aiter_raw():
+                        body.add(part)
+        except TimeoutError:
+            return transport_error(self.account, call, httpx.ReadTimeout("the response took too long as a whole"))
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
         return body.answer(response, sent_at, self.limit.now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ import httpx
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.account import Account
+from pihupulse_provider.api.deadline import DeadlineTransport
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
 from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
@@ -30,7 +32,14 @@ from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
-from pihupulse_provider.api.transport import Body, client_options, request_options, transport_error
+from pihupulse_provider.api.transport import (
+    LONGEST_REQUEST,
+    Body,
+    client_options,
+    request_options,
+    transport_error,
+    transport_options,
+)
 
 
 class Client:
@@ -56,6 +65,8 @@ class Client:
         self.limit = limit or process_rate_limit(account.key, account.plan)
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
+        transport = transport or DeadlineTransport(**transport_options(account))
+        self._within = transport.within if isinstance(transport, DeadlineTransport) else nullcontext
         self._http = httpx.Client(transport=transport, **client_options(account))
         self._closer = weakref.finalize(self, self._http.close)
 
@@ -106,12 +117,16 @@ class Client:
                 return slot
 
     def _send(self, call: Call[Any]) -> Response | TransportError:
-        body = Body()
         sent_at = self.limit.now()
         try:
-            with self._http.stream(**request_options(self.account, call)) as response:
-                for part in response.iter_bytes():
-                    body.add(part)
+            with (
+                self._within(LONGEST_REQUEST * self.account.timeout),
+                self._http.stream(**request_options(self.account, call)) as response,
+            ):
+                body = Body(response)
+                if not body.is_whole:
+                    for part in response.iter_raw():
+                        body.add(part)
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
         return body.answer(response, sent_at, self.limit.now())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json
 
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.iso_time import read_iso
 
 CANDIDATE_CREATED = "candidate.created"
 SCREENING_CREATED = "screening.created"
@@ -112,7 +113,6 @@ def _moment(value: object) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        return read_iso(value)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

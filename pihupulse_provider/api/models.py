@@ -6,11 +6,15 @@ Every field but the ids may be missing (it is then ``None``), and a field that t
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from pihupulse_provider.api.iso_time import with_zone
+
+_MOST_PAGES = 100_000
+"""Ten million rows, 100 a page."""
 PERSONAL = "personal"
 """Marks a field that tells who a person is, or how to reach them."""
 
@@ -18,11 +22,7 @@ Personal = Annotated[str | None, Field(default=None, repr=False), PERSONAL]
 Score = int | float | None
 
 
-def _with_zone(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Timestamp = Annotated[datetime, AfterValidator(_with_zone)] | None
+Timestamp = Annotated[datetime, AfterValidator(with_zone)] | None
 """A moment; the reference's are in UTC, and so is one that came without a zone."""
 
 
@@ -192,5 +192,18 @@ class Page(Model, Generic[ItemT]):
 
     @property
     def total_pages(self) -> int:
-        """Return how many pages the list has; 1 when the service does not say."""
-        return self.meta.total_pages if self.meta.total_pages is not None else 1
+        """Return how many pages the list has, as far as that can be: no more than its rows fill, or 100,000 at most.
+
+        A page without rows is beyond the end. When the service does not say, it is 1.
+        """
+        told, rows, size, number = (
+            self.meta.total_pages or 1,
+            self.meta.total_count,
+            self.meta.per_page,
+            self.meta.current_page,
+        )
+        if rows is not None and size is not None and size > 0:
+            told = min(told, -(-rows // size))
+        if not self.data and number is not None:
+            told = min(told, number - 1)
+        return max(1, min(told, _MOST_PAGES))

@@ -6,11 +6,12 @@ import os
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 from pihupulse_provider.api.events import EVENTS, SCREENING_COMPLETED
+from pihupulse_provider.api.iso_time import read_iso
 
 DEFAULT_CONNECTION = "pihupulse_default"
 DEFAULT_PORT = 9200
@@ -58,10 +59,9 @@ class Command:
 
 def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return read_iso(text)
     except ValueError:
         raise ArgumentTypeError(f"{text} is not an ISO 8601 time such as 2026-05-31T14:00") from None
-    return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
 def _since(description: str) -> Argument:

@@ -1,4 +1,4 @@
-"""Creating many candidates or screenings, each exactly once: from the rows of a source to a summary."""
+"""Creating candidates or screenings, one or a million, each exactly once: from the rows of a source to a summary."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.errors import DuplicateCreateError
 from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
-from pihupulse_provider.creating.ledger_writer import LedgerWriter
+from pihupulse_provider.creating.ledger_writer import LedgerWriter, surely_before
 from pihupulse_provider.creating.loader import Loader
 from pihupulse_provider.creating.options import CreateOptions, Summary
 from pihupulse_provider.creating.readers import Source
-from pihupulse_provider.creating.recovery import Recovery
+from pihupulse_provider.creating.recovery import Recovery, earlier_try_decided_after
 from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowState, RowTable
-from pihupulse_provider.creating.sender import Count, Sender, Tools
-from pihupulse_provider.creating.settle import longest
-from pihupulse_provider.exporting.progress import Progress
+from pihupulse_provider.creating.sender import Sender, Tools
+from pihupulse_provider.exporting.progress import Progress, counted
 from pihupulse_provider.store.ledger import Job, Ledger
 
 log = logging.getLogger(__name__)
 _SHOWN = 10
+_SHOWS_WITHIN = 5.0
+"""Seconds that a try of which nothing is known is given to show what it may have sent last."""
 
 Write = Callable[[Iterator[dict[str, Any]]], None]
 """Writes records somewhere."""
@@ -42,130 +43,179 @@ def _count_nothing(_name: str, _by: int) -> None:
 
 @dataclass
 class CreateRun:
-    """One bulk create.
+    """One run.
 
-    :param kind: what is created. :param terms: how. :param ledger: where it is recorded.
+    :param resource: what is created. :param options: how. :param ledger: where it is recorded, and the clock.
     :param connect: makes the client; it is closed at the end.
     :param write_results: gets ``{row, status, id}`` of every row, once all are done.
     :param write_rejects: gets ``{row, field, reason}`` of every problem, also when the rows are refused for it.
+    :param created: gets each object that a request of this run created.
     :param count: takes metrics. :param sleep: waits that many seconds.
     """
 
-    kind: Resource
-    terms: CreateOptions
+    resource: Resource
+    options: CreateOptions
     ledger: Ledger
     connect: Callable[[], AsyncClient]
     write_results: Write = _drop
     write_rejects: Write = _drop
-    count: Count = _count_nothing
+    created: Callable[[Any], None] = _drop
+    count: Callable[[str, int], None] = _count_nothing
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    _plan: RowTable = field(default_factory=RowTable, init=False)
+    rows: RowTable = field(default_factory=RowTable, init=False)
 
     def run(self, source: Source) -> Summary:
         """Create what the source says.
 
         :raises SourceError: if the source can't be read, or is not the one that an earlier try began with.
-        :raises RejectedRowsError: if too many rows are unusable. :raises ExistingRowsError: see ``on_existing``.
+        :raises RejectedRowsError: if too many rows are rejected. :raises ExistingRowsError: see ``on_existing``.
         :raises DuplicateCreateError: if more was found than the rows account for.
         :raises PihuPulseError: what ended it; a retry goes on from there.
         """
-        with self._plan:
-            fingerprint = Loader(self._plan, self.kind, self.ledger.digest).load(source)
-            self._check_rejects()
-            return run_to_end(self._create(fingerprint))
+        with self.rows:
+            fingerprint = Loader(self.rows, self.resource, self.ledger.digest).load(source)
+            return run_to_end(self._run(fingerprint))
+
+    async def create(self, client: AsyncClient, fingerprint: str | None) -> None:
+        """Create the rows that the table has: what :meth:`run` does between reading the source and the summary."""
+        progress = Progress(f"Creating {self.resource.noun}s", self.ledger.now)
+        writer = LedgerWriter(self.ledger, self.options.job, self.rows)
+        job = await asyncio.to_thread(writer.open, fingerprint, earlier_try_decided_after(client.account.timeout))
+        recovery = Recovery(self.rows, self.resource, writer, client, self.sleep)
+        self._set_aside_repeated()
+        if self._has_open_rows():
+            await self._look(recovery, job)
+            progress.expect(self.rows.count(RowState.WAITING, RowState.UNSURE))
+            tools = Tools(
+                self.rows,
+                self.resource,
+                self.options,
+                writer,
+                client,
+                progress,
+                self.ledger.now,
+                self.sleep,
+                self.count,
+                self.created,
+            )
+            rejected = self.rows.count(RowState.REJECTED)
+            await Sender(tools, recovery, self._allowed_rejects() - rejected).run()
+            await writer.catch_up()
+        self._check_unambiguous(recovery)
+
+    async def _run(self, fingerprint: str) -> Summary:
+        self._check_rejects()
+        began_at = self.ledger.now()
+        async with self.connect() as client:
+            try:
+                await self.create(client, fingerprint)
+            except DuplicateCreateError:
+                self._finish(client, began_at)
+                raise
+            return self._finish(client, began_at)
+
+    def _has_open_rows(self) -> bool:
+        return self.rows.count(RowState.WAITING, RowState.UNSURE) > 0
+
+    def _to_be_created(self) -> int:
+        return self.rows.count() - self.rows.count(RowState.EXISTING, RowState.DUPLICATE)
+
+    def _allowed_rejects(self) -> int:
+        return self.options.allowed_rejects(self._to_be_created())
 
     def _check_rejects(self) -> None:
-        rejected, rows = self._plan.count(RowState.REJECTED), self._plan.count()
-        if rejected > self.terms.bearable(rows):
-            self.write_rejects(self._plan.rejects())
-            first = "; ".join(
-                f"row {one['row']}: {one['field'] or 'it'} {one['reason']}"
-                for one in islice(self._plan.rejects(), _SHOWN)
-            )
-            raise RejectedRowsError(
-                f"{rejected} of {rows} rows can't be used, and max_rejects allows {self.terms.bearable(rows)}. {first}."
-                " Correct them, or raise max_rejects; rejects_path gets the whole list.",
-                rejected=rejected,
-                rows=rows,
-            )
-
-    async def _create(self, fingerprint: str) -> Summary:
-        async with self.connect() as client:
-            now = client.limit.now
-            progress = Progress(f"Creating {self.kind.noun}s", now)
-            records = LedgerWriter(self.ledger, self.terms.job, self._plan, now)
-            digest = self.ledger.digest
-            job = await asyncio.to_thread(records.open, fingerprint, longest(client.account.timeout))
-            recovery = Recovery(self._plan, self.kind, records, client, digest=digest, sleep=self.sleep)
-            self._set_aside_repeated()
-            if self._plan.count(RowState.WAITING) or self._plan.count(RowState.UNSURE):
-                await self._look(recovery, job)
-                progress.expect(self._plan.count(RowState.WAITING) + self._plan.count(RowState.UNSURE))
-                tools = Tools(self._plan, self.kind, records, client, progress, self.count, self.sleep)
-                await Sender(tools, recovery, self._check_rejects).run()
-                await records.catch_up()
-            return self._finish(recovery, client, progress)
+        rejected, rows, allowed = self.rows.count(RowState.REJECTED), self._to_be_created(), self._allowed_rejects()
+        is_all = rejected > 0 and rejected == self.rows.count() - self.rows.count(RowState.DUPLICATE)
+        if rejected <= allowed and not is_all:
+            return
+        self.write_rejects(self.rows.rejects())
+        first = "; ".join(
+            f"row {one['row']}: {one['field'] + ' ' if one['field'] else ''}{one['reason']}".rstrip(".")
+            for one in islice(self.rows.rejects(), _SHOWN)
+        )
+        limit = "nothing is left to be created" if is_all else f"max_rejects allows {allowed}"
+        raise RejectedRowsError(
+            f"{rejected:,} of {counted(rows, 'row')} {'was' if rejected == 1 else 'were'} rejected, and {limit}. "
+            f"{first}. Correct them, or raise max_rejects; rejects_path gets the whole list.",
+            rejected=rejected,
+            rows=rows,
+        )
 
     def _set_aside_repeated(self) -> None:
-        if self.terms.on_repeated == "create":
+        if self.options.on_repeated == "create":
             return
-        repeated = self._plan.set_aside_repeated_keys()
-        if repeated and self.terms.on_repeated == "fail":
+        repeated = self.rows.set_aside_repeated_keys()
+        if repeated and self.options.on_repeated == "fail":
             self._fail(RowState.DUPLICATE, repeated, "repeats an earlier row of the source")
 
     async def _look(self, recovery: Recovery, job: Job | None) -> None:
-        may_have_begun = not self.terms.first_try or (job is not None and not job.is_new)
-        since = self._begun_since(job)
+        may_have_begun = not self.options.first_try or (job is not None and not job.is_new)
+        since = None
         if may_have_begun:
-            self._plan.doubt_waiting(since if since is not None else 0.0)
-        if self.terms.on_existing != "create":
-            log.info("Reading the account's %ss, 100 a request, to see which exist already.", self.kind.noun)
-            await recovery.look(None)
-            self._plan.doubt_waiting(None)
-            existing = self._plan.set_aside_existing()
-            if existing and self.terms.on_existing == "fail":
-                self._fail(RowState.EXISTING, existing, "exists already")
+            if job is None or job.is_new:
+                await self.sleep(_SHOWS_WITHIN)
+            since = self._begun_since(job)
+            self.rows.doubt_waiting(since or 0.0)
+        if self.options.on_existing != "create":
+            await self._look_for_existing(recovery)
         elif may_have_begun:
             await recovery.look(since)
-            self._plan.doubt_waiting(None)
+            self.rows.doubt_waiting(None)
+
+    async def _look_for_existing(self, recovery: Recovery) -> None:
+        log.info("Looking which %ss exist already.", self.resource.noun)
+        await recovery.look_before_sending()
+        self.rows.doubt_waiting(None)
+        existing = self.rows.set_aside_existing()
+        self.rows.know_found()
+        if existing and self.options.on_existing == "fail":
+            self._fail(RowState.EXISTING, existing, "exists already")
 
     def _begun_since(self, job: Job | None) -> float | None:
+        now = self.ledger.now()
         if job is None or job.is_new:
-            return self.terms.earliest
-        unsure, marked = self._plan.unsure_since(), job.marked_at
-        return min(moment for moment in (unsure, marked, None if marked else job.started_at) if moment is not None)
+            return self.options.earliest(now)
+        recorded = surely_before(job.marked_at or job.started_at, now)
+        unsure = self.rows.unsure_since()
+        return (recorded if unsure is None else min(recorded, unsure)) or None
 
     def _fail(self, state: RowState, count: int, reason: str) -> None:
-        numbers = self._plan.numbers(state, count)
-        self._plan.refuse((number, "email", reason) for number in numbers)
-        self.write_rejects(self._plan.rejects())
+        numbers = self.rows.numbers(state, count)
+        self.rows.refuse((number, self.resource.identified_by, reason) for number in numbers)
+        self.write_rejects(self.rows.rejects())
         shown = ", ".join(map(str, numbers[:_SHOWN])) + (", …" if count > _SHOWN else "")
+        rows = f"{counted(count, 'row')} {'is' if count == 1 else 'are'} refused, since each {reason} (rows {shown})"
+        what = f"The {self.resource.noun} {reason}" if self.options.is_single else rows
         raise ExistingRowsError(
-            f"{count} rows are refused since each {reason} (rows {shown}). Nothing was created. Take them out, or set "
-            'on_existing to "skip" or "create"; rejects_path gets the whole list.',
+            f'{what}. Nothing was created. Set on_existing to "skip" or "create", or leave such rows out; '
+            "rejects_path gets the whole list.",
             rows=numbers,
         )
 
-    def _finish(self, recovery: Recovery, client: AsyncClient, progress: Progress) -> Summary:
-        self.write_results(self._plan.results())
-        self.write_rejects(self._plan.rejects())
-        states = {state: self._plan.count(state) for state in RowState}
+    def _finish(self, client: AsyncClient, began_at: float) -> Summary:
+        self.write_results(self.rows.results())
+        self.write_rejects(self.rows.rejects())
         summary = Summary(
-            rows=self._plan.count(),
-            created=states[RowState.CREATED],
-            existing=states[RowState.EXISTING],
-            duplicates=states[RowState.DUPLICATE],
-            rejected=states[RowState.REJECTED],
+            rows=self.rows.count(),
+            created=self.rows.count(RowState.CREATED),
+            existing=self.rows.count(RowState.EXISTING),
+            duplicates=self.rows.count(RowState.DUPLICATE),
+            rejected=self.rows.count(RowState.REJECTED),
             requests=client.requests_sent,
-            seconds=round(progress.seconds, 3),
+            seconds=round(self.ledger.now() - began_at, 3),
         )
-        log.info("%s", summary)
-        if recovery.surplus:
-            ids = sorted(recovery.surplus)
-            raise DuplicateCreateError(
-                f"All rows are there, and {len(ids)} {self.kind.noun}s more than the rows account for: "
-                f"{', '.join(ids[:_SHOWN])}{', …' if len(ids) > _SHOWN else ''}. Look at them in the dashboard, "
-                "remove what is not wanted, and run the task again.",
-                ids=ids,
-            )
+        log.info("%s", summary.sentence(self.resource.noun))
+        self._check_rejects()
         return summary
+
+    def _check_unambiguous(self, recovery: Recovery) -> None:
+        if not recovery.ambiguous:
+            return
+        ids, noun = sorted(recovery.ambiguous), self.resource.noun
+        rows = self.rows.count(RowState.AMBIGUOUS)
+        raise DuplicateCreateError(
+            f"{counted(len(ids), noun)} may be what this task created for {counted(rows, 'row')}: "
+            f"{', '.join(ids[:_SHOWN])}{', …' if len(ids) > _SHOWN else ''}. Everything else is done. Keep as many as "
+            "there should be, remove the others in the dashboard, and run the task again.",
+            ids=ids,
+        )

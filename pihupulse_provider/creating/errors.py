@@ -44,9 +44,9 @@ class SourceChangedError(SourceError):
 
 
 class RejectedRowsError(CreateError):
-    """More rows are unusable than ``max_rejects`` allows.
+    """More rows were rejected than ``max_rejects`` allows, whoever rejected them, or all of them.
 
-    :ivar rejected: how many rows are unusable. ``rows``: how many rows there are.
+    :ivar rejected: how many rows were rejected. ``rows``: how many were to be created.
     """
 
     permanent = True
@@ -58,7 +58,7 @@ class RejectedRowsError(CreateError):
 
 
 class ExistingRowsError(CreateError):
-    """Rows whose e-mail address is there already, where ``on_existing`` is ``fail``.
+    """Something that is there already or is repeated, where ``on_existing`` is ``fail``.
 
     :ivar rows: the numbers of the first of them.
     """
@@ -68,3 +68,20 @@ class ExistingRowsError(CreateError):
     def __init__(self, message: str, *, rows: Sequence[int]) -> None:
         super().__init__(message)
         self.rows = list(rows)
+
+
+class DeletedError(CreateError):
+    """An object that this task created earlier is not there any more.
+
+    :ivar id: the object's id.
+    """
+
+    permanent = True
+
+    def __init__(self, noun: str, object_id: str) -> None:
+        super().__init__(
+            f"This task has created its {'candidate' if noun == 'candidate' else 'screening'} already, and {noun} "
+            f"{object_id} is not there any more: it was deleted, perhaps in the dashboard. Clearing the task does not "
+            "create it again. Start a new DAG run to have it created again, or mark this task as success."
+        )
+        self.id = object_id

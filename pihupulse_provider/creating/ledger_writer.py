@@ -1,18 +1,24 @@
-"""A plan's side of the ledger: what is recorded of a bulk create, also while the store is away for a time."""
+"""A run's side of the ledger: what is recorded of it, also while the store is away for a time."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.creating.errors import SourceChangedError
 from pihupulse_provider.creating.row_table import RowTable, TableRow
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.ledger import Job, Ledger, Mark
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
+MARK_HOLDS = 2.0
+"""Seconds after which a mark no longer says that this run still has the job: it is renewed before the row is sent."""
 _BACKLOG = 500
+_CLOCK_SET_BACK = 60.0
 _RETRY_SECONDS = 10.0
 
 
@@ -22,28 +28,30 @@ class LedgerWriter:
     A mark in the ledger therefore means that it knows everything sent before that mark: a later try need not look
     further back than to the last one.
 
-    :param ledger: where to. :param name: the job's name. :param plan: the rows. :param now: the time (epoch seconds).
+    :param ledger: where to; its clock is the run's. :param name: the job's name. :param rows: the rows.
     """
 
-    def __init__(self, ledger: Ledger, name: str, plan: RowTable, now: Callable[[], float]) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, name: str, rows: RowTable) -> None:
+        self.ledger = ledger
         self._name = name
-        self._plan = plan
-        self._now = now
+        self._rows = rows
+        self._began_at = ledger.now()
         self._job: Job | None = None
-        self._fingerprint = ""
+        self._fingerprint: str | None = None
         self._away_until = 0.0
         self._behind = False
+        self._outage = OutageLog(log)
 
-    def open(self, fingerprint: str, settles_after: float) -> Job | None:
-        """Take the job, and load what an earlier try did; None when the store can't be reached.
+    def open(self, fingerprint: str | None, decided_after: float) -> Job | None:
+        """Take the job, and load what earlier tries did; None when the store can't be reached.
 
-        :param fingerprint: of the source. :param settles_after: seconds from now until what was in flight is decided.
+        :param fingerprint: of the source; None where it does not matter.
+        :param decided_after: seconds after which what an earlier try sent has been carried out, or never will be.
         :raises SourceChangedError: if an earlier try has created something from another source.
         """
         self._fingerprint = fingerprint
         try:
-            job = self._ledger.open(self._name, fingerprint)
+            job = self.ledger.open(self._name, fingerprint)
             if job.fingerprint != fingerprint:
                 if job.marked_at is not None:
                     raise SourceChangedError(
@@ -51,70 +59,104 @@ class LedgerWriter:
                         "can't be told which of them are done. Restore the source and retry, or start a new DAG run "
                         'for the new source: with on_existing="skip" it leaves out what exists already.'
                     )
-                self._ledger.adopt_source(job, fingerprint)
-            marks = ((mark.item, mark.at, mark.object_id) for mark in self._ledger.marks(job))
-            self._plan.remember(marks, self._now() + settles_after)
+                self.ledger.adopt_source(job, fingerprint)
+            now = self.ledger.now()
+            marks = (mark._replace(at=surely_before(mark.at, now)) for mark in self.ledger.marks(job))
+            self._rows.remember(marks, now + decided_after)
         except StoreError as error:
             self._went_away(error)
             return None
         self._job = job
         return job
 
-    async def mark(self, rows: Sequence[TableRow], at: float) -> None:
-        """Record that these are about to be sent."""
-        marks = [Mark(row.item, row.key, at) for row in rows]
-        if await self._write(lambda job: self._ledger.dispatch(job, marks)):
-            self._plan.is_recorded(rows, recorded=True)
+    async def mark(self, rows: Sequence[TableRow]) -> float:
+        """Record that these are about to be sent, and return when this run had the job (epoch seconds).
+
+        :raises JobTakenOverError: if another run has taken it.
+        """
+        items = [(row.item, row.key) for row in rows]
+        marked_at = await self._write(lambda job: self.ledger.dispatch(job, items))
+        if marked_at is None:
+            return self.ledger.now()
+        self._rows.is_recorded(rows, recorded=True)
+        return marked_at
+
+    async def renew(self, row: TableRow, marked_at: float) -> float:
+        """Return the time, once the row's mark is at most :data:`MARK_HOLDS` seconds old.
+
+        A process may be stopped for minutes, or wait so long for its turn: another run may have the job by then.
+
+        :raises JobTakenOverError: if it has.
+        """
+        while self.ledger.now() - marked_at > MARK_HOLDS:
+            marked_at = await self.mark([row])
+        return self.ledger.now()
 
     async def confirm(self, created: Sequence[tuple[TableRow, float, str]]) -> None:
-        """Record the ids of what was created."""
+        """Record the ids of what was created, also if another run has the job by now."""
         marks = [Mark(row.item, row.key, at, object_id) for row, at, object_id in created]
-        if marks and not await self._write(lambda job: self._ledger.confirm(job, marks)):
-            self._plan.is_recorded([row for row, _, _ in created], recorded=False)
+        if marks and await self._write(lambda job: self._confirmed(job, marks)) is None:
+            self._rows.is_recorded([row for row, _, _ in created], recorded=False)
 
     async def catch_up(self) -> None:
         """Record what is not yet: rows that were adopted, and what happened while the store was away."""
         self._behind = True
-        await self._write(lambda _job: None)
+        await self._write(lambda _job: True)
 
-    async def claimed(self, object_ids: Sequence[str]) -> set[str]:
-        """Return which of these ids the ledger knows as created before; none when it can't be reached."""
-        try:
-            return await asyncio.to_thread(self._ledger.claimed, object_ids)
-        except StoreError as error:
-            self._went_away(error)
-            return set()
+    async def learn(self) -> None:
+        """Give unsure rows the ids that the try before this one has got since: it may still be at work."""
+        items = self._rows.unsure_items()
+        if self._job is not None and not self._job.is_new and items:
+            self._rows.learn(await self._write(lambda job: self.ledger.find(job, items)) or [])
 
-    async def _write(self, write: Callable[[Job], None]) -> bool:
-        if self._now() < self._away_until:
-            return False
+    async def claims(self, object_ids: Sequence[str]) -> list[Mark]:
+        """Return what the ledger knows of these ids from other jobs; nothing when it can't be reached."""
+        return await self._write(lambda job: self.ledger.claims(object_ids, job)) or []
+
+    def _confirmed(self, job: Job, marks: Sequence[Mark]) -> bool:
+        self.ledger.confirm(job, marks)
+        return True
+
+    async def _write(self, write: Callable[[Job], T]) -> T | None:
+        if self.ledger.now() < self._away_until:
+            return None
         try:
             if self._job is None:
-                self._job = await asyncio.to_thread(self._ledger.open, self._name, self._fingerprint)
+                open_late = self.ledger.open
+                self._job = await asyncio.to_thread(open_late, self._name, self._fingerprint, begun_at=self._began_at)
             job = self._job
             if self._behind:
                 await self._record_backlog(job)
-            await asyncio.to_thread(write, job)
+            written = await asyncio.to_thread(write, job)
         except StoreError as error:
             self._went_away(error)
-            return False
+            return None
         self._away_until = 0.0
-        return True
+        self._outage.recovered("The store is back.")
+        return written
 
     async def _record_backlog(self, job: Job) -> None:
-        while backlog := self._plan.unrecorded(_BACKLOG):
+        while backlog := self._rows.unrecorded(_BACKLOG):
             marks = [Mark(row.item, row.key, at, object_id) for row, at, object_id in backlog]
-            await asyncio.to_thread(self._ledger.dispatch, job, marks)
-            self._plan.is_recorded([row for row, _, _ in backlog], recorded=True)
+            await asyncio.to_thread(self.ledger.catch_up, job, marks)
+            self._rows.is_recorded([row for row, _, _ in backlog], recorded=True)
         self._behind = False
 
     def _went_away(self, error: StoreError) -> None:
-        if not self._away_until:
-            log.warning(
-                "%s. Going on without it, and trying again every %.0f seconds: nothing is created twice, but a retry "
-                "has to look through more of the list. Check [pihupulse] store_url.",
-                error,
-                _RETRY_SECONDS,
-            )
+        self._outage.failed(
+            "%s. Going on without it, and trying again every %.0f seconds: nothing is created twice, but a retry has "
+            "to look through more of the list. Check [pihupulse] store_url.",
+            error,
+            _RETRY_SECONDS,
+        )
         self._behind = True
-        self._away_until = self._now() + _RETRY_SECONDS
+        self._away_until = self.ledger.now() + _RETRY_SECONDS
+
+
+def surely_before(moment: float, now: float) -> float:
+    """Return a moment that is surely not after one that an earlier process told the ledger.
+
+    The clock may have been set since then: by a minute it may be set back unnoticed. A moment that is ahead shows that
+    it was set back by more, nobody knows by how much: then it is the beginning of time.
+    """
+    return moment - _CLOCK_SET_BACK if moment <= now else 0.0

@@ -22,9 +22,9 @@ class Loader:
     A row's identity is its content, so that a query may give the same rows in another order.
     """
 
-    def __init__(self, plan: RowTable, kind: Resource, digest: Digest) -> None:
-        self._plan = plan
-        self._kind = kind
+    def __init__(self, rows: RowTable, resource: Resource, digest: Digest) -> None:
+        self._table = rows
+        self._resource = resource
         self._digest = digest
         self._rows = 0
         self._sum = 0
@@ -35,12 +35,12 @@ class Loader:
         :raises SourceError: if the source can't be read.
         """
         if source.columns is not None:
-            self._kind.check_columns(source.columns)
+            self._resource.check_columns(source.columns)
         while chunk := list(islice(source.rows, _CHUNK)):
             problems: list[tuple[int, str | None, str]] = []
-            self._plan.add([planned for row in chunk if (planned := self._planned(row, problems)) is not None])
-            self._plan.refuse(problems)
-        self._plan.index(lambda item, place: self._digest(item.hex(), str(place)))
+            self._table.add([planned for row in chunk if (planned := self._planned(row, problems)) is not None])
+            self._table.refuse(problems)
+        self._table.index(lambda item, place: self._digest(item.hex(), str(place)))
         return f"{self._rows}:{self._sum % 2**128:032x}"
 
     def _planned(self, row: Row, problems: list[tuple[int, str | None, str]]) -> TableRow | None:
@@ -48,11 +48,11 @@ class Loader:
             problems.append((row.number, None, row.reason or ""))
             return None
         try:
-            parsed = self._kind.parse(row.values)
+            parsed = self._resource.parse(row.values)
         except InvalidRowError as error:
             problems.extend((row.number, problem.field, problem.reason) for problem in error.problems)
             return None
-        item = self._digest(self._kind.noun, parsed.body)
+        item = self._digest(self._resource.noun, parsed.body)
         self._rows += 1
         self._sum += int.from_bytes(item, "big")
-        return TableRow(row.number, item, self._digest(self._kind.noun, *parsed.key), parsed.body)
+        return TableRow(row.number, item, self._digest(self._resource.noun, *parsed.key), parsed.body)

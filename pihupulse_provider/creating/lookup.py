@@ -1,20 +1,33 @@
-"""Finding what was created lately with nothing but lists, in as few pages as their order allows.
+"""Finding what was created lately with nothing but lists and details, in as few requests as their order allows.
 
 The reference has no search, and says nothing of the order of lists (API reference, "List Candidates", "List
-Screenings"). Each walk is a generator: it says which page to read, and gets the page; a driver asks for it.
+Screenings"). A walk is a generator: it says which page to read, and gets the page; :func:`_read` asks for it.
+
+    pages 1 to 40, oldest first, something lost 5 seconds ago:  1, 40, and 39 if all of 40 is newer than that
+    newest first:                                               1, and 2 if all of 1 is newer than that
+    in no order:                                                1, 40, and then all the others
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Sequence
+from datetime import datetime
 from enum import Enum
 from itertools import pairwise
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from pihupulse_provider.api.models import Candidate, ItemT, Page
+from pihupulse_provider.api import endpoints
+from pihupulse_provider.api.async_client import AsyncClient
+from pihupulse_provider.api.concurrency import as_they_come
+from pihupulse_provider.api.endpoints import Call
+from pihupulse_provider.api.errors import NotFoundError, UnconfirmedCreateError
+from pihupulse_provider.api.models import Candidate, CandidateScreening, ItemT, Page, Screening
 from pihupulse_provider.api.server_time import ServerTime
+from pihupulse_provider.exporting.list_reader import ListReader
 
 Walk: TypeAlias = Generator[int, Page[ItemT], None]
+_LONG = 3600.0
+"""Seconds that the service's clock and ours are not apart."""
 
 
 class Order(Enum):
@@ -23,6 +36,13 @@ class Order(Enum):
     OLDEST_FIRST = "oldest first"
     NEWEST_FIRST = "newest first"
     UNKNOWN = "unknown"
+
+
+class FoundScreening(NamedTuple):
+    """A screening, and when its candidate was created, where that was seen."""
+
+    screening: Screening
+    candidate_created_at: datetime | None = None
 
 
 def order_of(candidates: Iterable[Candidate]) -> Order:
@@ -38,76 +58,164 @@ def order_of(candidates: Iterable[Candidate]) -> Order:
     return Order.UNKNOWN
 
 
-def recent_candidates(since: float | None, time: ServerTime, take: Callable[[Candidate], None]) -> Walk[Candidate]:
-    """Walk over all candidates created since a moment (our epoch seconds), and some older ones.
+async def find_candidates(client: AsyncClient, since: float | None, time: ServerTime) -> AsyncIterator[list[Candidate]]:
+    """Yield all candidates created since a moment (our epoch seconds; None for all), and some older ones.
 
-    :param since: None for all candidates.
-    :param take: gets each candidate, some of them more than once.
+    Some of them may come more than once. :param time: learns the service's time.
     """
-    first = yield 1
-    pages = [first]
-    if order_of(first.data) is Order.UNKNOWN and since is not None and first.total_pages > 1:
-        pages.append((yield first.total_pages))
-    order = order_of(candidate for page in pages for candidate in page.data)
-    for page in pages:
+    if since is None:
+        reader = ListReader(client, lambda page, limit: endpoints.list_candidates(page, limit, "all"), time)
+        async for candidates in reader.rows():
+            yield candidates
+        return
+    walk = _since(since, time)
+    async for page in _read(client, walk, lambda number: endpoints.list_candidates(number, status="all"), time):
+        yield page.data
+
+
+class ScreeningSearch:
+    """Finds screenings by what is cheaper: the details of their candidates, or the list of all screenings.
+
+    A candidate's details tell the ids of its screenings, but not their templates; those are in the list. So where no
+    candidate has a new one, the list is not read at all.
+    """
+
+    def __init__(self) -> None:
+        self._pages: int | None = None
+
+    async def find(
+        self,
+        client: AsyncClient,
+        candidate_ids: Sequence[str] | None,
+        since: float | None,
+        is_new: Callable[[Collection[str]], set[str]],
+        time: ServerTime,
+    ) -> AsyncIterator[list[FoundScreening]]:
+        """Yield the screenings of these candidates, and perhaps others; None for everybody's.
+
+        :param since: what was completed long before then may be left out (our epoch seconds).
+        :param is_new: returns which of some ids were not known before; the others may be left out.
+        :param time: learns the service's time.
+        :raises UnconfirmedCreateError: if a candidate's details name screenings that the list does not show.
+        """
+        owners: dict[str, datetime | None] | None = None
+        if candidate_ids is not None and await self._is_cheaper(client, len(candidate_ids)):
+            owners = await _owners(client, candidate_ids, since)
+        if owners is None:
+            async for screenings in ListReader(client, endpoints.list_screenings, time).rows():
+                yield [FoundScreening(one) for one in screenings]
+            return
+        wanted = is_new(owners.keys())
+        found = await self._listed(client, wanted, time)
+        yield [FoundScreening(one, owners[one.id]) for one in found.values()]
+
+    async def _is_cheaper(self, client: AsyncClient, candidates: int) -> bool:
+        if candidates > 1 and self._pages is None:
+            self._pages = (await client.run(endpoints.list_screenings())).total_pages
+        return candidates <= (self._pages or 1)
+
+    async def _listed(self, client: AsyncClient, wanted: set[str], time: ServerTime) -> dict[str, Screening]:
+        found: dict[str, Screening] = {}
+        if not wanted:
+            return found
+        async for page in _read(client, _from_both_ends(), endpoints.list_screenings, time):
+            self._pages = page.total_pages
+            found.update({one.id: one for one in page.data if one.id in wanted})
+            if wanted <= found.keys():
+                return found
+        async for screenings in ListReader(client, endpoints.list_screenings, time).rows():
+            found.update({one.id: one for one in screenings if one.id in wanted})
+        if missing := sorted(wanted - found.keys()):
+            raise UnconfirmedCreateError(
+                f"There are screenings that the list does not show ({', '.join(missing[:10])}), so nobody can say "
+                "which templates they are of, and whether this one exists already. Nothing was created for them. A "
+                "retry of the task looks again."
+            )
+        return found
+
+
+async def _owners(
+    client: AsyncClient, candidate_ids: Sequence[str], since: float | None
+) -> dict[str, datetime | None] | None:
+    """Return the ids of their screenings, each with when its candidate was created; None: not shown."""
+    owners: dict[str, datetime | None] = {}
+    async for created_at, screenings in as_they_come(candidate_ids, lambda one: _details(client, one)):
+        if screenings is None:
+            return None
+        owners.update({one.id: created_at for one in screenings if not _is_long_done(one, since)})
+    return owners
+
+
+async def _details(
+    client: AsyncClient, candidate_id: str
+) -> tuple[datetime | None, Sequence[CandidateScreening] | None]:
+    try:
+        candidate = await client.get_candidate(candidate_id)
+    except NotFoundError:
+        return None, []
+    return candidate.created_at, candidate.screenings
+
+
+def _is_long_done(screening: CandidateScreening, since: float | None) -> bool:
+    done = screening.completed_at
+    return done is not None and since is not None and done.timestamp() < since - _LONG
+
+
+async def _read(
+    client: AsyncClient, walk: Walk[ItemT], call: Callable[[int], Call[Page[ItemT]]], time: ServerTime
+) -> AsyncIterator[Page[ItemT]]:
+    number: int | None = next(walk)
+    while number is not None:
+        page = await client.run(call(number))
         time.see(page.served_at)
-        for candidate in page.data:
-            take(candidate)
+        yield page
+        try:
+            number = walk.send(page)
+        except StopIteration:
+            number = None
+
+
+def _since(since: float, time: ServerTime) -> Walk[Candidate]:
+    first = yield 1
+    seen = list(first.data)
+    if order_of(seen) is Order.UNKNOWN and first.total_pages > 1:
+        seen += (yield first.total_pages).data
+    order = order_of(seen)
     if order is Order.NEWEST_FIRST and _reaches_back(first, since, time):
         return
     if order is Order.OLDEST_FIRST:
-        yield from _backwards(first, since, time, take)
+        yield from _backwards(first, since, time)
     else:
-        yield from _forwards(first, since if order is Order.NEWEST_FIRST else None, time, take)
+        yield from _forwards(first, since if order is Order.NEWEST_FIRST else None, time)
 
 
-def advance(walk: Walk[ItemT], page: Page[ItemT]) -> int | None:
-    """Give a walk the page it asked for, and return the next one; None at its end."""
-    try:
-        return walk.send(page)
-    except StopIteration:
-        return None
-
-
-def every_page_from_both_ends(take: Callable[[Page[ItemT]], bool]) -> Walk[ItemT]:
-    """Walk over a list whose newest rows are at an unknown end, until ``take`` returns True."""
+def _from_both_ends() -> Walk[ItemT]:
+    """Walk over a list whose newest rows are at an unknown end."""
     first = yield 1
-    if take(first):
-        return
     front, back = 2, first.total_pages
     while front <= back:
-        if take((yield back)):
-            return
+        yield back
         back -= 1
-        if front <= back and take((yield front)):
-            return
+        if front <= back:
+            yield front
         front += 1
 
 
-def _backwards(
-    first: Page[Candidate], since: float | None, time: ServerTime, take: Callable[[Candidate], None]
-) -> Walk[Candidate]:
+def _backwards(first: Page[Candidate], since: float, time: ServerTime) -> Walk[Candidate]:
     # New rows come at the end and a removed one moves others towards the pages still to be read: none is missed.
     for number in range(first.total_pages, 1, -1):
         page = yield number
-        for candidate in page.data:
-            take(candidate)
         if order_of(page.data) is not Order.NEWEST_FIRST and _reaches_back(page, since, time):
             return
 
 
-def _forwards(
-    first: Page[Candidate], since: float | None, time: ServerTime, take: Callable[[Candidate], None]
-) -> Walk[Candidate]:
+def _forwards(first: Page[Candidate], since: float | None, time: ServerTime) -> Walk[Candidate]:
     number, last, total = 2, first.total_pages, first.meta.total_count
     while number <= last:
         page = yield number
-        for candidate in page.data:
-            take(candidate)
         if total is not None and page.meta.total_count is not None and page.meta.total_count < total:
             # A removed row has moved the ones behind it a place forwards, perhaps from this page to the one before.
-            for candidate in (yield number - 1).data:
-                take(candidate)
+            yield number - 1
         total = page.meta.total_count
         if _reaches_back(page, since, time):
             return

@@ -1,141 +1,104 @@
-"""Creating one candidate or one screening exactly once, over lost answers, killed workers and retries.
+"""Creating one candidate or screening exactly once, over lost answers, killed workers and retries: a run of one row.
 
 PihuPulse has no idempotency key (API reference, "Create Candidate", "Create Screening"), so an intent is in the ledger
-before the request and the id after it. A clean first try costs one request; only where something may have happened
-unseen is it looked for before anything is created.
+before the request and the id after it. Only where something may have happened unseen, or where it matters what is there
+already, is it looked for before anything is created.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from datetime import datetime
-from typing import TypeVar
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Any
 
-from pihupulse_provider.api.client import Client
-from pihupulse_provider.api.errors import DuplicateCreateError, PihuPulseError, UnconfirmedCreateError
+from pihupulse_provider.api.async_client import AsyncClient
+from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
-from pihupulse_provider.creating.intent import Intent
-from pihupulse_provider.creating.kinds import CandidateKind, Kind, ScreeningKind
-from pihupulse_provider.creating.settle import longest, settles_after, waits
+from pihupulse_provider.creating.candidate_input import CandidateInput
+from pihupulse_provider.creating.create_run import CreateRun
+from pihupulse_provider.creating.options import CreateOptions
+from pihupulse_provider.creating.resources import CandidateResource, Parsed, ScreeningResource
+from pihupulse_provider.creating.row_table import TableRow
 from pihupulse_provider.store.ledger import Ledger
 
-_POSTS = 3
-_RETRY_SETTLES = 5.0
-"""Seconds a retry without its intent gives the try before it to show what it may have sent last."""
+log = logging.getLogger(__name__)
+_SAYINGS = {
+    (True, "created"): "Created %s %s.",
+    (False, "created"): "This task has created its %s already: %s.",
+    (False, "existing"): "There is such a %s already, and it is left alone: %s.",
+}
 
-ObjectT = TypeVar("ObjectT", Candidate, Screening)
-Sleep = Callable[[float], None]
+Connect = Callable[[], AsyncClient]
+Sleep = Callable[[float], Awaitable[None]]
 
 
 def create_candidate_once(
-    client: Client,
+    connect: Connect,
     ledger: Ledger,
-    job: str,
+    options: CreateOptions,
     candidate: NewCandidate,
     *,
-    first_try: bool,
-    since: datetime | None = None,
-    sleep: Sleep = time.sleep,
+    sleep: Sleep = asyncio.sleep,
 ) -> Candidate:
-    """Create a candidate, or return the one that this job has created already.
+    """Create a candidate, or return the one that this job has created already, or that exists.
 
-    :param job: names the create for ever; within it, the e-mail address identifies the candidate.
-    :param first_try: whether nothing was tried under this name before.
-    :param since: a moment before which this job can have created nothing; narrows the look-up of a retry whose
-        intent is not in the ledger. None to look through all candidates.
-    :param sleep: waits that many seconds, between look-ups after a lost answer.
-    :raises DuplicateCreateError: if the look-up finds more than one.
+    :param connect: makes the client; it is closed at the end.
+    :param options: how; within the job, the e-mail address identifies the candidate. With ``on_existing="skip"`` and
+        a candidate of that address in the account, that one is returned.
+    :param sleep: waits that many seconds.
+    :raises ExistingRowsError: if there is one, and ``on_existing`` is ``fail``.
+    :raises DuplicateCreateError: if the look-up finds more than one that this job may have created.
     :raises UnconfirmedCreateError: if several answers in a row were lost and nothing shows.
-    :raises PihuPulseError: as :meth:`Client.create_candidate` does.
+    :raises DeletedError: if this job has created it, and it is there no more.
+    :raises PihuPulseError: as :meth:`AsyncClient.create_candidate` does.
     """
-    kind = CandidateKind(client, candidate)
-    intent = _intent(client, ledger, job, kind, first_try=first_try, since=since)
-    return _create_once(client, kind, intent, sleep)
+    resource = CandidateResource(CandidateInput())
+    run = CreateRun(resource, replace(options, is_single=True), ledger, connect, sleep=sleep)
+    created: Candidate = _create(run, resource.parsed(candidate))
+    return created
 
 
 def create_screening_once(
-    client: Client,
+    connect: Connect,
     ledger: Ledger,
-    job: str,
+    options: CreateOptions,
     screening: NewScreening,
     *,
-    first_try: bool,
-    since: datetime | None = None,
-    sleep: Sleep = time.sleep,
+    failed_statuses: Iterable[str] = (),
+    sleep: Sleep = asyncio.sleep,
 ) -> Screening:
-    """Create a screening and send its invitation once, or return the one that this job has created already.
+    """Create a screening and send its invitation once, or return the one that stands in its way.
 
     The parameters and errors are those of :func:`create_candidate_once`; within the job, candidate and template
     identify the screening.
+
+    :param failed_statuses: a screening that ended in one of them does not count as existing.
     """
-    kind = ScreeningKind(client, screening)
-    intent = _intent(client, ledger, job, kind, first_try=first_try, since=since)
-    return _create_once(client, kind, intent, sleep)
+    resource = ScreeningResource(
+        screening.template_id,
+        screening.job_title,
+        send_invitation=screening.send_invitation,
+        failed_statuses=failed_statuses,
+    )
+    run = CreateRun(resource, replace(options, is_single=True), ledger, connect, sleep=sleep)
+    created: Screening = _create(run, resource.parse({"candidate_id": screening.candidate_id}))
+    return created
 
 
-def _intent(
-    client: Client, ledger: Ledger, job: str, kind: Kind[ObjectT], *, first_try: bool, since: datetime | None
-) -> Intent:
-    key = ledger.digest(kind.noun, *kind.identity)
-    earliest = since.timestamp() if since is not None else None
-    return Intent(ledger, job, key, first_try=first_try, since=earliest, now=client.limit.now)
+def _create(run: CreateRun, wanted: Parsed) -> Any:
+    made: list[Any] = []
+    run.created = made.append
+    key = run.ledger.digest(run.resource.noun, *wanted.key)
 
+    async def create() -> Any:
+        async with run.connect() as client:
+            await run.create(client, None)
+            [result] = run.rows.results()
+            log.info(_SAYINGS[bool(made), result["status"]], run.resource.noun, result["id"])
+            return made[0] if made else await run.resource.fetch(client, result["id"], wanted.body)
 
-def _create_once(client: Client, kind: Kind[ObjectT], intent: Intent, sleep: Sleep) -> ObjectT:
-    if intent.object_id is not None:
-        return kind.fetch(intent.object_id)
-    if intent.may_have_happened:
-        sent_at = intent.sent_at
-        left = _RETRY_SETTLES if sent_at is None else sent_at + longest(client.account.timeout) - client.limit.now()
-        made = _look(kind, intent) or _look_until(kind, intent, left, sleep)
-        if made is not None:
-            return made
-    return _post(client, kind, intent, sleep)
-
-
-def _post(client: Client, kind: Kind[ObjectT], intent: Intent, sleep: Sleep) -> ObjectT:
-    lost: PihuPulseError | None = None
-    for _ in range(_POSTS):
-        sent_at = intent.record()
-        try:
-            made = kind.post()
-        except PihuPulseError as error:
-            if not error.may_have_happened:
-                raise
-            lost = error
-            left = sent_at + settles_after(error, client.account.timeout) - client.limit.now()
-            found = _look_until(kind, intent, left, sleep)
-            if found is not None:
-                return found
-        else:
-            intent.confirm(made.id)
-            return made
-    raise UnconfirmedCreateError(
-        f"The {kind.noun} was sent {_POSTS} times, no answer told what came of it, and it does not show in the list. "
-        f"The last answer: {lost}. A retry of the task looks again before it creates anything."
-    ) from lost
-
-
-def _look_until(kind: Kind[ObjectT], intent: Intent, seconds: float, sleep: Sleep) -> ObjectT | None:
-    if seconds <= 0:
-        return None
-    for wait in waits(seconds):
-        sleep(wait)
-        if (found := _look(kind, intent)) is not None:
-            return found
-    return None
-
-
-def _look(kind: Kind[ObjectT], intent: Intent) -> ObjectT | None:
-    found = {made.id: made for made in kind.find(intent.since, intent.unclaimed)}
-    if len(found) > 1:
-        raise DuplicateCreateError(
-            f"The look-up found {len(found)} {kind.noun}s that this task may have created: {', '.join(found)}. "
-            "Keep one, remove the others in the dashboard, and run the task again.",
-            ids=list(found),
-        )
-    for made in found.values():
-        intent.confirm(made.id)
-        return made
-    return None
+    with run.rows:
+        run.rows.add([TableRow(1, key, key, wanted.body)])
+        return run_to_end(create())

@@ -1,4 +1,4 @@
-"""Under which terms rows are created in bulk, and what came of it."""
+"""How objects are created, and what came of it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from datetime import datetime
 from typing import Any
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.exporting.progress import counted
 
 ON_EXISTING = ("skip", "create", "fail")
+_CLOCKS_APART = 900.0
+"""Seconds that a machine's clock may be ahead of the one that says when a DAG run was due."""
 
 
 @dataclass(frozen=True)
 class CreateOptions:
-    """How rows are created in bulk.
+    """How objects are created.
 
-    :param job: names the import for ever: a retry goes on under the same name.
+    :param job: names the create or the import for ever: a retry goes on under the same name.
     :param first_try: whether nothing was tried under this name before.
     :param since: a moment before which this job can have created nothing; None if that is not known.
     :param on_existing: what to do with a row that is there already: ``skip`` it, ``create`` it again, or ``fail``.
     :param on_repeated: the same for a row that repeats an earlier one of the source.
-    :param max_rejects: how many unusable rows are borne: a count, or a share below 1.
+    :param max_rejects: how many rejected rows are allowed: a count, or a share below 1 of the rows to be created.
+    :param is_single: whether it is one object rather than a source of rows. Its natural key alone identifies it, and
+        what refuses it ends the run as the error that it is.
     """
 
     job: str
@@ -30,14 +35,19 @@ class CreateOptions:
     on_existing: str = "skip"
     on_repeated: str = "skip"
     max_rejects: float = 0
+    is_single: bool = False
 
-    @property
-    def earliest(self) -> float | None:
-        """Return ``since`` in epoch seconds."""
-        return self.since.timestamp() if self.since is not None else None
+    def earliest(self, now: float) -> float | None:
+        """Return the moment before which this job can have created nothing, in the epoch seconds of ``now``'s clock.
 
-    def bearable(self, rows: int) -> int:
-        """Return how many of so many rows may be unusable."""
+        ``since`` is told by another machine's clock: where that is ahead, nothing is known.
+        """
+        if self.since is None or self.since.timestamp() > now:
+            return None
+        return self.since.timestamp() - _CLOCKS_APART
+
+    def allowed_rejects(self, rows: int) -> int:
+        """Return how many of so many rows may be rejected."""
         return math.floor(self.max_rejects * rows) if 0 < self.max_rejects < 1 else int(self.max_rejects)
 
 
@@ -59,10 +69,11 @@ def check_max_rejects(value: float) -> float:
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a bulk create; ``created`` includes what earlier tries of the task created.
+    """What came of a run; ``created`` includes what earlier tries of the task created.
 
     :ivar rows: rows of the source. ``existing``, ``duplicates``: rows left out since they exist, or repeat another.
-    :ivar rejected: unusable rows. ``requests``: requests of this try. ``seconds``: how long this try took.
+    :ivar rejected: rows that can't be used, or that PihuPulse refused.
+    :ivar requests: requests of this try. ``seconds``: how long this try took.
     """
 
     rows: int
@@ -73,10 +84,12 @@ class Summary:
     requests: int
     seconds: float
 
-    def __str__(self) -> str:
+    def sentence(self, noun: str) -> str:
+        """Return it for a person to read; the noun is that of what is created."""
         return (
-            f"{self.rows:,} rows: {self.created:,} created, {self.existing:,} existing, {self.duplicates:,} "
-            f"duplicates, {self.rejected:,} rejected; {self.requests:,} requests in {self.seconds:,.1f} seconds"
+            f"{counted(self.rows, 'row')}: {counted(self.created, noun)} created, {self.existing:,} existing, "
+            f"{counted(self.duplicates, 'duplicate')}, {self.rejected:,} rejected; "
+            f"{counted(self.requests, 'request')} in {self.seconds:,.1f} seconds"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,66 +1,149 @@
-"""Finding what became of rows that were sent, or may have been, without an answer."""
+"""Finding what became of rows that were sent, or may have been, without an answer.
+
+A row that was sent at 12:00:00 with a timeout of 30 s, and got no answer, is looked for after 0.5, 1, 2, 4, … seconds.
+Found: it is adopted. By 12:00:48 it has been carried out, or never will be; a look that begins after that and does not
+find it lets it be sent again.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.creating.ledger_writer import LedgerWriter
-from pihupulse_provider.creating.resources import Resource
-from pihupulse_provider.creating.row_table import RowTable
-from pihupulse_provider.creating.settle import waits
+from pihupulse_provider.api.errors import PihuPulseError, ResponseError, ServerError
+from pihupulse_provider.api.server_time import MARGIN
+from pihupulse_provider.creating.ledger_writer import MARK_HOLDS, LedgerWriter
+from pihupulse_provider.creating.resources import Found, Resource, Search
+from pihupulse_provider.creating.row_table import FoundRow, RowTable
+from pihupulse_provider.exporting.progress import counted
 
 log = logging.getLogger(__name__)
 _CHUNK = 500
-_FEW = 200
-"""Rows that are looked for one by one where that costs less than to read a whole list."""
+_FEW = 5000
+"""Rows whose requests are kept in memory, to be looked for one by one where that is cheaper than the whole list."""
+_SHOWN_AFTER = 3.0
+"""Seconds within which a list is taken to show what the service has carried out."""
+_SLOWEST = 1.5
+"""How many times the connection's timeout a request may take to be carried out after its answer was given up."""
+_FIRST_WAIT = 0.5
+_HAIR = 0.01
+"""Seconds by which rounding may make a wait too short."""
+
+
+def decided_after(error: PihuPulseError, timeout: float) -> float:
+    """Return the seconds from a request's sending after which it has been carried out or never will be.
+
+    A service that answered itself is done with the request; a proxy's answer, or none, says nothing of that kind.
+    """
+    if isinstance(error, ResponseError) or (isinstance(error, ServerError) and error.status == 500):
+        return _SHOWN_AFTER
+    return _SLOWEST * timeout + _SHOWN_AFTER
+
+
+def earlier_try_decided_after(timeout: float) -> float:
+    """Return the seconds from now after which the same holds for whatever another run of the job has sent.
+
+    It finds out that it has lost the job with the next mark, and so may send that much longer.
+    """
+    return _SLOWEST * timeout + _SHOWN_AFTER + MARK_HOLDS
 
 
 class Recovery:
-    """Looks in the service's lists for the rows of a plan.
+    """Looks in the service's lists for the rows of a run.
 
-    :param digest: makes the plan's keys out of natural keys.
-    :ivar surplus: ids that were found beyond what the rows account for.
+    :ivar ambiguous: ids of which it can't be told which row's they are, if any.
     """
 
     def __init__(
         self,
-        plan: RowTable,
-        kind: Resource,
-        records: LedgerWriter,
+        rows: RowTable,
+        resource: Resource,
+        writer: LedgerWriter,
         client: AsyncClient,
-        *,
-        digest: Callable[..., bytes],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._plan = plan
-        self._kind = kind
-        self._records = records
+        self._rows = rows
+        self._resource = resource
+        self._ledger = writer.ledger
+        self._writer = writer
         self._client = client
-        self._digest = digest
         self._sleep = sleep
-        self.surplus: set[str] = set()
+        self._known_at: float | None = None
+        self.ambiguous: set[str] = set()
+
+    async def look_before_sending(self) -> None:
+        """Read everything that there is before anything is sent: what shows later is new."""
+        began_at = self._ledger.now()
+        await self._look(None, sent=False)
+        self._known_at = began_at
 
     async def look(self, since: float | None) -> None:
         """Read what appeared since then (epoch seconds; None for everything), and give rows what is theirs."""
-        self._plan.forget_found()
-        async for found in self._kind.find(self._client, since, self._plan.doubtful(_FEW)):
-            self._plan.found((identifier, self._digest(self._kind.noun, *key), at) for identifier, key, at in found)
-        unclaimed = list(self._plan.adoptable())
-        for start in range(0, len(unclaimed), _CHUNK):
-            self._plan.claim(await self._records.claimed(unclaimed[start : start + _CHUNK]))
-        self.surplus.update(self._plan.adopt())
-        await self._records.catch_up()
+        await self._look(since, sent=True)
 
-    async def settle(self) -> None:
-        """Look for the unsure rows until all are found, or can't turn up any more and may be sent again."""
-        for wait in waits(self._plan.unsure_until() - self._client.limit.now()):
-            since = self._plan.unsure_since()
+    async def resolve(self) -> None:
+        """Look for the unsure rows until all are found, or never will be carried out and may be sent again."""
+        until = self._rows.unsure_until()
+        looked_at = self._ledger.now()
+        for wait in _waits(until - looked_at + _HAIR):
+            since = self._rows.unsure_since()
             if since is None:
                 return
             await self._sleep(wait)
-            await self.look(since)
-        settled = self._plan.settle(self._client.limit.now())
-        if settled:
-            log.info("%d rows were sent without an answer and do not show: sending them again.", settled)
+            looked_at = self._ledger.now()
+            await self.look(since or None)
+        again = self._rows.let_wait_again(looked_at)
+        if again:
+            log.info(
+                "%s sent without an answer and not to be found: sending again.", counted(again, self._resource.noun)
+            )
+
+    async def _look(self, since: float | None, *, sent: bool) -> None:
+        self._rows.forget_found()
+        bodies = self._rows.in_question(_FEW, sent=sent)
+        search = Search(since, bodies, self._rows.unknown, self._ledger.now)
+        async for found in self._resource.find(self._client, search):
+            self._rows.found(self._found(one) for one in found)
+        # Only now: whatever shows in the list, the try before this one may have told the ledger in the meantime.
+        await self._writer.learn()
+        await self._claim()
+        self.ambiguous.update(self._rows.adopt(self._ledger.now()))
+        await self._writer.catch_up()
+
+    def _found(self, one: Found) -> FoundRow:
+        key = self._ledger.digest(self._resource.noun, *one.key)
+        moments = [moment for moment in (one.not_before, self._known_at) if moment is not None]
+        return FoundRow(one.id, key, one.at, max(moments, default=None), one.has_failed)
+
+    async def _claim(self) -> None:
+        """Leave to other jobs what is theirs.
+
+        An id that the ledger knows for something else, or from before the object can have been there, is another
+        object's: a PihuPulse that begins anew gives its ids a second time.
+        """
+        adoptable = list(self._rows.adoptable())
+        for start in range(0, len(adoptable), _CHUNK):
+            chunk = {identifier: (key, not_before) for identifier, key, not_before in adoptable[start : start + _CHUNK]}
+            self._rows.claim(
+                mark.object_id
+                for mark in await self._writer.claims(list(chunk))
+                if mark.object_id is not None and _is_of(mark.key, mark.at, *chunk[mark.object_id])
+            )
+
+
+def _is_of(claimed_key: bytes, claimed_at: float, key: bytes, not_before: float | None) -> bool:
+    return claimed_key == key and (not_before is None or not_before <= claimed_at + MARGIN)
+
+
+def _waits(seconds: float) -> Iterator[float]:
+    """Return growing waits that add up to at least ``seconds``, and to at least the first of them.
+
+    >>> list(_waits(4))
+    [0.5, 1.0, 2.0, 0.5]
+    """
+    wait, left = _FIRST_WAIT, max(seconds, _FIRST_WAIT)
+    while left > 0:
+        yield min(wait, left)
+        left -= wait
+        wait *= 2

@@ -1,39 +1,66 @@
-"""What the rows of candidates and of screenings need each, to be created in bulk."""
+"""What can be created, and what each needs for that: how it is checked, sent and found again."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.endpoints import Call
+from pihupulse_provider.api.errors import NotFoundError
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
 from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.creating.candidate_input import CandidateInput, email_key
-from pihupulse_provider.creating.errors import InvalidRowError, Problem
-from pihupulse_provider.creating.lookup import Walk, advance, recent_candidates
-from pihupulse_provider.creating.screening_search import find_screenings
-from pihupulse_provider.exporting.list_reader import ListReader
-
-Found = tuple[str, tuple[str, ...], float | None]
-"""An id, the natural key, and when it appeared (our epoch seconds; None when nothing tells)."""
+from pihupulse_provider.creating.errors import DeletedError, InvalidRowError, Problem
+from pihupulse_provider.creating.lookup import FoundScreening, ScreeningSearch, find_candidates
 
 
 class Parsed(NamedTuple):
-    """A row that can be sent: the request's body as JSON, and what tells its object from others."""
+    """What can be sent: the request's body as JSON, and what tells its object from others."""
 
     body: str
     key: tuple[str, ...]
 
 
-class Resource(Protocol):
-    """How rows of one kind are checked, sent and found.
+class Found(NamedTuple):
+    """An object that the service has.
 
-    :ivar noun: what they are called.
+    :ivar key: as that of :class:`Parsed`. ``at``: when it appeared (our epoch seconds); None when nothing tells.
+    :ivar not_before: when it can have appeared at the earliest; None when nothing tells.
+    :ivar has_failed: whether it ended badly, so that it does not stand in the way of another.
+    """
+
+    id: str
+    key: tuple[str, ...]
+    at: float | None = None
+    not_before: float | None = None
+    has_failed: bool = False
+
+
+class Search(NamedTuple):
+    """What is looked for.
+
+    :ivar since: it appeared after that (our epoch seconds); None for whatever there is.
+    :ivar bodies: the requests in question; None when they are too many to be asked for one by one.
+    :ivar is_new: returns which of some ids were not known before.
+    :ivar now: this process's clock, in epoch seconds.
+    """
+
+    since: float | None
+    bodies: Sequence[str] | None
+    is_new: Callable[[Collection[str]], set[str]]
+    now: Callable[[], float]
+
+
+class Resource(Protocol):
+    """How objects of one kind are checked, sent and found.
+
+    :ivar noun: what they are called. ``identified_by``: the field that tells them apart.
     """
 
     noun: str
+    identified_by: str
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check that the source has the columns. :raises SourceError: naming those it lacks."""
@@ -47,13 +74,12 @@ class Resource(Protocol):
         """Return the request, from its body's JSON."""
         ...
 
-    def find(
-        self, client: AsyncClient, since: float | None, bodies: Sequence[str] | None
-    ) -> AsyncIterator[list[Found]]:
-        """Yield what appeared since then (our epoch seconds; None for everything), and perhaps more.
+    def find(self, client: AsyncClient, search: Search) -> AsyncIterator[list[Found]]:
+        """Yield what is looked for, and perhaps more."""
+        ...
 
-        :param bodies: the requests in question, if they are few.
-        """
+    async def fetch(self, client: AsyncClient, object_id: str, body: str) -> Any:
+        """Return an object that is known to have been there. :raises DeletedError: if it is no more."""
         ...
 
 
@@ -64,6 +90,7 @@ class CandidateResource:
     """
 
     noun = "candidate"
+    identified_by = "email"
 
     def __init__(self, candidates: CandidateInput) -> None:
         self._input = candidates
@@ -74,38 +101,54 @@ class CandidateResource:
 
     def parse(self, values: Mapping[str, Any]) -> Parsed:
         """Check a row."""
-        candidate = self._input.read(values)
+        return self.parsed(self._input.read(values))
+
+    @staticmethod
+    def parsed(candidate: NewCandidate) -> Parsed:
+        """Return what is sent of a candidate that was checked."""
         return Parsed(candidate.model_dump_json(exclude_none=True), (email_key(candidate.email),))
 
     def call(self, body: str) -> Call[Candidate]:
         """Return the request that creates it."""
         return endpoints.create_candidate(NewCandidate.model_validate_json(body))
 
-    async def find(
-        self, client: AsyncClient, since: float | None, bodies: Sequence[str] | None
-    ) -> AsyncIterator[list[Found]]:
+    async def find(self, client: AsyncClient, search: Search) -> AsyncIterator[list[Found]]:
         """Yield the candidates created since then, and perhaps older ones."""
-        if since is None:
-            sweep = ListReader(client, lambda page, limit: endpoints.list_candidates(page, limit, "all"))
-            async for candidates in sweep.rows():
-                yield _found(candidates, sweep.time)
-            return
-        time = ServerTime(client.limit.now)
-        batch: list[Candidate] = []
-        async for _ in _walk(client, recent_candidates(since, time, batch.append)):
-            yield _found(batch, time)
-            batch.clear()
+        time = ServerTime(search.now)
+        async for candidates in find_candidates(client, search.since, time):
+            created = ((one, time.ours(one.created_at)) for one in candidates)
+            yield [Found(one.id, (email_key(one.email),), at, at) for one, at in created if one.email is not None]
+
+    async def fetch(self, client: AsyncClient, object_id: str, body: str) -> Candidate:
+        """Return it, by its id."""
+        try:
+            return await client.get_candidate(object_id)
+        except NotFoundError as error:
+            raise DeletedError(self.noun, object_id) from error
 
 
 class ScreeningResource:
-    """Screenings of many candidates by one template; a row is ``{"candidate_id": …}``."""
+    """Screenings of many candidates by one template; a row is ``{"candidate_id": …}``.
+
+    :param failed_statuses: after which a candidate may be screened once more, upper and lower case alike.
+    """
 
     noun = "screening"
+    identified_by = "candidate_id"
 
-    def __init__(self, template_id: str, job_title: str | None, *, send_invitation: bool) -> None:
+    def __init__(
+        self,
+        template_id: str,
+        job_title: str | None,
+        *,
+        send_invitation: bool | None,
+        failed_statuses: Iterable[str] = (),
+    ) -> None:
         self._template_id = template_id
         self._job_title = job_title
         self._send_invitation = send_invitation
+        self._failed = {status.casefold() for status in failed_statuses}
+        self._search = ScreeningSearch()
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Take any columns: a row without a candidate is a problem of its own."""
@@ -124,28 +167,38 @@ class ScreeningResource:
         return Parsed(screening.model_dump_json(exclude_none=True), (candidate_id, self._template_id))
 
     def call(self, body: str) -> Call[Screening]:
-        """Return the request that creates it."""
+        """Return the request that creates it, and has the candidate invited if that is wanted."""
         return endpoints.create_screening(NewScreening.model_validate_json(body))
 
-    async def find(
-        self, client: AsyncClient, since: float | None, bodies: Sequence[str] | None
-    ) -> AsyncIterator[list[Found]]:
-        """Yield the screenings by the template, whenever they were created: nothing tells that."""
-        ids = None if bodies is None else [NewScreening.model_validate_json(body).candidate_id for body in bodies]
-        async for screenings in find_screenings(client, ids):
+    async def find(self, client: AsyncClient, search: Search) -> AsyncIterator[list[Found]]:
+        """Yield the screenings of these candidates, whenever they were created: nothing tells that."""
+        ids = None if search.bodies is None else [_candidate_of(body) for body in search.bodies]
+        time = ServerTime(search.now)
+        async for screenings in self._search.find(client, ids, search.since, search.is_new, time):
             yield [
-                (one.id, (one.candidate_id, self._template_id), began_at)
-                for one, began_at in screenings
-                if one.template_id == self._template_id and one.candidate_id is not None
+                self._found(one, time) for one in screenings if ids or one.screening.template_id == self._template_id
             ]
 
+    async def fetch(self, client: AsyncClient, object_id: str, body: str) -> Screening:
+        """Return it, by its id, with what its candidate's details tell of it."""
+        candidate_id = _candidate_of(body)
+        try:
+            shown = (await client.get_candidate(candidate_id)).screenings or []
+        except NotFoundError as error:
+            raise DeletedError("candidate", candidate_id) from error
+        known = next((screening.public() for screening in shown if screening.id == object_id), {"id": object_id})
+        return Screening(**known, candidate_id=candidate_id, template_id=self._template_id)
 
-def _found(candidates: Sequence[Candidate], time: ServerTime) -> list[Found]:
-    return [(one.id, (email_key(one.email),), time.ours(one.created_at)) for one in candidates if one.email is not None]
+    def _found(self, found: FoundScreening, time: ServerTime) -> Found:
+        one = found.screening
+        return Found(
+            one.id,
+            (one.candidate_id or "", one.template_id or ""),
+            at=time.ours(one.started_at or one.completed_at),
+            not_before=time.ours(found.candidate_created_at),
+            has_failed=(one.status or "").casefold() in self._failed,
+        )
 
 
-async def _walk(client: AsyncClient, walk: Walk[Candidate]) -> AsyncIterator[None]:
-    number: int | None = next(walk)
-    while number is not None:
-        number = advance(walk, await client.run(endpoints.list_candidates(number, status="all")))
-        yield
+def _candidate_of(body: str) -> str:
+    return NewScreening.model_validate_json(body).candidate_id

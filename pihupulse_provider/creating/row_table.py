@@ -1,21 +1,25 @@
-"""The rows of one bulk create, and where each of them stands."""
+"""The rows of one run, and where each of them stands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 from pihupulse_provider.api.server_time import MARGIN
 from pihupulse_provider.exporting.temporary_database import TemporaryDatabase
+from pihupulse_provider.store.ledger import Mark
 
 _SCHEMA = """
 CREATE TABLE rows (
     n INTEGER PRIMARY KEY, item BLOB, key BLOB, body TEXT,
-    state INTEGER NOT NULL DEFAULT 0, id TEXT, at REAL, settled_at REAL, recorded INTEGER NOT NULL DEFAULT 0
+    state INTEGER NOT NULL DEFAULT 0, id TEXT, at REAL, decided_at REAL, recorded INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE problems (n INTEGER, field TEXT, reason TEXT);
-CREATE TABLE found (id TEXT PRIMARY KEY, key BLOB, at REAL, claimed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE found (
+    id TEXT PRIMARY KEY, key BLOB, at REAL, not_before REAL, has_failed INTEGER,
+    claimed INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 """
 _INDEXES = (
     "CREATE INDEX rows_item ON rows (item)",
@@ -23,6 +27,8 @@ _INDEXES = (
     "CREATE INDEX rows_state ON rows (state, n)",
     "CREATE INDEX found_key ON found (key)",
 )
+_SENT = "state < 2 AND at IS NOT NULL"
+"""Rows that were sent, or may have been, and of which it is not known what they came to."""
 
 
 class RowState(IntEnum):
@@ -34,6 +40,7 @@ class RowState(IntEnum):
     EXISTING = 3
     DUPLICATE = 4
     REJECTED = 5
+    AMBIGUOUS = 6
 
 
 class TableRow(NamedTuple):
@@ -46,14 +53,28 @@ class TableRow(NamedTuple):
 
 
 class SendResult(NamedTuple):
-    """What came of a row's request; ``settled_at`` is when an unsure one can be taken as decided (epoch seconds)."""
+    """What came of a row's request.
+
+    :ivar at: when it was sent, and for what was created, by when it was there (epoch seconds, as all moments here).
+    :ivar decided_at: from when on an unsure one has been carried out, or never will be.
+    """
 
     row: TableRow
     state: RowState
     at: float
     id: str | None = None
-    settled_at: float | None = None
+    decided_at: float | None = None
     reason: str | None = None
+
+
+class FoundRow(NamedTuple):
+    """What the service has: an id, its natural key, and what :class:`~.resources.Found` tells of it."""
+
+    id: str
+    key: bytes
+    at: float | None
+    not_before: float | None
+    has_failed: bool
 
 
 class RowTable(TemporaryDatabase):
@@ -91,25 +112,46 @@ class RowTable(TemporaryDatabase):
         self.run_many("UPDATE rows SET item = ? WHERE n = ?", ((nth(item, place), n) for n, item, place in repeats))
         self.run("DROP TABLE repeats")
 
-    def count(self, state: RowState | None = None) -> int:
-        """Return how many rows there are, or how many stand there."""
-        if state is None:
+    def count(self, *states: RowState) -> int:
+        """Return how many rows stand there, or how many there are."""
+        if not states:
             return int(self.value("SELECT count(*) FROM rows"))
-        return int(self.value("SELECT count(*) FROM rows WHERE state = ?", state))
+        return sum(int(self.value("SELECT count(*) FROM rows WHERE state = ?", state)) for state in states)
 
     def waiting(self, after: int, limit: int) -> list[TableRow]:
         """Return the next rows to be sent."""
         query = "SELECT n, item, key, body FROM rows WHERE state = 0 AND n > ? ORDER BY n LIMIT ?"
         return [TableRow(*row) for row in self.rows(query, after, limit)]
 
-    def remember(self, marks: Iterable[tuple[bytes, float, str | None]], settled_at: float) -> None:
-        """Take over what a ledger knows: identity, time and id of what was sent before."""
+    def remember(self, marks: Iterable[Mark], decided_at: float) -> None:
+        """Take over what the job's earlier tries sent.
+
+        :param decided_at: from when on what they sent has been carried out, or never will be.
+        """
         self.run_many(
-            "UPDATE rows SET state = ?, at = ?, id = ?, settled_at = ?, recorded = 1 WHERE item = ? AND state = 0",
+            "UPDATE rows SET state = ?, at = ?, id = ?, decided_at = ?, recorded = 1 WHERE item = ? AND state = 0",
             (
-                (RowState.UNSURE if object_id is None else RowState.CREATED, at, object_id, settled_at, item)
-                for item, at, object_id in marks
+                (
+                    RowState.CREATED if mark.object_id else RowState.UNSURE,
+                    mark.at,
+                    mark.object_id,
+                    decided_at,
+                    mark.item,
+                )
+                for mark in marks
             ),
+        )
+
+    def unsure_items(self) -> list[bytes]:
+        """Return the identities of the unsure rows."""
+        return [row[0] for row in self.rows("SELECT item FROM rows WHERE state = 1")]
+
+    def learn(self, marks: Iterable[Mark]) -> None:
+        """Take over the ids that an earlier try got for unsure rows after this one began, if no other row has them."""
+        self.run_many(
+            "UPDATE rows SET state = 2, id = ?1, recorded = 1 WHERE item = ?2 AND state = 1 AND NOT EXISTS "
+            "(SELECT 1 FROM rows other WHERE other.key = rows.key AND other.id = ?1)",
+            [(mark.object_id, mark.item) for mark in marks if mark.object_id is not None],
         )
 
     def set_aside_repeated_keys(self) -> int:
@@ -119,13 +161,13 @@ class RowTable(TemporaryDatabase):
             "(PARTITION BY key ORDER BY state = 0, n) AS place FROM rows WHERE state < 3) WHERE place = 1)"
         )
 
-    def record(self, outcomes: Sequence[SendResult]) -> None:
+    def record(self, results: Sequence[SendResult]) -> None:
         """Take over what came of requests."""
         self.run_many(
-            "UPDATE rows SET state = ?, id = ?, at = ?, settled_at = ? WHERE n = ?",
-            [(one.state, one.id, one.at, one.settled_at, one.row.n) for one in outcomes],
+            "UPDATE rows SET state = ?, id = ?, at = ?, decided_at = ? WHERE n = ?",
+            [(one.state, one.id, one.at, one.decided_at, one.row.n) for one in results],
         )
-        refused = [(one.row.n, None, one.reason or "") for one in outcomes if one.state is RowState.REJECTED]
+        refused = [(one.row.n, None, one.reason or "") for one in results if one.state is RowState.REJECTED]
         if refused:
             self.refuse(refused)
 
@@ -133,50 +175,75 @@ class RowTable(TemporaryDatabase):
         """Note whether the ledger knows what these rows came to."""
         self.run_many("UPDATE rows SET recorded = ? WHERE n = ?", [(recorded, row.n) for row in rows])
 
-    def forget_found(self) -> None:
-        """Drop what was found."""
-        self.run("DELETE FROM found")
+    def in_question(self, limit: int, *, sent: bool) -> list[str] | None:
+        """Return the request bodies of the rows whose end is open; None if they are more than ``limit``.
 
-    def found(self, objects: Iterable[tuple[str, bytes, float | None]]) -> None:
-        """Add what the service has: id, natural key, and when it appeared (epoch seconds)."""
-        self.run_many("INSERT OR REPLACE INTO found (id, key, at) VALUES (?, ?, ?)", objects)
-
-    def adoptable(self) -> Iterator[str]:
-        """Return the ids that rows which may have been sent could adopt."""
-        sent = "SELECT key FROM rows WHERE at IS NOT NULL AND state < 2"
-        query = f"SELECT id FROM found WHERE claimed = 0 AND key IN ({sent})"  # noqa: S608 - no value in it
-        return (row[0] for row in self.rows(query))
-
-    def doubtful(self, limit: int) -> list[str] | None:
-        """Return the request bodies of the rows that may have been sent; None if they are more than ``limit``."""
-        query = "SELECT body FROM rows WHERE at IS NOT NULL AND state < 2 LIMIT ?"
+        :param sent: only of those that were sent, or may have been.
+        """
+        query = f"SELECT body FROM rows WHERE {_SENT if sent else 'state < 2'} LIMIT ?"  # noqa: S608 - no value in it
         bodies = [row[0] for row in self.rows(query, limit + 1)]
         return bodies if len(bodies) <= limit else None
+
+    def forget_found(self) -> None:
+        """Drop what was found, but for what was there before anything was sent."""
+        self.run("DELETE FROM found WHERE known = 0")
+
+    def found(self, objects: Iterable[FoundRow]) -> None:
+        """Add what the service has."""
+        self.run_many(
+            "INSERT INTO found (id, key, at, not_before, has_failed) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            objects,
+        )
+
+    def know_found(self) -> None:
+        """Note that everything found was there before anything was sent: no row is given it any more."""
+        self.run("UPDATE found SET known = 1")
+
+    def unknown(self, ids: Collection[str]) -> set[str]:
+        """Return which of these ids are neither a row's nor were there before anything was sent."""
+        query = "SELECT 1 FROM found WHERE id = ? AND known = 1"
+        return {one for one in ids if not self.all(query, one)}
+
+    def adoptable(self) -> Iterator[tuple[str, bytes, float | None]]:
+        """Return id, key and earliest moment of what rows which may have been sent could adopt."""
+        return self.rows(
+            "SELECT id, key, not_before FROM found WHERE claimed = 0 AND known = 0 "  # noqa: S608 - no value in it
+            f"AND key IN (SELECT key FROM rows WHERE {_SENT})"
+        )
 
     def claim(self, ids: Iterable[str]) -> None:
         """Note that others have created these."""
         self.run_many("UPDATE found SET claimed = 1 WHERE id = ?", [(identifier,) for identifier in ids])
 
-    def adopt(self) -> list[str]:
-        """Give each row that may have been sent what was found for it; return the ids for which there is no row."""
+    def adopt(self, now: float) -> list[str]:
+        """Give each row that may have been sent what was found for it.
+
+        Where more was found than there are rows for, nobody can tell which is whose: those rows are ambiguous.
+
+        :param now: by when what was found was there. :return: the ids that are ambiguous.
+        """
         self.run("UPDATE found SET claimed = 1 WHERE id IN (SELECT id FROM rows WHERE state = 2)")
         self.run(
-            "CREATE TEMP TABLE matches AS SELECT f.id, w.n FROM "
+            "CREATE TEMP TABLE matches AS SELECT f.id, f.key, w.n FROM "  # noqa: S608 - no value in it
             "(SELECT id, key, row_number() OVER (PARTITION BY key ORDER BY at, id) AS place FROM found "
-            " WHERE claimed = 0 AND (at IS NULL OR at >= (SELECT min(at) FROM rows r WHERE r.key = found.key "
-            " AND r.state < 2 AND r.at IS NOT NULL) - ?)) f LEFT JOIN "
+            " WHERE claimed = 0 AND known = 0 AND (at IS NULL OR at >= (SELECT min(at) FROM rows r "
+            f" WHERE r.key = found.key AND {_SENT}) - ?)) f LEFT JOIN "
             "(SELECT n, key, row_number() OVER (PARTITION BY key ORDER BY state DESC, n) AS place FROM rows "
-            " WHERE state < 2 AND at IS NOT NULL) w ON w.key = f.key AND w.place = f.place "
-            "WHERE f.key IN (SELECT key FROM rows WHERE state < 2 AND at IS NOT NULL)",
+            f" WHERE {_SENT}) w ON w.key = f.key AND w.place = f.place "
+            f"WHERE f.key IN (SELECT key FROM rows WHERE {_SENT})",
             MARGIN,
         )
+        surplus = "SELECT key FROM matches WHERE n IS NULL"
+        ambiguous = [row[0] for row in self.rows(f"SELECT id FROM matches WHERE key IN ({surplus})")]  # noqa: S608
+        self.run(f"UPDATE rows SET state = 6 WHERE {_SENT} AND key IN ({surplus})")  # noqa: S608 - no value in it
+        self.run(f"DELETE FROM matches WHERE key IN ({surplus})")  # noqa: S608 - no value in it
         self.run(
-            "UPDATE rows SET state = 2, recorded = 0, id = (SELECT id FROM matches m WHERE m.n = rows.n) "
-            "WHERE n IN (SELECT n FROM matches)"
+            "UPDATE rows SET state = 2, recorded = 0, at = ?, id = (SELECT id FROM matches m WHERE m.n = rows.n) "
+            "WHERE n IN (SELECT n FROM matches)",
+            now,
         )
-        surplus = [row[0] for row in self.rows("SELECT id FROM matches WHERE n IS NULL")]
         self.run("DROP TABLE matches")
-        return surplus
+        return ambiguous
 
     def unrecorded(self, limit: int) -> list[tuple[TableRow, float, str | None]]:
         """Return rows that were sent and of which the ledger does not know that, with time and id."""
@@ -188,10 +255,11 @@ class RowTable(TemporaryDatabase):
         self.run("UPDATE rows SET at = ? WHERE state = 0", since)
 
     def set_aside_existing(self) -> int:
-        """Take the waiting rows whose key was found for existing."""
+        """Take the waiting rows whose key was found, and has not failed, for existing."""
+        standing = "SELECT min(id) FROM found f WHERE f.key = rows.key AND f.has_failed = 0"
         return self.run(
-            "UPDATE rows SET state = 3, id = (SELECT min(id) FROM found f WHERE f.key = rows.key) "
-            "WHERE state = 0 AND key IN (SELECT key FROM found)"
+            f"UPDATE rows SET state = 3, id = ({standing}) WHERE state = 0 AND "  # noqa: S608 - no value in it
+            "key IN (SELECT key FROM found WHERE has_failed = 0)"
         )
 
     def numbers(self, state: RowState, limit: int) -> list[int]:
@@ -204,8 +272,12 @@ class RowTable(TemporaryDatabase):
         return earliest
 
     def unsure_until(self) -> float:
-        """Return when all unsure rows can be taken as decided (epoch seconds)."""
-        return float(self.value("SELECT coalesce(max(settled_at), 0) FROM rows WHERE state = 1"))
+        """Return from when on all unsure rows have been carried out, or never will be (epoch seconds)."""
+        return float(self.value("SELECT coalesce(max(decided_at), 0) FROM rows WHERE state = 1"))
+
+    def let_wait_again(self, looked_at: float) -> int:
+        """Let the unsure rows wait again that a look did not find which began when they were decided."""
+        return self.run("UPDATE rows SET state = 0, at = NULL WHERE state = 1 AND decided_at <= ?", looked_at)
 
     def results(self) -> Iterator[dict[str, Any]]:
         """Iterate over what came of each row; a duplicate has the id of the row it repeats."""
@@ -224,7 +296,3 @@ class RowTable(TemporaryDatabase):
         """Iterate over the problems of rows."""
         for n, field, reason in self.rows("SELECT n, field, reason FROM problems ORDER BY n"):
             yield {"row": n, "field": field, "reason": reason}
-
-    def settle(self, now: float) -> int:
-        """Let the unsure rows wait again that were not found and now never will be."""
-        return self.run("UPDATE rows SET state = 0, at = NULL WHERE state = 1 AND settled_at <= ?", now)

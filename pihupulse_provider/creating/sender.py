@@ -1,86 +1,104 @@
-"""Sending the rows of a plan, each exactly once, as fast as the account's limit allows."""
+"""Sending the rows of a run, each exactly once, as fast as the account's limit allows."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import NotSentError, PihuPulseError, UnconfirmedCreateError
 from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.creating.ledger_writer import LedgerWriter
-from pihupulse_provider.creating.recovery import Recovery
+from pihupulse_provider.creating.options import CreateOptions
+from pihupulse_provider.creating.recovery import Recovery, decided_after
 from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowState, RowTable, SendResult, TableRow
-from pihupulse_provider.creating.settle import settles_after
-from pihupulse_provider.exporting.progress import Progress
+from pihupulse_provider.exporting.progress import Progress, counted
 
 _BATCH = 32
 _AHEAD_SECONDS = 4.0
-"""A row is marked at most about so long before it is sent, so that a mark tells when it was in flight."""
+"""Rows are marked about so long before they are sent, many in one transaction."""
 _FLUSH_SECONDS = 1.0
-_ROUNDS = 6
+_ROUNDS_IN_VAIN = 3
 _LOST_IN_A_ROW = 96
 _LONGEST_PAUSE = 30.0
+_SHOWN = 10
 
-Count = Callable[[str, int], None]
-"""Takes the name of a metric and by how much it grows."""
-Sleep = Callable[[float], Awaitable[None]]
+Marked = tuple[TableRow, float]
+"""A row, and when this run had the job as it was marked (epoch seconds)."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What the engine works with."""
+    """What the sender works with; ``created`` gets each object that a request created."""
 
-    plan: RowTable
-    kind: Resource
-    records: LedgerWriter
+    rows: RowTable
+    resource: Resource
+    options: CreateOptions
+    writer: LedgerWriter
     client: AsyncClient
     progress: Progress
-    count: Count
-    sleep: Sleep
+    now: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    count: Callable[[str, int], None]
+    created: Callable[[Any], None]
 
 
 class Sender:
-    """Sends the waiting rows of a plan.
+    """Sends the waiting rows of a run.
 
     :param tools: what it works with. :param recovery: finds rows whose answer was lost.
-    :param check_rejects: raises when too many rows were refused.
+    :param may_refuse: how many more rows the service may refuse before it stops.
     """
 
-    def __init__(self, tools: Tools, recovery: Recovery, check_rejects: Callable[[], None]) -> None:
-        self._plan = tools.plan
+    def __init__(self, tools: Tools, recovery: Recovery, may_refuse: int) -> None:
         self._tools = tools
+        self._rows = tools.rows
         self._recovery = recovery
-        self._check_rejects = check_rejects
-        self._outcomes: list[SendResult] = []
+        self._may_refuse = may_refuse
+        self._results: list[SendResult] = []
         self._flushing = asyncio.Lock()
         self._flushed_at = 0.0
         self._fatal: BaseException | None = None
+        self._last_lost: PihuPulseError | None = None
         self._lost_in_a_row = 0
 
     async def run(self) -> None:
         """Send all rows, and find out what became of those whose answer was lost.
 
-        :raises UnconfirmedCreateError: if some could not be settled. :raises PihuPulseError: what ended it early.
+        It stops early when too many are refused.
+
+        :raises UnconfirmedCreateError: if some come to nothing, time and again. :raises PihuPulseError: what ended it.
         """
-        for _ in range(_ROUNDS):
+        in_vain = 0
+        while in_vain < _ROUNDS_IN_VAIN:
+            waiting, open_before = self._rows.count(RowState.WAITING), self._open_rows()
             await self._send_waiting()
-            if not self._plan.count(RowState.UNSURE) and not self._plan.count(RowState.WAITING):
+            if not self._open_rows() or self._may_refuse < 0:
                 return
-            await self._recovery.settle()
-        left = self._plan.count(RowState.UNSURE) + self._plan.count(RowState.WAITING)
-        if left:
-            numbers = self._plan.numbers(RowState.UNSURE, 10) or self._plan.numbers(RowState.WAITING, 10)
-            raise UnconfirmedCreateError(
-                f"{left} rows were sent {_ROUNDS} times each without an answer that tells what came of them, and do "
-                f"not show in the list (rows {', '.join(map(str, numbers))}{', …' if left > 10 else ''}). "
-                "A retry of the task looks again before it creates anything."
-            )
+            await self._recovery.resolve()
+            is_in_vain = bool(waiting) and self._open_rows() >= open_before
+            in_vain = in_vain + 1 if is_in_vain else 0
+        if self._open_rows():
+            raise self._unconfirmed() from self._last_lost
+
+    def _open_rows(self) -> int:
+        return self._rows.count(RowState.WAITING, RowState.UNSURE)
+
+    def _unconfirmed(self) -> UnconfirmedCreateError:
+        noun, left = self._tools.resource.noun, self._open_rows()
+        numbers = self._rows.numbers(RowState.UNSURE, _SHOWN) or self._rows.numbers(RowState.WAITING, _SHOWN)
+        shown = f"rows {', '.join(map(str, numbers))}{', …' if left > _SHOWN else ''}"
+        which = f"The {noun} was" if self._tools.options.is_single else f"{counted(left, noun)} ({shown}) were"
+        return UnconfirmedCreateError(
+            f"{which} sent {_ROUNDS_IN_VAIN} times, no answer told what came of it, and the list shows nothing of it. "
+            f"The last answer: {self._last_lost}. A retry of the task looks again before it creates anything."
+        )
 
     async def _send_waiting(self) -> None:
-        queue: asyncio.Queue[TableRow | None] = asyncio.Queue(CONCURRENCY)
+        queue: asyncio.Queue[Marked | None] = asyncio.Queue(CONCURRENCY)
         senders = [asyncio.create_task(self._send_from(queue)) for _ in range(CONCURRENCY)]
         try:
             await self._feed(queue)
@@ -94,77 +112,87 @@ class Sender:
         if self._fatal is not None:
             raise self._fatal
 
-    async def _feed(self, queue: asyncio.Queue[TableRow | None]) -> None:
+    async def _feed(self, queue: asyncio.Queue[Marked | None]) -> None:
         after = 0
-        while self._fatal is None and (rows := self._plan.waiting(after, self._batch_size())):
+        while not self._is_over() and (rows := self._rows.waiting(after, self._batch_size())):
             after = rows[-1].n
             try:
-                await self._tools.records.mark(rows, self._tools.client.limit.now())
+                marked_at = await self._tools.writer.mark(rows)
             except PihuPulseError as error:
                 self._fatal = error
                 return
             for row in rows:
-                await queue.put(row)
+                await queue.put((row, marked_at))
+
+    def _is_over(self) -> bool:
+        return self._fatal is not None or self._may_refuse < 0
 
     def _batch_size(self) -> int:
         a_second = self._tools.client.limit.plan.requests_per_minute / 60
         return max(4, min(_BATCH, round(a_second * _AHEAD_SECONDS)))
 
-    async def _send_from(self, queue: asyncio.Queue[TableRow | None]) -> None:
-        while (row := await queue.get()) is not None:
-            if self._fatal is not None:
+    async def _send_from(self, queue: asyncio.Queue[Marked | None]) -> None:
+        while (marked := await queue.get()) is not None:
+            if self._is_over():
                 continue
             try:
-                await self._keep(await self._send(row))
+                await self._keep(await self._send(*marked))
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # whatever it is, the feeder must not wait for a sender that is gone
                 self._fatal = error
 
-    async def _send(self, row: TableRow) -> SendResult:
-        client, kind = self._tools.client, self._tools.kind
-        sent_at = client.limit.now()
-        try:
-            created = await client.run(kind.call(row.body))
-        except PihuPulseError as error:
-            return await self._unsent(row, sent_at, error)
-        self._lost_in_a_row = 0
-        identifier: str = created.id
-        return SendResult(row, RowState.CREATED, sent_at, id=identifier)
+    async def _send(self, row: TableRow, marked_at: float) -> SendResult:
+        """Send a row, once its turn has come: this run must have the job then, and only then the time is taken."""
+        client, resource = self._tools.client, self._tools.resource
+        sent_at = marked_at
 
-    async def _unsent(self, row: TableRow, sent_at: float, error: PihuPulseError) -> SendResult:
-        if error.is_refusal:
+        async def before_send() -> None:
+            nonlocal sent_at
+            sent_at = await self._tools.writer.renew(row, marked_at)
+
+        try:
+            created = await client.run(resource.call(row.body), before_send=before_send)
+        except PihuPulseError as error:
+            return await self._not_confirmed(row, sent_at, error)
+        self._lost_in_a_row = 0
+        self._tools.created(created)
+        return SendResult(row, RowState.CREATED, self._tools.now(), id=created.id)
+
+    async def _not_confirmed(self, row: TableRow, sent_at: float, error: PihuPulseError) -> SendResult:
+        if error.is_refusal and not self._tools.options.is_single:
             return SendResult(row, RowState.REJECTED, sent_at, reason=str(error))
         if not (error.may_have_happened or isinstance(error, NotSentError)):
             raise error
         await self._lost(error)
         if not error.may_have_happened:
             return SendResult(row, RowState.WAITING, sent_at)
-        settled_at = sent_at + settles_after(error, self._tools.client.account.timeout)
-        return SendResult(row, RowState.UNSURE, sent_at, settled_at=settled_at)
+        decided_at = sent_at + decided_after(error, self._tools.client.account.timeout)
+        return SendResult(row, RowState.UNSURE, sent_at, decided_at=decided_at)
 
     async def _lost(self, error: PihuPulseError) -> None:
         self._tools.count("lost_answers", 1)
+        self._last_lost = error
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= _LOST_IN_A_ROW:
             self._fatal = self._fatal or error
         elif self._lost_in_a_row > CONCURRENCY:
             await self._tools.sleep(min(_LONGEST_PAUSE, self._lost_in_a_row / 4))
 
-    async def _keep(self, outcome: SendResult) -> None:
-        self._outcomes.append(outcome)
-        if outcome.state in (RowState.CREATED, RowState.REJECTED):
-            self._tools.count(outcome.state.name.lower(), 1)
+    async def _keep(self, result: SendResult) -> None:
+        self._results.append(result)
+        if result.state in (RowState.CREATED, RowState.REJECTED):
+            self._tools.count(result.state.name.lower(), 1)
             self._tools.progress.advance()
-        is_due = self._tools.client.limit.now() - self._flushed_at >= _FLUSH_SECONDS
-        if len(self._outcomes) >= _BATCH or (is_due and not self._flushing.locked()):
+        if result.state is RowState.REJECTED:
+            self._may_refuse -= 1
+        is_due = self._tools.now() - self._flushed_at >= _FLUSH_SECONDS
+        if len(self._results) >= _BATCH or (is_due and not self._flushing.locked()):
             await self._flush()
-        if outcome.state is RowState.REJECTED:
-            self._check_rejects()
 
     async def _flush(self) -> None:
         async with self._flushing:
-            outcomes, self._outcomes = self._outcomes, []
-            self._flushed_at = self._tools.client.limit.now()
-            self._plan.record(outcomes)
-            await self._tools.records.confirm([(one.row, one.at, one.id) for one in outcomes if one.id is not None])
+            results, self._results = self._results, []
+            self._flushed_at = self._tools.now()
+            self._rows.record(results)
+            await self._tools.writer.confirm([(one.row, one.at, one.id) for one in results if one.id is not None])

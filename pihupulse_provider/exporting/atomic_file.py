@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from errno import EISDIR
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -45,6 +46,8 @@ def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
     part = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
     is_local = "file" in _protocols(path.fs)
     try:
+        if is_local and Path(path.path).is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))  # noqa: TRY301 - told before anything is written
         with _open_local(part) if is_local else path.fs.open(part, "wb") as file:
             yield file
         if is_local:

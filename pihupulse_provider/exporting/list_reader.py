@@ -1,4 +1,17 @@
-"""Reading a whole list quickly although it shifts: every row that was there throughout comes out exactly once."""
+"""Reading a whole list quickly although it shifts: every row that was there throughout comes out exactly once.
+
+An example: the list has 250 rows, three pages of a hundred.
+
+1. Page 1 tells that there are three pages. Its rows are yielded, and their places kept in a temporary table ``seen``.
+2. Page 3 is read, only to remember the list's last row of this moment; then pages 2 and 3, at the same time.
+3. Pages that do not fit together are joined: :mod:`page_gaps` says which pages to read for that.
+4. Where are the first and the last row of the beginning now? One page at each end tells, unless they moved further.
+   If rows came while others went, all pages are joined that only their lengths vouch for.
+5. As many different rows were seen as the list had at its shortest: done. Otherwise it is read again, twice at most,
+   and only rows that were not seen are yielded.
+
+A list at rest costs its pages and three requests more.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +26,7 @@ from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.models import ItemT, Page
 from pihupulse_provider.api.server_time import ServerTime
-from pihupulse_provider.exporting.list_ends import ListEnds, item_id
-from pihupulse_provider.exporting.page_gaps import PageGaps, Read
+from pihupulse_provider.exporting.page_gaps import ListEnds, PageGaps, Read
 from pihupulse_provider.exporting.temporary_database import TemporaryDatabase
 
 _PASSES = 3
@@ -32,19 +44,19 @@ class IncompleteReadError(PihuPulseError):
 class ListReader(Generic[ItemT]):
     """One reading of a whole list, 16 pages at once, in memory that does not grow with it.
 
-    :param client: reads it. :param call: makes the call for one page.
+    :param client: reads it. :param call: makes the call for one page. :param time: learns the service's time from it.
     :ivar time: the service's time, as told last.
     :ivar served_at: the service's time when the reading began; None when it does not tell.
     :ivar total: how many rows the list has, as told last; None when it does not tell.
     """
 
-    def __init__(self, client: AsyncClient, call: ListCall[ItemT]) -> None:
+    def __init__(self, client: AsyncClient, call: ListCall[ItemT], time: ServerTime | None = None) -> None:
         self._client = client
         self._call = call
         self._next = 1
         self._last = 1
         self._gaps = PageGaps(MAX_PAGE_SIZE)
-        self.time = ServerTime(client.limit.now)
+        self.time = time or ServerTime(client.limit.now)
         self.served_at: datetime | None = None
         self.total: int | None = None
 
@@ -75,12 +87,12 @@ class ListReader(Generic[ItemT]):
         self.served_at = self.served_at or first.served_at
         self._gaps = PageGaps(size)
         self._next, self._last = 2, first.total_pages
-        ends = ListEnds(first)
+        ends = ListEnds(_ids(first), first.meta.total_count)
         yield self._take(seen, Read(1, size), first)
         at_the_end = Read(first.total_pages, size)
         async for read, page in as_they_come(self._with_end(at_the_end), self._answered):
             if read is at_the_end:
-                ends.last_came(page)
+                ends.last_came(_ids(page), page.meta.total_count)
             else:
                 yield self._take(seen, read, page)
         if first.total_pages > 1 and await self._may_have_swapped(ends, size):
@@ -112,7 +124,7 @@ class ListReader(Generic[ItemT]):
         self.total = page.meta.total_count
         return page
 
-    async def _may_have_swapped(self, ends: ListEnds[ItemT], size: int) -> bool:
+    async def _may_have_swapped(self, ends: ListEnds, size: int) -> bool:
         last = -(-(self.total or 0) // size)
         before, place = await asyncio.gather(
             self._place(ends.front, range(1, _END_PAGES + 1), size),
@@ -124,17 +136,17 @@ class ListReader(Generic[ItemT]):
     async def _place(self, identifier: str | None, numbers: Iterable[int], size: int) -> int | None:
         for number in numbers:
             read = Read(number, size)
-            ids = [item_id(row) for row in (await self._read(read)).data]
+            ids = _ids(await self._read(read))
             if identifier in ids:
                 return read.start + ids.index(identifier)
         return None
 
     def _take(self, seen: TemporaryDatabase, read: Read, page: Page[ItemT]) -> list[ItemT]:
-        rows = {item_id(row): row for row in page.data}
+        rows = {row.id: row for row in page.data}
         known = _ranks(seen, list(rows))
         ranks = {identifier: rank for identifier, rank in known.items() if rank is not None}
         if not read.gap:
-            self._last = max(self._last, page.total_pages)
+            self._last = max(self._last, page.total_pages) if rows else min(self._last, read.number)
             self._gaps.page_came(read.number, len(rows), page.meta.total_count, ranks)
         else:
             self._gaps.bridge_came(read, list(rows), ranks, page.meta.total_count)
@@ -150,6 +162,10 @@ class ListReader(Generic[ItemT]):
             places = [(identifier, read.start + place) for place, identifier in enumerate(rows)]
         seen.run_many("INSERT INTO seen VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET rank = excluded.rank", places)
         return [row for identifier, row in rows.items() if identifier not in known]
+
+
+def _ids(page: Page[ItemT]) -> list[str]:
+    return [row.id for row in page.data]
 
 
 def _ranks(seen: TemporaryDatabase, identifiers: list[str]) -> dict[str, int | None]:

@@ -3,6 +3,32 @@
 Pages are offsets into a list that grows and shrinks while it is read, at either end. Two neighbouring pages fit if the
 list was as long for the one as for the other, or if they share a row. Where they do not, a page of another size that
 spans the gap (a bridge) is read: it holds, as of one moment, the end of the one and the start of the other.
+
+An example, with pages of six rows. The list is ``abcdef ghijkl``, and page 1 gives ``abcdef`` of 12 rows. Then ``b`` is
+removed, so that the list is ``acdefg hijkl``, and page 2 gives ``hijkl`` of 11 rows: nobody has read ``g``.
+
+>>> gaps = PageGaps(size=6)
+>>> gaps.page_came(1, rows=6, total=12, ranks={})
+>>> gaps.page_came(2, rows=5, total=11, ranks={})
+
+The lengths differ, and no row of page 2 was seen on page 1, so there may be a gap between them, at offset 6. Of all
+smaller pages the second of size 4, which is the offsets 4 to 7, reaches furthest to both sides of it:
+
+>>> gaps.open
+[Read(number=2, size=4, gap=1)]
+
+It gives ``fghi``. The row ``f`` was seen at place 5, which is on page 1, and ``h`` and ``i`` at 6 and 7, on page 2. One
+response reaches from the one page to the other, so they are joined, and ``g`` is found:
+
+>>> bridge = gaps.open.pop()
+>>> gaps.bridge_came(bridge, list("fghi"), ranks={"f": 5, "h": 6, "i": 7}, total=11)
+>>> gaps.open
+[]
+
+Had the list shifted so far that the bridge met one of the pages only, the places of the rows it did meet would tell by
+how much, and the next bridge would be read there.
+
+Equal lengths do not prove that nothing was lost, if rows came meanwhile: see :class:`ListEnds`.
 """
 
 from __future__ import annotations
@@ -90,7 +116,7 @@ class PageGaps:
         return {rank // self._size + 1 for rank in ranks.values()}
 
     def _join(self, pages: set[int]) -> None:
-        # Pages are contiguous: no row can be missing between two that share one, or that one answer reaches.
+        # Pages are contiguous: no row can be missing between two that share one, or that one response reaches.
         if pages:
             self._joined.update(range(min(pages), max(pages)))
 
@@ -119,3 +145,51 @@ def bridge_over(offset: int, size: int, gap: int) -> Read:
 
     length = max(range(min(2, size), size + 1), key=reach)
     return Read(offset // length + 1, length, gap)
+
+
+class ListEnds:
+    """The first and the last row of a list when its reading began: they tell if it gained rows while it lost some.
+
+    Rows are gained at the ends. So the rows that stand beyond these two afterwards have been gained; if the list has
+    not grown by as many, it has lost some.
+
+    Again ``abcdef ghijkl``. After page 1, ``c`` is removed and ``m`` added at the end: the list is ``abdefg hijklm``,
+    and page 2 gives ``hijklm``. Both pages tell of 12 rows, and yet ``g`` is on neither. Afterwards ``a`` is still the
+    first row, and one row, ``m``, stands behind ``l``. One was gained and the list has not grown, so one was lost:
+
+    >>> ends = ListEnds(list("abcdef"), total=12)
+    >>> ends.last_came(list("ghijkl"), total=12)
+    >>> ends.may_have_swapped(before=0, behind=1, total=12)
+    True
+
+    Then every gap is doubted. Where rows are only gained, none is:
+
+    >>> ends.may_have_swapped(before=0, behind=1, total=13)
+    False
+
+    :param first: the ids of the first page. :param total: how long the list was, as it told.
+    """
+
+    def __init__(self, first: Sequence[str], total: int | None) -> None:
+        self._total = total
+        self.front = first[0] if first else None
+        self.back: str | None = None
+        self._began_together = False
+
+    def last_came(self, last: Sequence[str], total: int | None) -> None:
+        """Take note of the ids of the last page, which is read right after the first."""
+        self.back = last[-1] if last else None
+        self._began_together = total == self._total
+
+    def may_have_swapped(self, before: int | None, behind: int | None, total: int | None) -> bool:
+        """Return whether the list may have both gained and lost rows.
+
+        :param before: how many rows now stand before the first one of then; None if it was not found.
+        :param behind: how many now stand behind the last one of then. :param total: how many there are now.
+        """
+        if self._total is None or total is None:
+            return False
+        if before is None or behind is None or not self._began_together:
+            return True
+        gained = before + behind
+        return gained > 0 and gained > total - self._total

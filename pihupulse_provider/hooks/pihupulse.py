@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -123,13 +122,15 @@ class PihuPulseHook(BaseHook):
 
     @cached_property
     def _client(self) -> Client:
-        client = api.Client(self.account, limit=self.limit)
-        weakref.finalize(self, client.close)
-        return client
+        return api.Client(self.account, limit=self.limit)
 
     def get_conn(self) -> Client:
-        """Return the blocking client; the hook keeps and shares it."""
+        """Return the blocking client; the hook shares it, and it closes itself when nobody has it any more."""
         return self._client
+
+    def connect(self) -> AsyncClient:
+        """Return a new client for an event loop that is about to run; close it, or use it as a context manager."""
+        return api.AsyncClient(self.account, limit=self.limit)
 
     async def get_async_account(self) -> Account:
         """Return the account without blocking the event loop."""
@@ -137,7 +138,7 @@ class PihuPulseHook(BaseHook):
 
     async def get_async_conn(self) -> AsyncClient:
         """Return a new client for the running event loop; close it, or use it as a context manager."""
-        return await _in_thread(lambda: api.AsyncClient(self.account, limit=self.limit))
+        return await _in_thread(self.connect)
 
     def list_candidates(self, page: int = 1, limit: int = 100, status: str | None = None) -> Page[Candidate]:
         """Return one page of candidates (API reference, "List Candidates")."""

@@ -45,7 +45,6 @@ class BulkOperator(PihuPulseOperator):
 
     def create(self, context: Context, kind: Resource, source: Source, **terms: Any) -> dict[str, Any]:
         """Create what the source says, and return the summary."""
-        from pihupulse_provider.api.async_client import AsyncClient
         from pihupulse_provider.creating.create_run import CreateRun
 
         for path in ("results_path", "rejects_path"):
@@ -54,7 +53,7 @@ class BulkOperator(PihuPulseOperator):
             kind,
             CreateOptions(**create_terms(context), max_rejects=self.max_rejects, **terms),
             self.hook.ledger,
-            lambda: AsyncClient(self.hook.account, limit=self.hook.limit),
+            self.hook.connect,
             write_results=lambda records: write_lines("results_path", self.results_path, records),
             write_rejects=lambda records: write_lines("rejects_path", self.rejects_path, records),
             count=lambda name, by: _count(f"pihupulse.{kind.noun}s.{name}", by),

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
+from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
 from pihupulse_provider.operators.import_candidates import PihuPulseImportCandidatesOperator
 from pihupulse_provider.operators.no_alerts import NoAlertsMixin
@@ -34,19 +35,32 @@ class PihuPulseCreateCandidateOperator(NoAlertsMixin, PihuPulseOperator):
     :param email: their e-mail address. (templated)
     :param phone: their phone number, with the country code. (templated)
     :param resume_url: where their résumé can be fetched. (templated)
+    :param on_existing: what to do if a candidate of the account has the address already: ``create`` another one,
+        ``skip`` it and return that one, or ``fail``. Whether there is one shows only in the list of all candidates: 100
+        a request, which ``create`` does without.
     :param pihupulse_conn_id: the connection. (templated)
     :param include_personal: whether the XCom also gets the personal fields.
     :raises InvalidCandidateError: naming each field that PihuPulse could not use, before a request is spent.
+    :raises ExistingRowsError: if ``on_existing`` is ``fail`` and there is one.
     :raises DuplicateCreateError: if the look-up finds more than one match.
+    :raises DeletedError: if the task created it, and somebody has deleted it since.
     """
 
     template_fields: Sequence[str] = ("name", "email", "phone", "resume_url", "pihupulse_conn_id")
     private_fields: ClassVar[tuple[str, ...]] = ("name", "email", "phone", "resume_url")
 
     def __init__(
-        self, *, name: str, email: str, phone: str | None = None, resume_url: str | None = None, **kwargs: Any
+        self,
+        *,
+        name: str,
+        email: str,
+        phone: str | None = None,
+        resume_url: str | None = None,
+        on_existing: str = "create",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.on_existing = check_on_existing(on_existing)
         self.name = name
         self.email = email
         self.phone = phone
@@ -58,11 +72,8 @@ class PihuPulseCreateCandidateOperator(NoAlertsMixin, PihuPulseOperator):
         from pihupulse_provider.creating.once import create_candidate_once
 
         new = CandidateInput().read({field: self.reveal(field) for field in self.private_fields})
-        candidate = create_candidate_once(
-            self.hook.get_conn(), self.hook.ledger, candidate=new, **create_terms(context)
-        )
-        self.log.info("Candidate %s is created.", candidate.id)
-        return self.output_of(candidate)
+        options = CreateOptions(**create_terms(context), on_existing=self.on_existing)
+        return self.output_of(create_candidate_once(self.hook.connect, self.hook.ledger, options, new))
 
 
 class PihuPulseGetCandidateOperator(PihuPulseOperator):

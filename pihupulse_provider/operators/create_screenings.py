@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.creating.options import check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, Row, Source
 from pihupulse_provider.operators.bulk import BulkOperator
 from pihupulse_provider.operators.storage import open_source
+from pihupulse_provider.waiting.statuses import FAILED
 
 
 class PihuPulseCreateScreeningsOperator(BulkOperator):
@@ -27,11 +29,15 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
     :param template_id: the screening template's id. (templated)
     :param job_title: the job that the candidates are screened for. (templated)
     :param send_invitation: whether PihuPulse mails the candidates.
+    :param on_existing: what to do with a candidate who has a screening by this template that has not failed: ``skip``
+        them, ``create`` another one, or ``fail`` before anything is created.
+    :param failed_statuses: statuses that end a screening badly, upper and lower case alike.
     :param max_rejects: how many candidates may be missing or refused: a count, or a share of them below 1.
     :param results_path: where ``{"row", "status", "id"}`` of each screening goes, as JSON Lines. (templated)
     :param rejects_path: where ``{"row", "field", "reason"}`` of each problem goes, as JSON Lines. (templated)
     :param pihupulse_conn_id: the connection. (templated)
     :raises RejectedRowsError: if more candidates can't be screened than ``max_rejects``.
+    :raises ExistingRowsError: if ``on_existing`` is ``fail`` and there are some.
     """
 
     template_fields: Sequence[str] = ("candidate_ids", "template_id", "job_title", *BulkOperator.template_fields)
@@ -44,6 +50,8 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         template_id: str,
         job_title: str | None = None,
         send_invitation: bool = False,
+        on_existing: str = "skip",
+        failed_statuses: Sequence[str] = FAILED,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,13 +59,20 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         self.template_id = template_id
         self.job_title = job_title
         self.send_invitation = send_invitation
+        self.on_existing = check_on_existing(on_existing)
+        self.failed_statuses = failed_statuses
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the screenings."""
         from pihupulse_provider.creating.resources import ScreeningResource
 
-        kind = ScreeningResource(self.template_id, self.job_title, send_invitation=self.send_invitation)
-        terms = {"on_existing": "create", "on_repeated": "skip"}
+        kind = ScreeningResource(
+            self.template_id,
+            self.job_title,
+            send_invitation=self.send_invitation,
+            failed_statuses=self.failed_statuses,
+        )
+        terms = {"on_existing": self.on_existing, "on_repeated": "skip"}
         candidate_ids = self.reveal("candidate_ids")
         path = _results_path(candidate_ids)
         if path is None:

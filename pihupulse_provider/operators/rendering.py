@@ -92,7 +92,7 @@ class RenderedFields:
         for field in self.template_fields:
             if self._is_text_of_object(field, self.reveal(field)):
                 raise ConfigurationError(
-                    f"{field} is the text of a list or an object, which a template makes of what another task returned. "
+                    f"{field} is the text of a list or an object, as a template makes one of another task's output. "
                     f"{self._advice(field)}"
                 )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import Context, conf
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, seconds
 from pihupulse_provider.operators.create_screenings import PihuPulseCreateScreeningsOperator
 from pihupulse_provider.triggers.waiting import begin_wait, resume_wait, wait_here
@@ -39,15 +40,18 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
     :param template_id: the screening template's id. (templated)
     :param job_title: the job that the candidate is screened for. (templated)
     :param send_invitation: whether PihuPulse mails the candidate. (templated)
+    :param on_existing: what to do if the candidate has a screening by this template that has not failed: ``skip`` it
+        and return that one, ``create`` another one, or ``fail``.
     :param wait_for_completion: whether to wait until it is completed, and return its report.
     :param deferrable: whether to wait in the triggerer, without a worker; by default as ``[operators]
         default_deferrable`` says.
     :param poke_interval: seconds or a timedelta between two polls.
     :param timeout: seconds or a timedelta after which waiting ends in ``AirflowSensorTimeout``.
-    :param failed_statuses: statuses that end the screening badly, upper and lower case alike. (templated)
+    :param failed_statuses: statuses that end a screening badly, upper and lower case alike. (templated)
     :param pihupulse_conn_id: the connection. (templated)
     :param include_personal: whether the XCom also gets personal fields and undocumented ones.
     :raises ConfigurationError: naming each field that is empty or of no use, before a request is spent.
+    :raises ExistingRowsError: if ``on_existing`` is ``fail`` and there is one.
     :raises DuplicateCreateError: if the look-up finds more than one match.
     :raises ScreeningFailedError: if it ended badly; the task then fails without a retry.
     """
@@ -69,6 +73,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         template_id: str,
         job_title: str | None = None,
         send_invitation: bool | str = False,
+        on_existing: str = "skip",
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 60.0,
@@ -81,6 +86,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         self.template_id = template_id
         self.job_title = job_title
         self.send_invitation = send_invitation
+        self.on_existing = check_on_existing(on_existing)
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poke_interval = seconds("poke_interval", poke_interval)
@@ -97,10 +103,10 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
             job_title=self.job_title,
             send_invitation=self.send_invitation,
         )
+        options = CreateOptions(**create_terms(context), on_existing=self.on_existing)
         screening = create_screening_once(
-            self.hook.get_conn(), self.hook.ledger, screening=new, **create_terms(context)
+            self.hook.connect, self.hook.ledger, options, new, failed_statuses=self.failed_statuses
         )
-        self.log.info("Screening %s is created.", screening.id)
         return self._wait(screening) if self.wait_for_completion else self.output_of(screening)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.events import EVENTS
+from pihupulse_provider.api.iso_time import read_iso
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.operators.base import PihuPulseTask
@@ -152,7 +153,6 @@ def _epoch(moment: datetime | str | None) -> float | None:
     if not moment:
         return None
     try:
-        parsed = moment if isinstance(moment, datetime) else datetime.fromisoformat(str(moment))
+        return read_iso(moment).timestamp()
     except ValueError:
         raise ConfigurationError(f"since is {moment!r}: it must be a datetime or an ISO 8601 text.") from None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

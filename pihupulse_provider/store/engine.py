@@ -7,42 +7,32 @@ from __future__ import annotations
 
 import logging
 import os
-import random
-import re
-import sqlite3
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from pihupulse_provider.api import clock
-from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store import migrations
 from pihupulse_provider.store.kept import KeptConnection
-from pihupulse_provider.store.sqlite_file import SqliteFile, sqlite_path
-from pihupulse_provider.store.store_url import parse_store_url, secret_options, shown_url, without_secrets
+from pihupulse_provider.store.postgresql import postgresql_engine
+from pihupulse_provider.store.sqlite import SqliteFile, sqlite_engine, sqlite_path
+from pihupulse_provider.store.store_url import parse_store_url, shown_url, without_secrets
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 metadata = sa.MetaData()
-_LOCK_SECONDS = 30
-_CONNECT_SECONDS = 10
 _SCHEMA_LOCK = 0x70696875
 """The advisory lock under which PostgreSQL's tables are made: two makers at once would fail each other."""
-_TURN_SECONDS = 10
-"""For how long a process keeps its connection to PostgreSQL while others may have none."""
-_NONE_LEFT = re.compile("too many (clients|connections)|connection slots are reserved|no more connections allowed")
-"""How PostgreSQL and PgBouncer say so; a failed connection has no code."""
 _ROOM = 1 << 18
 """How many bytes must fit on the disk for a SQLite file to count as writable."""
-_LOGGING_NAME = "pihupulse"
 
 
 class StoreError(PihuPulseError):
@@ -56,8 +46,8 @@ class StoreVersionError(StoreError):
 class Store:
     """A database that holds our state; safe to share between threads, not between processes.
 
-    The first transaction makes the tables, or upgrades those of an older version. On PostgreSQL a process has one
-    connection, for which its threads wait.
+    The first transaction makes the tables, or upgrades those of an older version. On PostgreSQL a store has one
+    connection, for which the threads of its process wait.
 
     :param url: a SQLAlchemy URL of SQLite or PostgreSQL.
     :param wall_clock: the machine's time in epoch seconds, which is SQLite's time; PostgreSQL has a clock of its own.
@@ -69,7 +59,7 @@ class Store:
         self._wall_clock = wall_clock
         path = sqlite_path(self._url) if self.is_sqlite else None
         self._file = SqliteFile(path) if path is not None else None
-        self._engine = _postgresql_engine(self._url) if not self.is_sqlite else _sqlite_engine(self._url, self._file)
+        self._engine = sqlite_engine(self._url, self._file) if self.is_sqlite else postgresql_engine(self._url)
         self._durable = self._engine.execution_options(pihupulse_durable=True)
         self._passing = self._engine.execution_options(pihupulse_durable=False)
         # On PostgreSQL each statement sees what is committed, in a transaction or not: reading needs none.
@@ -220,101 +210,6 @@ def _dispose(engine: Engine, kept: KeptConnection, owner: int) -> None:
     if os.getpid() == owner:
         kept.close()
         engine.dispose()
-
-
-def _sqlite_engine(url: URL, file: SqliteFile | None) -> Engine:
-    options: dict[str, Any] = {"connect_args": {"timeout": _LOCK_SECONDS, "check_same_thread": False}}
-    if file is not None:
-        options["poolclass"] = sa.pool.QueuePool  # SQLAlchemy 1.4 would open the file anew for each transaction
-    engine = _quiet_engine(url, **options)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_on_sqlite)
-    if file is not None:
-        _watch(engine, file)
-    return engine
-
-
-def _watch(engine: Engine, file: SqliteFile) -> None:
-    """Connect to no file but a private one, and only to the one that is at the path."""
-
-    def prepare(_dialect: object, record: Any, _arguments: object, _options: object) -> None:
-        file.prepare()
-        record.info["file"] = file.identity()
-
-    def check(_connection: object, record: Any, _proxy: object) -> None:
-        if record.info.get("file") != file.identity():
-            raise DisconnectionError("The file was moved or replaced.")  # the pool connects anew
-
-    sa.event.listen(engine, "do_connect", prepare)
-    sa.event.listen(engine, "checkout", check)
-
-
-def _postgresql_engine(url: URL) -> Engine:
-    arguments: dict[str, Any] = secret_options(url)
-    if "connect_timeout" not in url.query:
-        arguments["connect_timeout"] = _CONNECT_SECONDS
-    if url.drivername == "postgresql+psycopg":
-        arguments["prepare_threshold"] = None  # a pooler such as PgBouncer gives each transaction another connection
-    url = url.difference_update_query([*secret_options(url), "prepare_threshold"])
-    pool = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": _LOCK_SECONDS}
-    engine = _quiet_engine(url, connect_args=arguments, **pool)
-    sa.event.listen(engine, "do_connect", _connect_in_turn)
-    sa.event.listen(engine, "checkin", _give_up_in_turn)
-    return engine
-
-
-def _connect_in_turn(dialect: Any, record: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
-    """Connect, and wait for a while when the server has no connections left: others give theirs up."""
-    record.info["since"] = clock.now()
-    while True:
-        try:
-            return dialect.connect(*arguments, **options)
-        except dialect.dbapi.OperationalError as error:
-            if not _NONE_LEFT.search(str(error)) or clock.now() > record.info["since"] + _LOCK_SECONDS:
-                raise
-        time.sleep(random.uniform(0.1, 0.5))
-
-
-def _give_up_in_turn(connection: object, record: Any) -> None:
-    """Close a connection that was held for its time, for processes that wait for one."""
-    if connection is not None and clock.now() > record.info["since"] + _TURN_SECONDS:
-        record.invalidate()
-
-
-def _quiet_engine(url: URL, **options: Any) -> Engine:
-    """Return an engine that shows no values: neither in errors, nor in SQLAlchemy's log, whatever its level."""
-    for kind in ("engine.Engine", "pool.impl.QueuePool"):
-        logging.getLogger(f"sqlalchemy.{kind}.{_LOGGING_NAME}").setLevel(logging.WARNING)
-    names = {"logging_name": _LOGGING_NAME, "pool_logging_name": _LOGGING_NAME}
-    try:
-        return sa.create_engine(url, future=True, hide_parameters=True, **names, **options)
-    except (ImportError, SQLAlchemyError) as error:
-        raise ConfigurationError(
-            f"[pihupulse] store_url needs a database driver that is not installed: {error}. "
-            'For PostgreSQL: pip install "airflow-provider-pihupulse[postgres]".'
-        ) from error
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transactions would begin only at the first write: too late to read and then write.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    # A new file is switched once for all. Whoever meets another at it is refused at once, however long it may wait.
-    with suppress(sqlite3.OperationalError):
-        cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.close()
-
-
-def _begin_on_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    if options.get("pihupulse_read"):
-        connection.exec_driver_sql("BEGIN")
-        return
-    durable = options.get("pihupulse_durable", True)
-    if connection.info.get("durable") is not durable:
-        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        connection.info["durable"] = durable
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 _stores: dict[tuple[int, str], Store] = {}

@@ -6,16 +6,15 @@ Personal data is kept as keyed hashes only: without the account's API key they s
 from __future__ import annotations
 
 import json
-import secrets
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store.engine import Store, metadata
@@ -54,19 +53,32 @@ _PUT_CREATE = sa.text(
     "INSERT INTO pihupulse_creates (job, item, key, at, object_id) VALUES (:job, :item, :key, :at, :object_id) "
     "ON CONFLICT (job, item) DO UPDATE SET at = excluded.at, object_id = excluded.object_id"
 )
+_CONFIRM_CREATE = sa.text(
+    "INSERT INTO pihupulse_creates (job, item, key, at, object_id) VALUES (:job, :item, :key, :at, :object_id) "
+    "ON CONFLICT (job, item) DO UPDATE SET at = excluded.at, object_id = excluded.object_id "
+    "WHERE pihupulse_creates.object_id IS NULL"
+)
 _CHUNK = 500
+_OWNER = "t"
+"""Begins an owner that tells when it began; those of version 1.0.0 are hexadecimal digits alone."""
 
 
 class JobTakenOverError(PihuPulseError):
-    """Another run of the same job has begun, so this one must not create anything more."""
+    """A newer run of the same job has begun, so this one must not create anything more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A newer run of this task has taken over its creates; this one stops here. Nothing is lost: the other run "
+            "continues from the same ledger."
+        )
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """An object that is about to be created, or has been.
 
-    :ivar item: what identifies it within its job. ``key``: its natural key. ``at``: epoch seconds of this process's
-        clock, before its request. ``object_id``: the id that PihuPulse gave it, once known.
+    :ivar item: what identifies it within its job. ``key``: its natural key. ``object_id``: the id that PihuPulse gave
+        it, once known. ``at``: when it was about to be sent, and once it has an id, by when it was there (epoch seconds
+        of this process's clock).
     """
 
     item: bytes
@@ -80,7 +92,7 @@ class Job:
     """A job as the ledger has it; times are epoch seconds of this process's clock.
 
     :ivar is_new: whether the ledger did not know it before. ``marked_at``: when it last dispatched anything; None
-        when it never did. ``fingerprint``: the source it was planned from. ``owner``: the run that holds it.
+        when it never did. ``fingerprint``: the source that it reads. ``owner``: the run that holds it.
     """
 
     id: int
@@ -94,46 +106,57 @@ class Job:
 class Ledger:
     """The creates of one account.
 
+    The store keeps all times by its own clock, for all processes to share. They are converted to this process's clock,
+    and back, here and nowhere else, by how far the two are apart in the same transaction.
+
     :param store: where they are kept. Every method raises :class:`StoreError` when it can't be reached.
     :param account: whose they are; its key also keys the hashes.
-    :param clock: this process's clock, in epoch seconds. The store keeps times by its own, for all to share.
+    :ivar now: this process's clock, in epoch seconds.
     """
 
-    def __init__(self, store: Store, account: Account, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, account: Account, clock: Callable[[], float] = clock.now) -> None:
         self._store = store
         self._account = account.key
         self._hash_key = sha256(account.api_key.encode()).digest()
-        self._clock = clock
+        self.now = clock
 
     def digest(self, *parts: str | bool | None) -> bytes:
         """Return the keyed hash (16 bytes) of some values."""
         return blake2b(json.dumps(parts).encode(), digest_size=16, key=self._hash_key).digest()
 
-    def open(self, name: str, fingerprint: str | None = None) -> Job:
-        """Take the job of that name for this run, as new or as it was left; an earlier run loses it."""
-        owner = secrets.token_hex(8)
+    def open(self, name: str, fingerprint: str | None = None, *, begun_at: float | None = None) -> Job:
+        """Return the job of that name and take it: whoever took it before can't dispatch any more.
+
+        :param begun_at: when this run began, if it comes late because the store was away; None if it begins now.
+        :raises JobTakenOverError: if a run that began later than that has the job.
+        """
         with self._store.begin() as connection:
             skew = self._skew(connection)
-            values = {"account": self._account, "name": name, "at": self._clock() + skew, "fingerprint": fingerprint}
+            now = self.now() + skew
+            values = {"account": self._account, "name": name, "at": now, "fingerprint": fingerprint}
             connection.execute(_NEW_JOB, values)
-            named = sa.and_(JOBS.c.account == self._account, JOBS.c.name == name)
-            found = connection.execute(sa.select(JOBS).where(named).with_for_update()).one()
+            query = sa.select(JOBS).where(JOBS.c.account == self._account, JOBS.c.name == name)
+            found = connection.execute(query.with_for_update()).one()
+            owner = _owner(found.owner, now if begun_at is None else begun_at + skew, is_late=begun_at is not None)
             connection.execute(sa.update(JOBS).where(JOBS.c.id == found.id).values(owner=owner))
         marked_at = found.marked_at - skew if found.marked_at is not None else None
         return Job(found.id, not found.owner, owner, found.started_at - skew, marked_at, found.fingerprint)
 
-    def adopt_source(self, job: Job, fingerprint: str) -> None:
+    def adopt_source(self, job: Job, fingerprint: str | None) -> None:
         """Set the source of a job that has dispatched nothing yet."""
         with self._store.begin() as connection:
             connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(fingerprint=fingerprint))
 
-    def find(self, job: Job, item: bytes) -> Mark | None:
-        """Return what is known of an item of the job."""
+    def find(self, job: Job, items: Sequence[bytes]) -> list[Mark]:
+        """Return what is known of these items of the job."""
+        found: list[Mark] = []
         with self._store.read() as connection:
             skew = self._skew(connection)
-            query = sa.select(CREATES).where(CREATES.c.job == job.id, CREATES.c.item == item)
-            row = connection.execute(query).first()
-        return Mark(row.item, row.key, row.at - skew, row.object_id) if row is not None else None
+            for start in range(0, len(items), _CHUNK):
+                chosen = CREATES.c.item.in_(items[start : start + _CHUNK])
+                query = sa.select(CREATES).where(CREATES.c.job == job.id, chosen)
+                found.extend(_mark(row, skew) for row in connection.execute(query))
+        return found
 
     def marks(self, job: Job) -> Iterator[Mark]:
         """Return everything the job has dispatched, in chunks, so that its number does not matter."""
@@ -144,52 +167,87 @@ class Ledger:
                 query = sa.select(CREATES).where(CREATES.c.job == job.id, CREATES.c.item > after)
                 rows = connection.execute(query.order_by(CREATES.c.item).limit(_CHUNK)).all()
             for row in rows:
-                yield Mark(row.item, row.key, row.at - skew, row.object_id)
+                yield _mark(row, skew)
             if len(rows) < _CHUNK:
                 return
             after = rows[-1].item
 
-    def dispatch(self, job: Job, marks: Sequence[Mark]) -> None:
-        """Record that these are about to be created, or update what is known of them.
+    def dispatch(self, job: Job, items: Sequence[tuple[bytes, bytes]]) -> float:
+        """Record that these items, each with its natural key, are about to be created, and return as of when.
+
+        At that moment, which is in the same transaction, this run had the job.
 
         :raises JobTakenOverError: if another run has taken the job.
         """
         with self._store.begin() as connection:
-            skew = self._skew(connection)
-            held = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner)
-            marked_at = max(mark.at for mark in marks) + skew
-            if not connection.execute(sa.update(JOBS).where(held).values(marked_at=marked_at)).rowcount:
-                raise JobTakenOverError(
-                    "Another run of this task has taken over its creates; this one stops here. Nothing is lost: "
-                    "the other run continues from the same ledger."
-                )
-            connection.execute(_PUT_CREATE, [_values(job, mark, skew) for mark in marks])
+            skew = self._hold(connection, job)
+            at = self.now()
+            self._put(connection, job, [Mark(item, key, at) for item, key in items], skew)
+        return at
+
+    def catch_up(self, job: Job, marks: Sequence[Mark]) -> None:
+        """Record what was done while the store was away.
+
+        :raises JobTakenOverError: if another run has taken the job; it then learns of what has an id all the same.
+        """
+        self.confirm(job, [mark for mark in marks if mark.object_id is not None])
+        with self._store.begin() as connection:
+            skew = self._hold(connection, job)
+            self._put(connection, job, marks, skew)
 
     def confirm(self, job: Job, marks: Sequence[Mark]) -> None:
-        """Record the ids of what was created. It need not be durable: an id that is lost is looked up again."""
+        """Record the ids of what was created, also where another run has the job by now.
+
+        It need not be durable: an id that is lost is looked up again. An id that is known already stays.
+        """
         with self._store.begin(durable=False) as connection:
             skew = self._skew(connection)
-            connection.execute(_PUT_CREATE, [_values(job, mark, skew) for mark in marks])
+            if marks:
+                connection.execute(_CONFIRM_CREATE, [_values(job, mark, skew) for mark in marks])
 
-    def claimed(self, object_ids: Sequence[str], *, besides: tuple[Job, bytes] | None = None) -> set[str]:
-        """Return which of these ids the account's ledger knows as created by anything but the given item."""
-        claimed: set[str] = set()
+    def claims(self, object_ids: Sequence[str], besides: Job | None = None) -> list[Mark]:
+        """Return the marks of the account that have these ids, but for those of one job."""
+        claims: list[Mark] = []
         with self._store.read() as connection:
+            skew = self._skew(connection)
             for start in range(0, len(object_ids), _CHUNK):
                 query = (
-                    sa.select(CREATES.c.object_id)
+                    sa.select(CREATES)
                     .join(JOBS, JOBS.c.id == CREATES.c.job)
-                    .where(JOBS.c.account == self._account)
+                    .where(JOBS.c.account == self._account, JOBS.c.id != (besides.id if besides else 0))
                     .where(CREATES.c.object_id.in_(object_ids[start : start + _CHUNK]))
                 )
-                if besides is not None:
-                    job, item = besides
-                    query = query.where(sa.or_(CREATES.c.job != job.id, CREATES.c.item != item))
-                claimed.update(connection.execute(query).scalars())
-        return claimed
+                claims.extend(_mark(row, skew) for row in connection.execute(query))
+        return claims
 
     def _skew(self, connection: Connection) -> float:
-        return self._store.now(connection) - self._clock()
+        return self._store.now(connection) - self.now()
+
+    def _hold(self, connection: Connection, job: Job) -> float:
+        """Lock the job, and return the skew as of then."""
+        held = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner)
+        if connection.execute(sa.select(JOBS.c.id).where(held).with_for_update()).first() is None:
+            raise JobTakenOverError
+        return self._skew(connection)
+
+    def _put(self, connection: Connection, job: Job, marks: Sequence[Mark], skew: float) -> None:
+        marked_at = max((mark.at for mark in marks), default=self.now()) + skew
+        connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(marked_at=marked_at))
+        if marks:
+            connection.execute(_PUT_CREATE, [_values(job, mark, skew) for mark in marks])
+
+
+def _owner(before: str, begun_at: float, *, is_late: bool) -> str:
+    """Return what stands for a run: its beginning in microseconds, so that a later run is a greater text."""
+    known = int(before[1:], 16) if before.startswith(_OWNER) else 0
+    begun = int(begun_at * 1e6)
+    if is_late and known > begun:
+        raise JobTakenOverError
+    return f"{_OWNER}{max(begun, known + 1):015x}"
+
+
+def _mark(row: Any, skew: float) -> Mark:
+    return Mark(row.item, row.key, row.at - skew, row.object_id)
 
 
 def _values(job: Job, mark: Mark, skew: float) -> dict[str, Any]:

@@ -1,19 +1,22 @@
-"""The store's URL: which databases it may name, and what of it may be shown."""
+"""The store's URL: which databases it may name, what of it may be shown, and an engine for it that shows no more."""
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import re
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pihupulse_provider.api.errors import ConfigurationError
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _ANY_POSTGRESQL = ("postgresql", "postgres")
 _POSTGRESQL = ("postgresql+psycopg", "postgresql+psycopg2")
+_LOGGING_NAME = "pihupulse"
 _SECRET = re.compile("pass|secret|token", re.IGNORECASE)
 _EXAMPLES = "Use one such as sqlite:////var/lib/pihupulse.db or postgresql://user:password@host/database."
 
@@ -52,6 +55,23 @@ def without_secrets(text: str, url: URL) -> str:
     for secret in (url.password, *secret_options(url).values()):
         text = text.replace(str(secret), "***") if secret else text
     return text
+
+
+def quiet_engine(url: URL, **options: Any) -> Engine:
+    """Return an engine that shows no values: neither in errors, nor in SQLAlchemy's log, whatever its level.
+
+    :raises ConfigurationError: if the driver is missing.
+    """
+    for kind in ("engine.Engine", "pool.impl.QueuePool"):
+        logging.getLogger(f"sqlalchemy.{kind}.{_LOGGING_NAME}").setLevel(logging.WARNING)
+    names = {"logging_name": _LOGGING_NAME, "pool_logging_name": _LOGGING_NAME}
+    try:
+        return sa.create_engine(url, future=True, hide_parameters=True, **names, **options)
+    except (ImportError, SQLAlchemyError) as error:
+        raise ConfigurationError(
+            f"[pihupulse] store_url needs a database driver that is not installed: {error}. "
+            'For PostgreSQL: pip install "airflow-provider-pihupulse[postgres]".'
+        ) from error
 
 
 def _installed_driver() -> str:

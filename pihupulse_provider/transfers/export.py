@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.iso_time import read_iso
 from pihupulse_provider.exporting.export import DETAILS, Export, check_resource
 from pihupulse_provider.exporting.writers import Writer
 from pihupulse_provider.operators.base import PihuPulseOperator
@@ -69,10 +70,9 @@ def moment_of(value: str | datetime | None) -> datetime | None:
     if not value:
         return None
     try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        return read_iso(value)
     except ValueError:
         raise ConfigurationError(
             f"updated_since is {value!r}: give an ISO 8601 time such as 2026-01-31T00:00:00Z, or the watermark of the "
             "last run."
         ) from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

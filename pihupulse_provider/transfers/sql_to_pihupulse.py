@@ -17,6 +17,9 @@ from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.operators.bulk import BulkOperator
 
 _FETCH = 1000
+_SYNTAX_ERROR = "42601"
+"""PostgreSQL's SQLSTATE, which it also gives for ``DECLARE … CURSOR FOR INSERT …``."""
+_NO_ROWS = "The SQL statement gives no rows: it must be a query, such as SELECT name, email FROM …."
 
 
 class SqlToPihuPulseOperator(BulkOperator):
@@ -103,9 +106,14 @@ def stream(connection: Any, sql: str, parameters: Any = None) -> Iterator[Source
     :param connection: a connection of the Python database API (PEP 249).
     """
     with closing(_cursor(connection)) as cursor:
-        cursor.execute(sql, *([parameters] if parameters is not None else []))
-        if cursor.description is None and not getattr(cursor, "name", None):  # PostgreSQL's tells after a fetch
-            raise SourceError("The SQL statement gives no rows: it must be a query, such as SELECT name, email FROM ….")
+        try:
+            cursor.execute(sql, *([parameters] if parameters is not None else []))
+        except Exception as error:
+            if _is_no_query_for(error, sql):
+                raise SourceError(_NO_ROWS) from error
+            raise
+        if cursor.description is None and not getattr(cursor, "name", None):  # a named cursor tells after a fetch
+            raise SourceError(_NO_ROWS)
         first = cursor.fetchmany(_FETCH)
         columns = [column[0] for column in cursor.description]
         yield Source(_rows(cursor, columns, first), columns)
@@ -120,6 +128,14 @@ def _cursor(connection: Any) -> Any:
     if package == "sqlite3":  # it would end the query at the first text that is not UTF-8
         connection.text_factory = lambda text: text.decode(errors="surrogateescape")
     return connection.cursor()
+
+
+def _is_no_query_for(error: Exception, sql: str) -> bool:
+    """Return whether PostgreSQL has refused to declare a cursor for a statement that is no query."""
+    words = sql.split(maxsplit=1)
+    is_query = bool(words) and words[0].lower().lstrip("(") in ("select", "with", "values", "table", "--", "/*")
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return state == _SYNTAX_ERROR and not is_query
 
 
 def _rows(cursor: Any, columns: Sequence[str], chunk: Sequence[Sequence[Any]]) -> Iterator[Row]:

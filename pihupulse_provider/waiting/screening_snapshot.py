@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pihupulse_provider.api.iso_time import write_iso
+
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import CandidateScreening, Score, Screening
 
@@ -45,4 +47,4 @@ def detailed(screening: CandidateScreening, candidate_id: str) -> ScreeningSnaps
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None
+    return write_iso(moment) if moment else None

@@ -17,6 +17,7 @@ from pihupulse_provider.api.events import (
     SCREENING_CREATED,
     SCREENING_STARTED,
 )
+from pihupulse_provider.api.iso_time import write_iso
 from pihupulse_provider.api.models import Candidate, ItemT, Page, Screening
 
 
@@ -36,7 +37,7 @@ class Step:
     def bodies(self) -> Iterator[bytes]:
         """Yield the events as raw bodies; the same step always gives the same bytes."""
         for event in self.events:
-            created_at = {"created_at": _text(self.at)} if self.at else {}
+            created_at = {"created_at": write_iso(self.at)} if self.at else {}
             yield json.dumps({"event": event, **created_at, "data": self.data}).encode()
 
 
@@ -70,7 +71,7 @@ def screening_steps(screening: Screening) -> list[Step]:
     if screening.started_at:
         steps.append(Step(2, screening.started_at, (SCREENING_STARTED,), ids))
     if screening.completed_at:
-        result = {**ids, "score": screening.score, "completed_at": _text(screening.completed_at)}
+        result = {**ids, "score": screening.score, "completed_at": write_iso(screening.completed_at)}
         steps.append(Step(3, screening.completed_at, (SCREENING_COMPLETED, REPORT_GENERATED), result))
     return steps
 
@@ -87,7 +88,3 @@ SCREENINGS = Followed(
     endpoints.list_screenings,
     screening_steps,
 )
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

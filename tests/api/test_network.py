@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import socket
 import threading
+import time
+import tracemalloc
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -24,6 +28,8 @@ from pihupulse_provider.api import (
     RetryPolicy,
     UnauthorizedError,
 )
+from pihupulse_provider.api.concurrency import run_to_end
+from pihupulse_provider.api.transport import LONGEST_BODY
 from pihupulse_provider.sandbox import Sandbox
 from tests.servers import free_port
 
@@ -144,6 +150,81 @@ def test_key_does_not_follow_a_redirect(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == before
 
 
+class TestAServerThatNeverEnds:
+    """A request as a whole takes at most twice the timeout, whatever comes in meanwhile."""
+
+    HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+
+    @pytest.fixture(params=["blocking", "event loop"])
+    def read(self, request):
+        def blocking(account):
+            with Client(account, retry=ONCE) as client:
+                client.list_candidates()
+
+        def event_loop(account):
+            async def once():
+                async with AsyncClient(account, retry=ONCE) as client:
+                    await client.list_candidates()
+
+            run_to_end(once())
+
+        return blocking if request.param == "blocking" else event_loop
+
+    @pytest.mark.parametrize(
+        ("head", "again"),
+        [(HEAD, b"x"), (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"), (b"HTTP/1.1 200 OK\r\nX-Y: ", b"x")],
+        ids=["body", "early hints", "header"],
+    )
+    def test_it_is_given_up(self, read, head, again):
+        with _dripping_server(head, again) as address:
+            account = Account("key", address, timeout=0.3)
+            with pytest.raises(NoAnswerError, match=r"took too long as a whole|ReadTimeout"):
+                read(account)
+
+    @pytest.mark.parametrize("coding", ["gzip, gzip", "gzip, gzip, gzip", "br", "zstd"])
+    def test_what_is_packed_otherwise_than_asked_for_is_not_unpacked(self, coding):
+        body = gzip.compress(gzip.compress(bytes(1 << 20)))
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        assert isinstance(_fail_against(head + body, Account("key")), NoAnswerError)
+
+    def test_a_small_body_that_unpacks_to_a_huge_one_takes_no_memory(self):
+        packer = zlib.compressobj(wbits=31)
+        body = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1024)) + packer.flush()
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        tracemalloc.start()
+        assert "longer than" in str(_fail_against(head + body, Account("key")))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 4 * LONGEST_BODY
+
+    def test_a_packed_response_is_unpacked(self):
+        body = gzip.compress(b'{"data": []}')
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        with _raw_server(head + body) as address, Client(Account("key", address), retry=ONCE) as client:
+            assert client.list_templates() == []
+
+
+class TestProxies:
+    @pytest.mark.parametrize("kind", ["environment", "account"])
+    def test_the_way_to_this_machine_has_none(self, sandbox, account, monkeypatch, kind):
+        nowhere = f"http://127.0.0.1:{free_port()}"
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, nowhere)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        proxied = replace(account, proxy=nowhere) if kind == "account" else account
+        with Client(proxied, retry=ONCE) as client:
+            assert client.list_templates()
+
+    def test_one_of_the_environment_is_used_on_the_way_elsewhere(self, monkeypatch):
+        with _raw_server(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as address:
+            monkeypatch.setenv("https_proxy", address.removesuffix("/v1"))
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            with Client(Account("key"), retry=ONCE) as client, pytest.raises(NotSentError, match="407"):
+                client.list_templates()
+
+
 def _fail_against(answer: bytes, account: Account) -> PihuPulseError:
     with _raw_server(answer) as address, Client(replace(account, base_url=address), retry=ONCE) as client:
         with pytest.raises(PihuPulseError) as caught:
@@ -161,8 +242,28 @@ def _raw_server(answer: bytes) -> Iterator[str]:
         thread.join()
 
 
+@contextmanager
+def _dripping_server(head: bytes, again: bytes) -> Iterator[str]:
+    """Answer one connection with a head and then the same bytes again and again; yield the base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_drip, args=(listener, head, again))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        thread.join()
+
+
+def _drip(listener: socket.socket, head: bytes, again: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.recv(65536)
+        connection.sendall(head)
+        for _ in range(200):
+            time.sleep(0.05)
+            connection.sendall(again)
+
+
 def _answer_once(listener: socket.socket, answer: bytes) -> None:
     connection, _ = listener.accept()
-    with connection:
+    with connection, suppress(OSError):
         connection.recv(65536)
         connection.sendall(answer)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx
+import pytest
 
 from tests.api.drivers import Driver, Service
 
 
-def _page(ids: list[str], total_pages: int | None = None) -> httpx.Response:
-    meta = {} if total_pages is None else {"meta": {"total_pages": total_pages}}
+def _page(ids: list[str], total_pages: int | None = None, **more: int) -> httpx.Response:
+    meta = {} if total_pages is None else {"meta": {"total_pages": total_pages, **more}}
     return httpx.Response(200, json={"data": [{"id": one} for one in ids], **meta})
 
 
@@ -57,3 +58,17 @@ def test_pages_are_only_read_when_asked_for(connect: Callable[..., Driver]) -> N
     connect(service).all("iter_screenings", most=2)
 
     assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("told", [10**9, 10**18])
+def test_a_number_of_pages_that_cannot_be_is_not_believed(connect: Callable[..., Driver], told: int) -> None:
+    """The rows that the list says it has fill two pages."""
+    service = Service(*[_page([one], told, total_count=2, per_page=1) for one in ("s1", "s2")])
+    assert [one.id for one in connect(service).all("iter_screenings")] == ["s1", "s2"]
+    assert len(service.requests) == 2
+
+
+def test_pages_that_repeat_the_same_rows_come_to_an_end(connect: Callable[..., Driver]) -> None:
+    service = Service(*[_page(["s1"], 10**9) for _ in range(20)])
+    assert [one.id for one in connect(service).all("iter_screenings")] == ["s1"]
+    assert len(service.requests) == 4

@@ -27,25 +27,37 @@ def dead(*_):
 
 
 class Import:
-    def __init__(self, world, rows, *, ledger=None, kind=None, first_try=True, since=None, kill_after=None, **terms):
+    def __init__(
+        self,
+        world,
+        rows,
+        *,
+        ledger=None,
+        resource=None,
+        first_try=True,
+        since=None,
+        kill_after=None,
+        job=JOB,
+        **options,
+    ):
         self.results, self.rejects, self.metrics = [], [], Counter()
         self.kill_after = kill_after
         self.world = world
-        terms = {"on_existing": "create", **terms}
+        options = {"on_existing": "create", **options}
         self.create = CreateRun(
-            kind or CandidateResource(CandidateInput()),
-            CreateOptions(JOB, first_try=first_try, since=since, **terms),
+            resource or CandidateResource(CandidateInput()),
+            CreateOptions(job, first_try=first_try, since=since, **options),
             ledger or world.ledger(),
             self.connect,
             write_results=self.results.extend,
             write_rejects=lambda rows: setattr(self, "rejects", list(rows)),
             count=self.count,
-            sleep=world.async_sleep,
+            sleep=world.sleep,
         )
         self.rows = rows
 
     def connect(self):
-        return self.world.async_client()
+        return self.world.connect()
 
     def count(self, name, by):
         self.metrics[name] += by

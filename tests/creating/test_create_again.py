@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Thread
 
 import pytest
 
@@ -11,6 +12,8 @@ from pihupulse_provider.api import (
     NewCandidate,
 )
 from pihupulse_provider.creating.errors import SourceChangedError
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
 from tests.creating.importing import NO_STORE, Import, KilledError, assert_each_once, people, run
 
 
@@ -29,7 +32,7 @@ class TestKilled:
         since = world.moment()
         with pytest.raises(KilledError):
             run(world, people(100), kill_after=60)
-        fresh = world.ledger("sqlite://")
+        fresh = world.new_ledger()
         summary = run(world, people(100), first_try=False, since=since, ledger=fresh, on_existing=on_existing)
         assert summary.created == 100
         assert_each_once(world, 100)
@@ -49,6 +52,44 @@ class TestKilled:
             run(world, people(3), first_try=False)
 
 
+class TestTakenOver:
+    """A try whose heartbeat was lost goes on for a moment beside its successor."""
+
+    @pytest.mark.parametrize("on_existing", ["create", "skip"])
+    def test_what_it_tells_the_ledger_late_is_not_created_again(self, world, on_existing):
+        with pytest.raises(KilledError):
+            run(world, people(100), kill_after=60, on_existing=on_existing)
+
+        class Late(Ledger):
+            def marks(self, job):
+                """Read them; right after that the try before confirms what it created."""
+                marks = list(super().marks(job))
+                ids = {self.digest("candidate", one["email"].lower()): one["id"] for one in world.sandbox.candidates}
+                done = [mark for mark in marks if mark.key in ids]
+                assert any(mark.object_id is None for mark in done)
+                self.confirm(job, [mark._replace(object_id=ids[mark.key]) for mark in done])
+                return iter(marks)
+
+        late = Late(Store(world.store_url, world.wall_clock), world.account, clock=world.now)
+        assert run(world, people(100), first_try=False, ledger=late, on_existing=on_existing).created == 100
+        assert_each_once(world, 100)
+        assert world.count("POST /candidates") == 100
+
+    def test_once_stopped_for_a_while_it_sends_nothing_more(self, world):
+        class Stopped(Import):
+            def count(self, name, by):
+                super().count(name, by)
+                if self.metrics["created"] == 40:
+                    world.sandbox.advance(75)
+                    thread = Thread(target=run, args=(world, people(100)), kwargs={"first_try": False})
+                    thread.start()
+                    thread.join()
+
+        with pytest.raises(JobTakenOverError):
+            Stopped(world, people(100)).run()
+        assert_each_once(world, 100)
+
+
 def take_away(store, away):
     """Put a folder where the database was, so that nobody can open it."""
     store.rename(away)
@@ -58,6 +99,37 @@ def take_away(store, away):
 def bring_back(store, away):
     store.rmdir()
     away.rename(store)
+
+
+class TestClocks:
+    """A retry runs where the clock is wrong, or was set in the meantime."""
+
+    @pytest.mark.parametrize("apart", [10, -10, 600, -600, 3600, -3600])
+    @pytest.mark.parametrize("is_store_wrong", [False, True], ids=["worker", "machine"])
+    def test_what_was_created_is_adopted(self, world, apart, is_store_wrong):
+        world.sandbox.fail("drop", method="POST", probability=0.2, after_commit=True)
+        with pytest.raises(KilledError):
+            run(world, people(100), kill_after=60)
+        world.sandbox.advance(60)
+        world.next_process(apart)
+        world.wall_apart = apart if is_store_wrong else 0.0
+        assert run(world, people(100), first_try=False).created == 100
+        assert_each_once(world, 100)
+
+    @pytest.mark.parametrize("jump", [3600, -3600])
+    def test_a_clock_that_is_set_after_a_lost_answer_changes_nothing(self, world, jump):
+        began_at = world.now()
+        job = Import(world, people(20))
+
+        async def sleep(seconds):
+            world.wall_apart = jump
+            world.sandbox.advance(seconds)
+
+        job.create.sleep = sleep
+        world.sandbox.fail("drop", method="POST", probability=0.2, after_commit=True)
+        assert job.run().created == 20
+        assert_each_once(world, 20)
+        assert world.now() - began_at < 100
 
 
 class TestStoreAway:
@@ -91,7 +163,7 @@ class TestStoreAway:
         assert_each_once(world, 300)
 
 
-def test_no_personal_data_reaches_the_log_or_the_ledger(world, tmp_path, caplog):
+def test_nobody_is_named_in_the_log_or_the_ledger(world, tmp_path, caplog):
     caplog.set_level("DEBUG")
     world.sandbox.fail("drop", method="POST", probability=0.2)
     job = Import(world, [*people(50), {"name": "Person X", "email": "person"}], max_rejects=5, on_existing="skip")

@@ -63,7 +63,7 @@ class TestCleanRun:
 class TestExisting:
     def test_skip_leaves_out_what_is_there(self, world):
         run(world, people(30))
-        job = Import(world, people(50), ledger=world.ledger("sqlite://"), on_existing="skip")
+        job = Import(world, people(50), ledger=world.new_ledger(), on_existing="skip")
         summary = job.run()
         assert_each_once(world, 50)
         assert (summary.existing, summary.created) == (30, 20)
@@ -73,11 +73,11 @@ class TestExisting:
     def test_upper_and_lower_case_are_one_address(self, world):
         run(world, people(1))
         loud = [{"name": "Person", "email": "PERSON.0@EXAMPLE.ORG"}]
-        assert run(world, loud, ledger=world.ledger("sqlite://"), on_existing="skip").existing == 1
+        assert run(world, loud, ledger=world.new_ledger(), on_existing="skip").existing == 1
 
     def test_fail_creates_nothing_and_names_the_rows(self, world):
         run(world, people(2))
-        job = Import(world, people(5), ledger=world.ledger("sqlite://"), on_existing="fail")
+        job = Import(world, people(5), ledger=world.new_ledger(), on_existing="fail")
         with pytest.raises(ExistingRowsError, match="rows 1, 2") as caught:
             job.run()
         assert world.count("POST /candidates") == 2
@@ -86,7 +86,7 @@ class TestExisting:
 
     def test_create_creates_again(self, world):
         run(world, people(3))
-        run(world, people(3), ledger=world.ledger("sqlite://"))
+        run(world, people(3), ledger=world.new_ledger())
         assert set(emails(world).values()) == {2}
 
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from pihupulse_provider.api import DuplicateCreateError, NewCandidate, ServerError, UnconfirmedCreateError
+from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError
 from pihupulse_provider.creating.once import create_candidate_once
+from pihupulse_provider.creating.options import CreateOptions
+from pihupulse_provider.store.ledger import Mark
 from tests.creating.world import ALEX
 
 JOB = "dag/run/task/-1"
 NO_STORE = "sqlite:////proc/nowhere/store.db"
 
 
-def create_candidate(world, *, ledger=None, candidate=ALEX, first_try=True, since=None, job=JOB):
+def create_candidate(world, *, ledger=None, candidate=ALEX, job=JOB, first_try=True, sleep=None, **options):
+    options = CreateOptions(job, first_try, **{"on_existing": "create", **options})
     return create_candidate_once(
-        world.client,
-        ledger or world.ledger(),
-        job,
-        candidate,
-        first_try=first_try,
-        since=since,
-        sleep=world.sleep,
+        world.connect, ledger or world.ledger(), options, candidate, sleep=sleep or world.sleep
     )
 
 
@@ -81,11 +80,11 @@ class TestCandidate:
         world.sandbox.fail("drop", method="POST", after_commit=True, times=1)
         killed = RuntimeError("killed")
 
-        def die(seconds):
+        async def die(seconds):
             raise killed
 
         with pytest.raises(RuntimeError):
-            create_candidate_once(world.client, world.ledger(), JOB, ALEX, first_try=True, sleep=die)
+            create_candidate(world, sleep=die)
         began = world.now()
         made = create_candidate(world, first_try=False)
         assert alexes(world) == [made.id]
@@ -99,7 +98,7 @@ class TestCandidate:
         assert world.count("GET /candidates") <= 2
 
     def test_an_older_candidate_with_the_address_is_not_taken_for_the_new_one(self, world):
-        create_candidate(world, job="dag/earlier/task/-1", ledger=world.ledger("sqlite://"))
+        create_candidate(world, job="dag/earlier/task/-1", ledger=world.new_ledger())
         world.sandbox.advance(60)
         world.sandbox.fail_next("drop", method="POST")
         made = create_candidate(world)
@@ -110,17 +109,19 @@ class TestCandidate:
         world.sandbox.fail_next("drop", method="POST", path="/candidates")
         ledger = world.ledger()
 
-        def sleep(seconds):
-            world.sleep(seconds)
-            create_candidate(world, ledger=ledger, job="dag/other/task/-1")
+        async def sleep(seconds):
+            await world.sleep(seconds)
+            if not alexes(world):
+                await asyncio.to_thread(create_candidate, world, ledger=ledger, job="dag/other/task/-1")
 
-        made = create_candidate_once(world.client, ledger, JOB, ALEX, first_try=True, sleep=sleep)
+        made = create_candidate(world, ledger=ledger, sleep=sleep)
         assert len(alexes(world)) == 2
         assert made.id in alexes(world)
 
     def test_two_matches_fail_with_both_ids(self, world):
         ledger = world.ledger()
-        ledger.dispatch(ledger.open(JOB), [mark_of(ledger, world)])
+        key = ledger.digest("candidate", ALEX.email.casefold())
+        ledger.dispatch(ledger.open(JOB), [(key, key)])
         world.client.create_candidate(ALEX)
         world.client.create_candidate(ALEX)
         with pytest.raises(DuplicateCreateError) as caught:
@@ -149,7 +150,7 @@ class TestCandidate:
         create_candidate(world, job="dag/earlier/task/-1")
         world.sandbox.advance(3600)
         since = world.moment() - timedelta(minutes=1)
-        create_candidate(world, ledger=world.ledger("sqlite://"), first_try=False, since=since)
+        create_candidate(world, ledger=world.new_ledger(), first_try=False, since=since)
         assert len(alexes(world)) == 2
 
     def test_without_a_store_it_warns_and_still_creates_once(self, world, caplog):
@@ -172,9 +173,72 @@ class TestCandidate:
         create_candidate(world, candidate=NewCandidate(name="Alex", email="alex.j@example.com"), first_try=False)
         assert world.count("POST /candidates") == 2
 
+    def test_a_deleted_candidate_is_said_to_be_so(self, world):
+        made = create_candidate(world)
+        world.sandbox.delete(made.id)
+        with pytest.raises(DeletedError, match=f"candidate {made.id} is not there any more.*new DAG run") as caught:
+            create_candidate(world, first_try=False)
+        assert caught.value.id == made.id
+        assert world.count("POST /candidates") == 1
 
-def mark_of(ledger, world):
-    from pihupulse_provider.store.ledger import Mark
 
-    key = ledger.digest("candidate", ALEX.email.casefold())
-    return Mark(key, key, world.now())
+class TestExistingCandidate:
+    @pytest.fixture
+    def existing(self, world):
+        return create_candidate(world, job="dag/earlier/task/-1").id
+
+    def test_skip_returns_it(self, world, existing):
+        assert create_candidate(world, on_existing="skip").id == existing
+        assert alexes(world) == [existing]
+
+    def test_skip_creates_one_where_there_is_none(self, world):
+        made = create_candidate(world, on_existing="skip")
+        assert alexes(world) == [made.id]
+
+    def test_fail_names_no_address(self, world, existing):
+        with pytest.raises(ExistingRowsError, match="The candidate exists already") as caught:
+            create_candidate(world, on_existing="fail")
+        assert "example" not in str(caught.value)
+        assert alexes(world) == [existing]
+
+    @pytest.mark.parametrize("on_existing", ["create", "skip", "fail"])
+    def test_a_retry_gets_its_own(self, world, on_existing):
+        world.sandbox.fail_next("drop", method="POST", after_commit=True)
+        made = create_candidate(world, on_existing=on_existing)
+        assert create_candidate(world, on_existing=on_existing, first_try=False).id == made.id
+        assert alexes(world) == [made.id]
+
+
+class TestBusyLimit:
+    """The account's limit is used up: a request waits longer for its turn than a lost one could take."""
+
+    @pytest.mark.parametrize("lost_before", [False, True])
+    def test_lost_answers_are_looked_for_all_the_same(self, world, lost_before):
+        for _ in range(150 + 200):
+            world.limit.reserve()
+        world.sandbox.fail_next("drop", method="POST", after_commit=not lost_before)
+        made = create_candidate(world)
+        assert alexes(world) == [made.id]
+        assert world.count("POST /candidates") == 1 + lost_before
+
+
+class TestReusedIds:
+    """A PihuPulse that was started anew, with nothing in it, gives ids that the ledger knows of another job."""
+
+    @pytest.fixture
+    def ledger(self, world):
+        ledger = world.ledger()
+        other = ledger.open("dag/earlier/task/-1")
+        key = ledger.digest("candidate", ALEX.email.casefold())
+        ids = [f"c{number}" for number in range(12345, 13000)]
+        marks = [Mark(bytes([n // 256, n % 256]) * 8, key, world.now(), one) for n, one in enumerate(ids)]
+        ledger.confirm(other, marks)
+        world.sandbox.advance(60)
+        return ledger
+
+    @pytest.mark.parametrize("on_existing", ["create", "skip"])
+    def test_what_was_lost_is_adopted(self, world, ledger, on_existing):
+        world.sandbox.fail_next("drop", method="POST", after_commit=True)
+        made = create_candidate(world, ledger=ledger, on_existing=on_existing)
+        assert alexes(world) == [made.id]
+        assert world.count("POST /candidates") == 1

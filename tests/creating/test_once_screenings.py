@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from pihupulse_provider.api import NotFoundError
+from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError
 from pihupulse_provider.creating.once import create_screening_once
+from pihupulse_provider.creating.options import CreateOptions
+from tests.creating.world import START, World
 
 JOB = "dag/run/task/-1"
 
 
-def create_screening(world, candidate_id, *, first_try=True, job=JOB, template="t54321"):
-    new = world.new_screening(candidate_id, template)
-    return create_screening_once(world.client, world.ledger(), job, new, first_try=first_try, sleep=world.sleep)
+def create_screening(world, candidate_id, *, first_try=True, job=JOB, template="t54321", on_existing="create"):
+    return create_screening_once(
+        world.connect,
+        world.ledger(),
+        CreateOptions(job, first_try, on_existing=on_existing),
+        world.new_screening(candidate_id, template),
+        failed_statuses=["Failed"],
+        sleep=world.sleep,
+    )
 
 
 def test_a_clean_first_try_is_one_request_and_one_invitation(world):
@@ -72,3 +82,67 @@ def test_another_jobs_screening_of_the_same_candidate_and_template_is_left_alone
     mine = create_screening(world, "c12400")
     assert mine.id != theirs.id
     assert len(world.sandbox.invitations) == 2
+
+
+class TestExisting:
+    def test_a_second_job_invites_nobody_again(self, world):
+        made = create_screening(world, "c12400", on_existing="skip")
+        again = create_screening(world, "c12400", job="dag/second run/task/-1", on_existing="skip")
+        assert again.id == made.id
+        assert len(world.sandbox.invitations) == 1
+
+    def test_that_there_is_none_costs_one_request(self, world):
+        world.sandbox.insert_screenings([f"c{12345 + n}" for n in range(250)])
+        create_screening(world, "c12690", on_existing="skip")
+        assert (world.count("GET /candidates/:id"), world.count("GET /screenings"), world.count(None)) == (1, 0, 2)
+
+    def test_one_by_another_template_does_not_count(self, world):
+        world.sandbox.insert_screenings(["c12400"], "t54322")
+        create_screening(world, "c12400", on_existing="skip")
+        assert len(world.sandbox.invitations) == 1
+
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_one_that_failed_does_not_count(self, world, lost):
+        [failed] = world.sandbox.insert_screenings(["c12400"])
+        world.sandbox.put(failed, "failed")
+        if lost:
+            world.sandbox.fail_next("drop", method="POST")
+        made = create_screening(world, "c12400", on_existing="skip")
+        assert made.id != failed
+        assert [one["screening_id"] for one in world.sandbox.invitations] == [made.id]
+
+    def test_fail_creates_nothing(self, world):
+        world.sandbox.insert_screenings(["c12400"])
+        with pytest.raises(ExistingRowsError, match="The screening exists already"):
+            create_screening(world, "c12400", on_existing="fail")
+        assert world.count("POST /screenings") == 0
+
+    def test_a_candidate_that_is_not_there_is_the_services_to_refuse(self, world):
+        with pytest.raises(NotFoundError):
+            create_screening(world, "c1", on_existing="skip")
+
+    def test_a_lost_answer_after_the_look_invites_nobody_twice(self, world):
+        world.sandbox.fail_next("drop", method="POST", after_commit=True)
+        made = create_screening(world, "c12400", on_existing="skip")
+        assert [one["screening_id"] for one in world.sandbox.invitations] == [made.id]
+
+
+def test_a_deleted_candidate_is_said_to_be_so(world):
+    create_screening(world, "c12400")
+    world.sandbox.delete("c12400")
+    with pytest.raises(DeletedError, match="candidate c12400 is not there any more"):
+        create_screening(world, "c12400", first_try=False)
+
+
+@pytest.mark.parametrize("on_existing", ["create", "skip"])
+def test_ids_that_the_ledger_knows_from_an_earlier_pihupulse_are_no_hindrance(store_url, on_existing):
+    """The local PihuPulse was started anew, and gives the same ids to the same candidates' screenings."""
+    before = World(store_url, start_seconds=1e9)
+    before.sandbox.insert_candidates(1)
+    create_screening(before, "c12345", job="dag/earlier/task/-1")
+    after = World(store_url, start_seconds=1e9, clock=lambda: START + 60)
+    after.sandbox.insert_candidates(1)
+    assert after.account.key == before.account.key
+    after.sandbox.fail_next("drop", method="POST", after_commit=True)
+    made = create_screening(after, "c12345", on_existing=on_existing)
+    assert [one["screening_id"] for one in after.sandbox.invitations] == [made.id]

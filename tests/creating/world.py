@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import count
 
 from pihupulse_provider.api import Account, AsyncClient, Client, MemoryRateLimit, NewCandidate, NewScreening
 from pihupulse_provider.api.retry import RetryPolicy
@@ -15,14 +16,42 @@ ALEX = NewCandidate(name="Alex Johnson", email="Alex.Johnson@example.com")
 
 
 class World:
-    """One account of the local PihuPulse, with clients and a ledger that live by its clock."""
+    """One account of the local PihuPulse, with clients and a ledger that live by its clock.
+
+    :ivar wall_apart: how far the store's clock is from the true time. ``apart``: the same of this process's.
+    """
 
     def __init__(self, store_url, **options):
-        self.sandbox = Sandbox(clock=lambda: START, **options)
+        self.sandbox = Sandbox(**{"clock": lambda: START, **options})
         self.account = Account(self.sandbox.api_key, self.sandbox.base_url)
+        self.wall_apart = self.apart = 0.0
         self.limit = MemoryRateLimit(clock=self.now)
         self.store_url = store_url
+        self._numbers = count()
         self.client = Client(
+            self.account,
+            limit=self.limit,
+            retry=RetryPolicy(random=lambda: 1.0),
+            transport=self.sandbox.transport(),
+            sleep=self.sandbox.advance,
+        )
+
+    def now(self):
+        return self.sandbox.service.clock.now() + self.apart
+
+    def wall_clock(self):
+        return self.sandbox.service.clock.now() + self.wall_apart
+
+    def next_process(self, apart):
+        """Go on in a new process, whose clock is wrong."""
+        self.apart = apart
+        self.limit = MemoryRateLimit(clock=self.now)
+
+    async def sleep(self, seconds):
+        self.sandbox.advance(seconds)
+
+    def connect(self):
+        return AsyncClient(
             self.account,
             limit=self.limit,
             retry=RetryPolicy(random=lambda: 1.0),
@@ -30,26 +59,12 @@ class World:
             sleep=self.sleep,
         )
 
-    def now(self):
-        return self.sandbox.service.clock.now()
-
-    def sleep(self, seconds):
-        self.sandbox.advance(seconds)
-
-    async def async_sleep(self, seconds):
-        self.sandbox.advance(seconds)
-
-    def async_client(self):
-        return AsyncClient(
-            self.account,
-            limit=self.limit,
-            retry=RetryPolicy(random=lambda: 1.0),
-            transport=self.sandbox.transport(),
-            sleep=self.async_sleep,
-        )
-
     def ledger(self, store_url=None):
-        return Ledger(Store(store_url or self.store_url, self.now), self.account, clock=self.now)
+        return Ledger(Store(store_url or self.store_url, self.wall_clock), self.account, clock=self.now)
+
+    def new_ledger(self):
+        """Return a ledger that knows nothing yet."""
+        return self.ledger(self.store_url.replace("store.db", f"new-{next(self._numbers)}.db"))
 
     def moment(self):
         return datetime.fromtimestamp(self.now(), UTC)

@@ -71,8 +71,8 @@ def test_a_file_is_its_owners_alone_from_the_start(path, tmp_path, umask, reques
 
 def test_a_folder_of_that_name_is_not_written_into(path, tmp_path):
     (tmp_path / "folder" / "file.jsonl").mkdir(parents=True)
-    with pytest.raises(StorageError, match="Is a directory"):
-        write_json_lines(path, [{"row": 1}])
+    with pytest.raises(StorageError, match="Is a directory"), atomic_file(path):
+        pytest.fail("it was opened")
     assert [one.name for one in (tmp_path / "folder").rglob("*")] == ["file.jsonl"]
 
 

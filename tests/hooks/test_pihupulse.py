@@ -59,6 +59,8 @@ def test_every_endpoint_has_its_method(sandbox: Sandbox) -> None:
     assert hook.list_screenings().data[-1].id == screening.id
     assert [one.id for one in hook.iter_screenings()] == [screening.id]
     assert len(list(hook.iter_candidates())) == len(sandbox.candidates)
+    # What a hook hands out works also when nobody has the hook any more.
+    assert len(list(PihuPulseHook(hook.pihupulse_conn_id).iter_candidates())) == len(sandbox.candidates)
 
 
 def test_candidate_is_found_by_email_in_any_case(sandbox: Sandbox) -> None:

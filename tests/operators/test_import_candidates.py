@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
@@ -111,6 +112,81 @@ def test_rejects_are_written_before_the_task_fails(dag_runs, pihupulse_sandbox, 
     assert isinstance(run.errors["bad", -1][0], RejectedRowsError)
     assert [(row["row"], row["field"]) for row in json_lines(path)] == [(1, "email")]
     assert pihupulse_sandbox.requests == []
+
+
+BAD_ROWS = [
+    {"name": "half an emoji \ud83d", "email": "a@example.com"},
+    {"name": 10**5000, "email": "b@example.com"},
+    {"name": "Ana", "email": "c@example.com", "phone": 301234567.5},
+    {"name": b"\xff", "email": "d@example.com"},
+    {"name": ["Ana", "Costa"], "email": "e@example.com"},
+    {"name": True, "email": "f@example.com"},
+    "Ana",
+]
+
+
+def test_no_row_ends_the_run(dag_runs, pihupulse_sandbox, tmp_path):
+    with dag_runs.dag() as dag:
+
+        @task
+        def nothing():
+            return None
+
+        class FromProcess(PihuPulseImportCandidatesOperator):
+            def execute(self, context):
+                self.source = [PEOPLE[0], *BAD_ROWS, {**PEOPLE[0], "email": "zoe@example.com", "phone": 15417543010.0}]
+                return super().execute(context)
+
+        FromProcess(
+            task_id="rows",
+            source=PEOPLE,
+            max_rejects=len(BAD_ROWS),
+            phone_region="us",
+            results_path=f"{tmp_path}/results.jsonl",
+            rejects_path=f"{tmp_path}/rejects.jsonl",
+        )
+        PihuPulseImportCandidatesOperator(task_id="none", source=nothing(), retries=0)
+    run = dag_runs.run(dag)
+    assert (run.xcom("rows")["created"], run.xcom("rows")["rejected"]) == (2, len(BAD_ROWS))
+    assert {row["row"] for row in json_lines(tmp_path / "rejects.jsonl")} == set(range(2, 2 + len(BAD_ROWS)))
+    assert {one["phone"] for one in pihupulse_sandbox.candidates if one.get("phone")} == {"+15417543010"}
+    assert {stat.S_IMODE(one.stat().st_mode) for one in tmp_path.glob("*.jsonl")} == {0o600}
+    [error] = run.errors["none", -1]
+    assert "give a path, or a list" in str(error)
+
+
+def test_optional_fields_and_special_domains_by_options(dag_runs, pihupulse_sandbox):
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator(
+            task_id="lenient",
+            source=[{"name": "Ana", "email": "ana@printer.local", "phone": "N/A", "resume_url": "-"}],
+            drop_invalid_optional=True,
+            allow_special_domains=True,
+        )
+    assert dag_runs.run(dag).xcom("lenient")["created"] == 1
+    assert [one["email"] for one in pihupulse_sandbox.candidates] == ["ana@printer.local"]
+
+
+def test_a_file_as_excel_saves_it(dag_runs, pihupulse_sandbox, tmp_path):
+    path = tmp_path / "People.CSV"
+    path.write_bytes(
+        "Name;E-Mail;Telefon;;\r\nÅsa Öberg;asa@example.com;'+15417543010;;\r\n;;;;\r\nBo;bo@example.com\r\n".encode(
+            "cp1252"
+        )
+    )
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator(
+            task_id="excel",
+            source=str(path),
+            field_map={"email": "E-Mail", "phone": "Telefon"},
+            encoding="cp1252",
+            delimiter=";",
+        )
+    assert dag_runs.run(dag).xcom("excel")["created"] == 2
+    assert {(one["name"], one["phone"]) for one in pihupulse_sandbox.candidates} == {
+        ("Åsa Öberg", "+15417543010"),
+        ("Bo", None),
+    }
 
 
 def test_screenings_take_ids_objects_and_single_ids(dag_runs, pihupulse_sandbox):

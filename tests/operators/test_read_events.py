@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import stat
 from datetime import UTC, datetime
 
 import pytest
 
 from pihupulse_provider.api import ConfigurationError
+from pihupulse_provider.exporting.atomic_file import StorageError
 from pihupulse_provider.operators.events import PihuPulseReadEventsOperator
 from pihupulse_provider.store.cursors import CursorMovedError
 from tests.webhooks.inboxes import cursor_of, receive
@@ -123,8 +125,20 @@ def test_many_go_to_a_file(dag_runs, dag_of, consumer, tmp_path):
     path = f"file://{tmp_path}/events/{{{{ ti.task_id }}}}.jsonl"
     told = dag_runs.run(dag_of(consumer=consumer, results_path=path)).xcom("read")
     assert told == {"results_path": f"file://{tmp_path}/events/read.jsonl", "events": 3}
+    assert [(one.name, stat.S_IMODE(one.stat().st_mode)) for one in (tmp_path / "events").iterdir()] == [
+        ("read.jsonl", 0o600)
+    ]
     lines = (tmp_path / "events" / "read.jsonl").read_text().splitlines()
     assert [json.loads(line)["screening_id"] for line in lines] == [f"s{number}-{consumer}" for number in range(3)]
+
+
+def test_a_file_that_can_not_be_written_leaves_the_events_to_the_next_run(dag_runs, dag_of, consumer, tmp_path):
+    receive(f"s1-{consumer}")
+    (tmp_path / "folder").mkdir()
+    failed = dag_runs.run(dag_of(consumer=consumer, results_path=str(tmp_path / "folder")))
+    assert {type(error) for error in failed.errors["read", -1]} == {StorageError}
+    assert list(tmp_path.rglob("*")) == [tmp_path / "folder"]
+    assert dag_runs.run(dag_of(consumer=consumer, results_path=str(tmp_path / "1.jsonl"))).xcom("read")["events"] == 1
 
 
 def test_events_are_derived_where_no_webhook_comes_in(dag_runs, dag_of, consumer, pihupulse_sandbox):

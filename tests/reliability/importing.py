@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import logging
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
 
-from pihupulse_provider.api import Account, AsyncClient
+import sqlalchemy as sa
+
+from pihupulse_provider.api import Account, AsyncClient, Plan
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.resources import CandidateResource, ScreeningResource
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.ledger import Ledger
+from pihupulse_provider.store.ledger import JOBS, Ledger
 
 JOB = "dag/run/import/-1"
 TIMEOUT = 1.0
+DEADLINE = 120.0
 
 
 def candidates(count):
@@ -29,29 +35,97 @@ def screenings(count):
     return Source(rows), ScreeningResource("t54321", "Engineer", send_invitation=True)
 
 
-KINDS = {"candidates": candidates, "screenings": screenings}
+RESOURCES = {"candidates": candidates, "screenings": screenings}
 
 
-def account(base_url, api_key="pp_sandbox"):
-    return Account(api_key, base_url, timeout=TIMEOUT)
+def account(base_url, api_key="pp_sandbox", plan=None):
+    return Account(api_key, base_url, timeout=TIMEOUT, plan=plan)
+
+
+class Importer:
+    """Starts the import again and again."""
+
+    def __init__(self, sandbox, resource, store_url, count):
+        self.sandbox = sandbox
+        self.resource = resource
+        self.store_url = store_url
+        self.count = count
+        self.arguments = []
+        self.since = time.time()
+        self.starts = 0
+
+    def start(self, **options):
+        command = [sys.executable, "-m", "tests.reliability.importing", "--base-url", self.sandbox.base_url]
+        command += ["--store-url", self.store_url, "--resource", self.resource, "--count", str(self.count)]
+        command += ["--since", str(self.since), *(["--retry"] if self.starts else [])]
+        command += [*self.arguments, *(["--wait"] if "stdin" in options else [])]
+        self.starts += 1
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+    def start_until(self, is_time):
+        process = self.start()
+        deadline = time.monotonic() + DEADLINE
+        while not is_time() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return process
+
+    def ready(self):
+        """Start one that has loaded everything, and waits to be released."""
+        process = self.start(stdin=subprocess.PIPE)
+        process.stdout.readline()
+        return process
+
+    def take_over(self, process):
+        """Release it, and wait until it has the job."""
+        before = self.owner()
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        deadline = time.monotonic() + DEADLINE
+        while self.owner() == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def owner(self):
+        store = Store(self.store_url)
+        with store.read() as connection:
+            query = sa.select(JOBS.c.owner).where(JOBS.c.account == account(self.sandbox.base_url).key)
+            owner = connection.execute(query).scalar()
+        store.dispose()
+        return owner
+
+    def kill_when(self, is_time):
+        process = self.start_until(is_time)
+        process.kill()
+        process.communicate()
+
+    def finish(self, **options):
+        process = self.start(**options)
+        output, _ = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0, output
+        return output
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--base-url", required=True)
     parser.add_argument("--store-url", required=True)
-    parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--resource", choices=RESOURCES, required=True)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--retry", action="store_true")
+    parser.add_argument("--per-minute", type=int)
+    parser.add_argument("--wait", action="store_true")
     parser.add_argument("--since", type=float, required=True)
     told = parser.parse_args()
     logging.basicConfig(level="INFO")
     logging.getLogger("httpx").setLevel("WARNING")
-    service = account(told.base_url)
-    source, kind = KINDS[told.kind](told.count)
-    terms = CreateOptions(JOB, not told.retry, datetime.fromtimestamp(told.since, UTC), on_existing="create")
+    service = account(told.base_url, plan=Plan(told.per_minute, 5) if told.per_minute else None)
+    source, resource = RESOURCES[told.resource](told.count)
+    options = CreateOptions(JOB, not told.retry, datetime.fromtimestamp(told.since, UTC), on_existing="create")
     ledger = Ledger(Store(told.store_url), service)
-    print(CreateRun(kind, terms, ledger, lambda: AsyncClient(service)).run(source))
+    if told.wait:
+        print("ready", flush=True)
+        sys.stdin.readline()
+    summary = CreateRun(resource, options, ledger, lambda: AsyncClient(service)).run(source)
+    print(summary.sentence(resource.noun))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from pihupulse_provider.store import engine
+from pihupulse_provider.store import postgresql, sqlite
 from pihupulse_provider.store.engine import Store, StoreError, open_store
 from pihupulse_provider.store.store_url import parse_store_url
 from tests.servers import free_port
@@ -128,7 +129,7 @@ def test_only_what_must_outlive_a_power_cut_waits_for_the_disk(sqlite_path: Path
 
 
 def test_locked_file_is_a_store_error(sqlite_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "_LOCK_SECONDS", 0.1)
     store = Store(f"sqlite:///{sqlite_path}")
     _count(store)
     other = sqlite3.connect(sqlite_path)
@@ -236,7 +237,7 @@ def test_server_without_a_connection_left_is_waited_for(empty_postgres_url: str)
 
 
 def test_server_that_stays_full_is_a_store_error(empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(postgresql, "_WAIT_SECONDS", 0.1)
     first, second = Store(_as_limited_role(empty_postgres_url)), Store(_as_limited_role(empty_postgres_url))
     _count(first)
 
@@ -248,13 +249,17 @@ def test_server_that_stays_full_is_a_store_error(empty_postgres_url: str, monkey
 def test_processes_take_turns_where_connections_are_few(
     empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_TURN_SECONDS", 0)
+    monkeypatch.setattr(postgresql, "_TURN_SECONDS", 0.1)
     stores = [Store(_as_limited_role(empty_postgres_url)) for _ in range(3)]
     for _ in range(2):
         for store in stores:
             _count(store)
 
     assert _counted(stores[0]) == 6
+    deadline = time.monotonic() + 10
+    while _connections(empty_postgres_url) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _connections(empty_postgres_url) == 0, "an idle process holds none"
 
 
 def test_values_are_in_no_log_of_sqlalchemy(url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -34,6 +34,10 @@ def mark(number, object_id=None, at=NOW):
     return Mark(bytes([number]) * 16, bytes([number + 100]) * 16, at, object_id)
 
 
+def sent(*numbers):
+    return [(mark(number).item, mark(number).key) for number in numbers]
+
+
 def about(moment):
     return pytest.approx(moment, abs=0.5)
 
@@ -52,40 +56,78 @@ def test_jobs_of_other_accounts_are_other_jobs(store, ledger, name):
 
 def test_a_mark_comes_back_with_its_time_and_then_its_id(ledger, name):
     job = ledger.open(name)
-    ledger.dispatch(job, [mark(1), mark(2)])
-    assert ledger.find(job, mark(1).item).object_id is None
-    ledger.confirm(job, [mark(1, "c1")])
-    found = ledger.find(job, mark(1).item)
-    assert (found.object_id, found.key, found.at) == ("c1", mark(1).key, about(NOW))
-    assert ledger.find(job, mark(3).item) is None
+    assert ledger.dispatch(job, sent(1, 2)) == about(NOW)
+    [found] = ledger.find(job, [mark(1).item])
+    assert (found.object_id, found.at) == (None, about(NOW))
+    ledger.confirm(job, [mark(1, "c1", NOW + 9)])
+    [found] = ledger.find(job, [mark(1).item, mark(3).item])
+    assert (found.object_id, found.key, found.at) == ("c1", mark(1).key, about(NOW + 9))
     assert ledger.open(name).marked_at == about(NOW)
 
 
 def test_all_marks_are_given_out_however_many(ledger, name):
     job = ledger.open(name)
-    items = [Mark(n.to_bytes(16, "big"), b"k" * 16, NOW) for n in range(1, 1203)]
-    ledger.dispatch(job, items)
-    assert [one.item for one in ledger.marks(job)] == [one.item for one in items]
+    items = [n.to_bytes(16, "big") for n in range(1, 1203)]
+    ledger.dispatch(job, [(item, b"k" * 16) for item in items])
+    assert [one.item for one in ledger.marks(job)] == items
+    assert len(ledger.find(job, items)) == 1202
 
 
 def test_an_earlier_run_may_not_dispatch_any_more(ledger, name):
     earlier = ledger.open(name)
     later = ledger.open(name)
     with pytest.raises(JobTakenOverError):
-        ledger.dispatch(earlier, [mark(1)])
+        ledger.dispatch(earlier, sent(1))
     ledger.confirm(earlier, [mark(2, "c2")])
-    ledger.dispatch(later, [mark(1)])
+    ledger.dispatch(later, sent(1))
     assert len(list(ledger.marks(later))) == 2
 
 
-def test_claimed_names_what_other_items_created(ledger, store, name):
+def test_what_an_earlier_run_did_while_the_store_was_away_is_known_all_the_same(ledger, name):
+    earlier = ledger.open(name)
+    later = ledger.open(name)
+    with pytest.raises(JobTakenOverError):
+        ledger.catch_up(earlier, [mark(1, "c1"), mark(2)])
+    assert [one.object_id for one in ledger.marks(later)] == ["c1"]
+
+
+def test_a_run_that_comes_late_does_not_take_the_job_from_one_that_began_after_it(ledger, name):
+    """Its store was away when it began, and is back when another try has begun."""
+    ledger.open(name, begun_at=NOW - 60)
+    ledger.open(name, begun_at=NOW - 30)
+    with pytest.raises(JobTakenOverError):
+        ledger.open(name, begun_at=NOW - 60)
+    later = ledger.open(name)
+    assert not later.is_new
+    with pytest.raises(JobTakenOverError):
+        ledger.open(name, begun_at=NOW - 1)
+
+
+def test_an_id_that_is_known_stays(ledger, name):
+    job = ledger.open(name)
+    ledger.confirm(job, [mark(1, "c1")])
+    ledger.confirm(job, [mark(1, "c2")])
+    assert [one.object_id for one in ledger.marks(job)] == ["c1"]
+
+
+@pytest.mark.parametrize("apart", [10.0, 600.0, -600.0, 3600.0, -3600.0])
+def test_times_are_right_for_a_worker_whose_clock_is_wrong(ledger, store, name, apart):
+    ledger.dispatch(ledger.open(name), sent(1))
+    other = Ledger(store, ACCOUNT, clock=lambda: NOW + apart)
+    again = other.open(name)
+    assert (again.started_at, again.marked_at) == (about(NOW + apart), about(NOW + apart))
+    assert [one.at for one in other.marks(again)] == [about(NOW + apart)]
+
+
+def test_claims_are_what_other_jobs_of_the_account_created(ledger, store, name):
     job, other = ledger.open(name), ledger.open(f"{name}/other")
     mine, theirs = f"c1-{name}", f"c2-{name}"
     ledger.confirm(job, [mark(1, mine)])
     ledger.confirm(other, [mark(1, theirs)])
-    assert ledger.claimed([mine, theirs, "c3"]) == {mine, theirs}
-    assert ledger.claimed([mine, theirs], besides=(job, mark(1).item)) == {theirs}
-    assert Ledger(store, Account("pp_other")).claimed([mine, theirs]) == set()
+    assert {one.object_id for one in ledger.claims([mine, theirs, "c3"])} == {mine, theirs}
+    [claim] = ledger.claims([mine, theirs], besides=job)
+    assert (claim.object_id, claim.key, claim.at) == (theirs, mark(1).key, about(NOW))
+    assert Ledger(store, Account("pp_other")).claims([mine, theirs]) == []
 
 
 def test_the_source_of_a_job_can_be_set_while_nothing_is_dispatched(ledger, name):

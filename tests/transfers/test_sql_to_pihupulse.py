@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import tracemalloc
@@ -9,7 +10,8 @@ import tracemalloc
 import psycopg
 import pytest
 
-from pihupulse_provider.creating.errors import SourceError
+from pihupulse_provider.creating.candidate_input import CandidateInput
+from pihupulse_provider.creating.errors import InvalidCandidateError, SourceError
 from pihupulse_provider.transfers.sql_to_pihupulse import SqlToPihuPulseOperator, stream
 
 
@@ -46,6 +48,59 @@ def test_a_missing_column_is_named(dag_runs, pihupulse_sandbox, people_db):
     error = dag_runs.run(dag).errors["load", -1][0]
     assert isinstance(error, SourceError)
     assert "'name', 'email' among its 1" in str(error)
+
+
+def test_columns_in_upper_case_are_meant(dag_runs, pihupulse_sandbox, people_db):
+    with dag_runs.dag() as dag:
+        SqlToPihuPulseOperator(
+            task_id="load", sql="SELECT first AS NAME, mail AS EMAIL FROM people", conn_id="people", retries=0
+        )
+    assert dag_runs.run(dag).xcom("load")["created"] == 10
+
+
+def test_a_statement_without_rows_is_a_sentence(dag_runs, pihupulse_sandbox, people_db):
+    with dag_runs.dag() as dag:
+        SqlToPihuPulseOperator(task_id="load", sql="DELETE FROM people", conn_id="people", retries=0)
+    error = dag_runs.run(dag).errors["load", -1][0]
+    assert isinstance(error, SourceError)
+    assert "gives no rows" in str(error)
+
+
+def test_a_query_that_finds_nothing_creates_nothing(dag_runs, pihupulse_sandbox, people_db):
+    with dag_runs.dag() as dag:
+        SqlToPihuPulseOperator(
+            task_id="load", sql="SELECT first AS name, mail AS email FROM people WHERE 1 = 0", conn_id="people"
+        )
+    assert dag_runs.run(dag).xcom("load")["rows"] == 0
+
+
+def test_a_text_that_is_not_utf_8_is_one_bad_row():
+    connection = sqlite3.connect(":memory:")
+    query = "SELECT 'Ana' AS name UNION ALL SELECT cast(x'c5' AS TEXT) UNION ALL SELECT 'Zoe'"
+    with contextlib.closing(connection), stream(connection, query) as source:
+        names = [row.values["name"] for row in source.rows]
+    assert (names[0], names[2]) == ("Ana", "Zoe")
+    with pytest.raises(InvalidCandidateError, match="half a character"):
+        CandidateInput().read({"name": names[1], "email": "ana@example.org"})
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO there_is_none VALUES (1)", "CREATE TABLE made_by_nobody (n int)"])
+def test_a_statement_without_rows_is_a_sentence_on_postgresql(postgres_url, statement):
+    with (
+        psycopg.connect(postgres_url) as connection,
+        pytest.raises(SourceError, match="gives no rows"),
+        stream(connection, statement),
+    ):
+        pass
+
+
+def test_a_mistake_in_a_query_stays_the_databases_to_tell(postgres_url):
+    with (
+        psycopg.connect(postgres_url) as connection,
+        pytest.raises(psycopg.errors.SyntaxError),
+        stream(connection, "SELECT FROM WHERE"),
+    ):
+        pass
 
 
 def test_postgresql_is_read_from_a_cursor_on_its_side(postgres_url):

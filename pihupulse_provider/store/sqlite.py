@@ -1,20 +1,27 @@
-"""The file of a store on SQLite: nobody else's to read from its first byte, and watched for being moved or replaced."""
+"""SQLite as a store: a file, nobody else's to read from its first byte, and watched for being moved or replaced."""
 
 from __future__ import annotations
 
 import logging
 import os
 import pwd
+import sqlite3
 import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy.engine import URL
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DisconnectionError
+
+from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.store.store_url import quiet_engine
 
 log = logging.getLogger(__name__)
+_LOCK_SECONDS = 30
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -35,6 +42,7 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._outage = OutageLog(log)
 
     def identity(self) -> FileIdentity | None:
         """Return which file is at the path now; None if there is none."""
@@ -52,7 +60,7 @@ class SqliteFile:
         with suppress(OSError):
             _make_folders(self.path.parent)
             self._make()
-            _narrow(self.path)
+            self._narrow()
             self._align()
 
     def problem(self) -> str | None:
@@ -66,6 +74,18 @@ class SqliteFile:
                         f"{_user(os.geteuid())}. Run all of Airflow as one user, or use PostgreSQL."
                     )
         return None
+
+    def _narrow(self) -> None:
+        mode = self.path.stat().st_mode
+        if not stat.S_ISREG(mode) or not mode & _OTHERS:
+            self._outage.recovered("Only its owner can read %s now.", self.path)
+            return
+        try:
+            self.path.chmod(_PRIVATE_FILE)
+        except PermissionError:
+            self._outage.failed("Other users may read %s, and this one can't change that.", self.path)
+        else:
+            log.warning("Other users could read %s, which can hold personal data; now only its owner can.", self.path)
 
     def _align(self) -> None:
         """Give what SQLite keeps beside the file its mode: SQLite does so once only, and that can be long ago."""
@@ -97,20 +117,63 @@ def _make_folders(folder: Path) -> None:
         folder.mkdir(_PRIVATE_FOLDER, exist_ok=True)
 
 
-def _narrow(path: Path) -> None:
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) or not mode & _OTHERS:
-        return
-    try:
-        path.chmod(_PRIVATE_FILE)
-    except PermissionError:
-        log.warning("Other users may read %s, which can hold personal data, and it isn't this user's to change.", path)
-    else:
-        log.warning("Other users could read %s, which can hold personal data; now only its owner can.", path)
-
-
 def _user(number: int) -> str:
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return str(number)
+
+
+def sqlite_engine(url: URL, file: SqliteFile | None) -> Engine:
+    """Return an engine whose transactions take the write lock from their start, unless they only read.
+
+    Two execution options say what a transaction is: ``pihupulse_read``, or ``pihupulse_durable`` for one that writes.
+
+    :param file: the file of the URL; None in memory.
+    """
+    options: dict[str, Any] = {"connect_args": {"timeout": _LOCK_SECONDS, "check_same_thread": False}}
+    if file is not None:
+        options["poolclass"] = sa.pool.QueuePool  # SQLAlchemy 1.4 would open the file anew for each transaction
+    engine = quiet_engine(url, **options)
+    sa.event.listen(engine, "connect", _prepare_connection)
+    sa.event.listen(engine, "begin", _begin)
+    if file is not None:
+        _watch(engine, file)
+    return engine
+
+
+def _watch(engine: Engine, file: SqliteFile) -> None:
+    """Connect to no file but a private one, and only to the one that is at the path."""
+
+    def prepare(_dialect: object, record: Any, _arguments: object, _options: object) -> None:
+        file.prepare()
+        record.info["file"] = file.identity()
+
+    def check(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info.get("file") != file.identity():
+            raise DisconnectionError("The file was moved or replaced.")  # the pool connects anew
+
+    sa.event.listen(engine, "do_connect", prepare)
+    sa.event.listen(engine, "checkout", check)
+
+
+def _prepare_connection(connection: Any, _record: object) -> None:
+    # The driver's own transactions would begin only at the first write: too late to read and then write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    # A new file is switched once for all. Whoever meets another at it is refused at once, however long it may wait.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("pihupulse_read"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    durable = options.get("pihupulse_durable", True)
+    if connection.info.get("durable") is not durable:
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.info["durable"] = durable
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

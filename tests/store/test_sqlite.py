@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pihupulse_provider.store import engine
+from pihupulse_provider.store import sqlite
 from pihupulse_provider.store.engine import Store, StoreError
 
 AS_NOBODY = """
@@ -34,6 +34,17 @@ if len(sys.argv) > 2:
     with store.begin() as connection:
         connection.exec_driver_sql("INSERT INTO notes VALUES ('again')")
         print("written")
+"""
+TWICE_AS_NOBODY = """
+import logging, os, sys
+from pihupulse_provider.store.engine import Store
+logging.basicConfig(format="%(message)s", level=logging.WARNING)
+os.setuid(65534)
+store = Store(sys.argv[1])
+for _ in range(2):
+    with store.begin():
+        pass
+    store.dispose()
 """
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="Only root can be somebody else.")
 
@@ -161,6 +172,20 @@ def test_a_file_of_another_user_is_said_to_be_one(open_path: Path) -> None:
 
 
 @as_root
+def test_that_others_can_read_it_is_said_once_where_it_cannot_be_changed(open_path: Path) -> None:
+    store = Store(f"sqlite:///{open_path}")
+    _note_in_transaction(store, "private")
+    store.dispose()
+    open_path.parent.chmod(0o777)
+    open_path.chmod(0o666)
+
+    command = [sys.executable, "-c", TWICE_AS_NOBODY, f"sqlite:///{open_path}"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+
+    assert said.stderr.splitlines() == [f"Other users may read {open_path}, and this one can't change that."]
+
+
+@as_root
 def test_one_that_was_read_only_is_written_once_it_is_not(open_path: Path) -> None:
     path, store = open_path, Store(f"sqlite:///{open_path}")
     _note_in_transaction(store, "first")
@@ -242,7 +267,7 @@ def test_a_full_disk_fails_each_time_until_there_is_room(store: Store, path: Pat
 
 
 def test_reading_waits_for_no_writer(path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "_LOCK_SECONDS", 0.1)
     _note_in_transaction(store, "first")
     reader = Store(f"sqlite:///{path}")
     writer = sqlite3.connect(path, isolation_level=None)

@@ -1,0 +1,85 @@
+"""PostgreSQL as a store: one connection for a process, which it keeps for its turn only."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from pihupulse_provider.api import clock
+from pihupulse_provider.store.store_url import quiet_engine, secret_options
+
+_WAIT_SECONDS = 30
+"""How long is waited for a connection: for the process's own, and for one of the server's."""
+_TURN_SECONDS = 5
+"""How long a connection is kept: processes can be more than the server has connections."""
+_CONNECT_SECONDS = 10
+_NONE_LEFT = re.compile("too many (clients|connections)|connection slots are reserved|no more connections allowed")
+"""How PostgreSQL and PgBouncer say so; a connection that failed has no code."""
+
+
+def postgresql_engine(url: URL) -> Engine:
+    """Return an engine with one connection, for which threads wait."""
+    arguments: dict[str, Any] = secret_options(url)
+    if "connect_timeout" not in url.query:
+        arguments["connect_timeout"] = _CONNECT_SECONDS
+    if url.drivername == "postgresql+psycopg":
+        arguments["prepare_threshold"] = None  # a pooler such as PgBouncer gives each transaction another connection
+    url = url.difference_update_query([*secret_options(url), "prepare_threshold"])
+    pool = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": _WAIT_SECONDS}
+    engine = quiet_engine(url, connect_args=arguments, **pool)
+    sa.event.listen(engine, "do_connect", _connect_in_turn)
+    _Turns(engine)
+    return engine
+
+
+def _connect_in_turn(dialect: Any, _record: object, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
+    """Connect, and wait for a while when the server has no connection left: others give theirs up."""
+    until = clock.now() + _WAIT_SECONDS
+    while True:
+        try:
+            return dialect.connect(*arguments, **options)
+        except dialect.dbapi.OperationalError as error:
+            if not _NONE_LEFT.search(str(error)) or clock.now() > until:
+                raise
+        time.sleep(random.uniform(0.1, 0.5))
+
+
+class _Turns:
+    """Closes an engine's connection some time after it was opened, whether it is used or idle."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = weakref.ref(engine)
+        self._open: object = None
+        sa.event.listen(engine, "connect", self._begin)
+        sa.event.listen(engine, "close", self._closed)
+
+    def _begin(self, connection: object, _record: object) -> None:
+        self._open = connection
+        timer = threading.Timer(_TURN_SECONDS, self._end, (connection,))
+        timer.daemon = True
+        timer.start()
+
+    def _closed(self, connection: object, _record: object) -> None:
+        if self._open is connection:
+            self._open = None
+
+    def _end(self, connection: object) -> None:
+        engine = self._engine()
+        if engine is None or self._open is not connection:
+            return
+        with suppress(SQLAlchemyError, engine.dialect.dbapi.Error):  # type: ignore[union-attr]
+            taken = engine.raw_connection()  # once nobody uses it
+            if taken.dbapi_connection is connection:
+                taken.invalidate()
+            else:
+                taken.close()
