@@ -48,7 +48,7 @@ def get_provider_info() -> dict[str, Any]:
             }
             for module, (source, target) in TRANSFERS.items()
         ],
-        "cli": ["pihupulse_provider.cli.airflow.get_commands"],
+        "cli": ["pihupulse_provider.cli.main.get_commands"],
         "config": {"pihupulse": {"description": "Settings of the PihuPulse provider.", "options": _options()}},
     }
 

@@ -1,16 +1,142 @@
-"""The commands for ``python -m pihupulse_provider.webhooks``."""
+"""The commands, declared once, for ``python -m pihupulse_provider.webhooks`` and for ``airflow pihupulse``."""
 
 from __future__ import annotations
 
+import os
 import sys
-from argparse import ArgumentParser
-from collections.abc import Sequence
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import import_module
+from typing import Any
 
-from pihupulse_provider.cli.declared import COMMANDS
+from pihupulse_provider.api.events import EVENTS, SCREENING_COMPLETED
+from pihupulse_provider.api.iso_time import read_iso
+
+DEFAULT_CONNECTION = "pihupulse_default"
+DEFAULT_PORT = 9200
+DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}/pihupulse"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An option of a command.
+
+    :ivar description: what it means, and what holds without it where there is no default.
+    :ivar options: further arguments of argparse's ``add_argument``.
+    """
+
+    flag: str
+    description: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def help(self) -> str:
+        """The description with the default."""
+        default = "" if self.options.get("default") is None else " (default: %(default)s)"
+        return self.description.removesuffix(".") + default + "."
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    :ivar implementation: ``module:function`` in this package; it is imported when the command runs.
+    """
+
+    name: str
+    help: str
+    implementation: str
+    arguments: tuple[Argument, ...] = ()
+
+    def run(self, arguments: Namespace) -> None:
+        """Run it as a process that may read Airflow's database, where the UI and the CLI put connections."""
+        os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+        module, function = self.implementation.split(":")
+        run: Callable[[Namespace], None] = getattr(import_module(f"{__package__}.{module}"), function)
+        run(arguments)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return read_iso(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text} is not an ISO 8601 time such as 2026-05-31T14:00") from None
+
+
+def _since(description: str) -> Argument:
+    return Argument("--since", f"{description} ISO 8601, in UTC unless it has an offset.", {"type": _moment})
+
+
+_CONNECTION = Argument("--connection", "The connection's id.", {"default": DEFAULT_CONNECTION})
+
+COMMANDS = (
+    Command(
+        "serve",
+        "Receive webhooks without an API server.",
+        "receiver:serve",
+        (
+            Argument("--host", "The address to listen on.", {"default": "127.0.0.1"}),
+            Argument("--port", "The port to listen on.", {"type": int, "default": DEFAULT_PORT}),
+            Argument("--workers", "The number of processes.", {"type": int, "default": 1}),
+        ),
+    ),
+    Command("check", "Check what webhooks need: the configuration, the connections, the store.", "receiver:check"),
+    Command(
+        "send",
+        "Send a signed test event to a receiver.",
+        "receiver:send",
+        (
+            _CONNECTION,
+            Argument("--url", "The receiver's address up to /webhooks", {"default": DEFAULT_URL}),
+            Argument("--event", "The event's name.", {"choices": EVENTS, "default": SCREENING_COMPLETED}),
+            Argument("--screening-id", "The screening in the event.", {"default": "s67890"}),
+            Argument("--candidate-id", "The candidate in the event.", {"default": "c12345"}),
+            Argument("--template-id", "The template in the event.", {"default": "t54321"}),
+            Argument("--score", "The score in the event; none if left out.", {"type": float}),
+        ),
+    ),
+    Command(
+        "events",
+        "List the newest events of the inbox, without personal data.",
+        "inbox:events",
+        (
+            _CONNECTION,
+            Argument("--event", f"Only events of this name, such as {SCREENING_COMPLETED}; all if left out."),
+            _since("Only events received since this time; all if left out."),
+            Argument("--limit", "The most events to list.", {"type": int, "default": 50}),
+        ),
+    ),
+    Command("consumers", "List the consumers of the inbox and how far each has read.", "inbox:consumers"),
+    Command(
+        "replay",
+        "Set a consumer's cursor back, so that it reads events again.",
+        "inbox:replay",
+        (
+            _CONNECTION,
+            Argument("--consumer", "The consumer's name; the command consumers lists them.", {"required": True}),
+            _since("Read again what was received since this time."),
+            Argument("--position", "Read again what comes after this position.", {"type": int}),
+        ),
+    ),
+    Command(
+        "prune",
+        "Delete old events now.",
+        "inbox:prune",
+        (
+            Argument(
+                "--days",
+                "Delete events older than this many days; [pihupulse] inbox_retention_days if left out.",
+                {"type": float},
+            ),
+        ),
+    ),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that the arguments name; without a name, ``serve``."""
+    """Run the command that the arguments name; ``serve`` if they name none."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     names = {command.name for command in COMMANDS}
     if not names.intersection(given[:1]) and not {"-h", "--help"}.intersection(given):
@@ -28,3 +154,25 @@ def _parser() -> ArgumentParser:
         for argument in command.arguments:
             sub_parser.add_argument(argument.flag, help=argument.help, **argument.options)
     return parser
+
+
+def get_commands() -> list[Any]:
+    """Return ``airflow pihupulse`` and its commands, as Airflow takes them from a provider (3.2)."""
+    from airflow.cli.cli_config import GroupCommand
+
+    help_text = "Receive, list and replay webhooks of PihuPulse"
+    return [GroupCommand(name="pihupulse", help=help_text, subcommands=[_action(command) for command in COMMANDS])]
+
+
+def _action(command: Command) -> Any:
+    from airflow.cli.cli_config import ActionCommand
+
+    arguments = tuple(_argument(argument) for argument in command.arguments)
+    return ActionCommand(name=command.name, help=command.help, func=command.run, args=arguments)
+
+
+def _argument(argument: Argument) -> Any:
+    from airflow.cli import cli_config
+
+    arg: Any = cli_config.Arg
+    return arg((argument.flag,), help=argument.help, **argument.options)

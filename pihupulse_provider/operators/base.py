@@ -51,8 +51,8 @@ class PihuPulseTask(RenderedFields):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "execute" in vars(cls):
-            cls.execute = _guarded(vars(cls)["execute"])  # type: ignore[method-assign]
+        for name in {"execute", "resume_execution"} & vars(cls).keys():
+            setattr(cls, name, _guarded(vars(cls)[name]))
 
     @_guarded
     def execute(self, context: Context) -> Any:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context, conf
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, Row, Source
 from pihupulse_provider.operators.base import PihuPulseOperator, boolean, create_terms, is_literal, seconds, texts
 from pihupulse_provider.operators.bulk import BulkOperator
 from pihupulse_provider.operators.storage import open_source
-from pihupulse_provider.triggers.waiting import begin_wait, resume_wait, wait_here
+from pihupulse_provider.triggers.waiting import begin_wait, end_wait, is_timed_out, resume_wait, wait_here
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
-from pihupulse_provider.waiting.statuses import FAILED
-from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
 
 if TYPE_CHECKING:
-    from pihupulse_provider.api.models import NewScreening
+    from pihupulse_provider.api.models import NewScreening, Screening
 
 WEEK = 7 * 24 * 3600.0
 
@@ -97,25 +96,38 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the screening, or find the one that an earlier try created; wait for it if wanted."""
-        from pihupulse_provider.creating.once import create_screening_once
-
-        new, spec = self._checked(), self._wait_spec()
-        options = CreateOptions(**create_terms(context), on_existing=self.on_existing)
-        screening = create_screening_once(
-            self.hook.connect, self.hook.ledger, options, new, failed_statuses=spec.failed_statuses
-        )
-        if not self.wait_for_completion:
-            return self.output_of(screening)
-        return self._wait(spec.of({screening.id: self.candidate_id}, time.time()))
+        screening = self._create(context)
+        return self._wait(screening) if self.wait_for_completion else self.output_of(screening)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on when the trigger has fired."""
         seen = resume_wait(
-            self, self.hook.get_conn(), self.pihupulse_conn_id, self._wait_spec(), method_name="resume", event=event
+            self, self.hook.get_conn(), self.pihupulse_conn_id, self._spec(), method_name="resume", event=event
         )
         return self._report(seen)
 
-    def _wait(self, spec: WaitSpec) -> dict[str, Any]:
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Poll once more where Airflow itself ends the wait, because no triggerer did in time."""
+        if is_timed_out(next_method, next_kwargs):
+            return super().resume_execution("end_at_limit", {}, context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def end_at_limit(self, context: Context) -> dict[str, Any]:
+        """Return the report if the screening was completed in time, or fail as a wait that is over does."""
+        spec = self._spec().of({self._create(context).id: self.candidate_id}, clock.now() - (self.timeout or 0.0))
+        return self._report(end_wait(self.hook.get_conn(), spec, self.log))
+
+    def _create(self, context: Context) -> Screening:
+        from pihupulse_provider.creating.once import create_screening_once
+
+        new, spec = self._checked(), self._spec()
+        options = CreateOptions(**create_terms(context), on_existing=self.on_existing)
+        return create_screening_once(
+            self.hook.connect, self.hook.ledger, options, new, failed_statuses=spec.failed_statuses
+        )
+
+    def _wait(self, screening: Screening) -> dict[str, Any]:
+        spec = self._spec().of({screening.id: self.candidate_id}, clock.now())
         client = self.hook.get_conn()
         if self.deferrable:
             return self._report(begin_wait(self, client, self.pihupulse_conn_id, spec, "resume"))
@@ -124,7 +136,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
     def _report(self, seen: Sequence[ScreeningSnapshot]) -> dict[str, Any]:
         return self.output_of(self.hook.get_report(seen[0].screening_id))
 
-    def _wait_spec(self) -> WaitSpec:
+    def _spec(self) -> WaitSpec:
         return WaitSpec(
             screenings={},
             started_at=0.0,
@@ -134,15 +146,21 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         )
 
     def _checked(self) -> NewScreening:
+        from pydantic import ValidationError
+
         from pihupulse_provider.api.models import NewScreening
 
         _check_not_empty(candidate_id=self.candidate_id, template_id=self.template_id)
-        return NewScreening(
-            candidate_id=self.candidate_id,
-            template_id=self.template_id,
-            job_title=self.job_title,
-            send_invitation=boolean("send_invitation", self.send_invitation),
-        )
+        try:
+            return NewScreening(
+                candidate_id=self.candidate_id,
+                template_id=self.template_id,
+                job_title=self.job_title,
+                send_invitation=boolean("send_invitation", self.send_invitation),
+            )
+        except ValidationError as error:
+            names = sorted({str(item["loc"][0]) for item in error.errors()})
+            raise ConfigurationError(f"Nothing was sent: {' and '.join(names)} must be text.") from None
 
 
 class PihuPulseCreateScreeningsOperator(BulkOperator):
@@ -217,8 +235,8 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         return self.create(context, kind, source, on_existing=self.on_existing, on_repeated="skip")
 
 
-def _check_not_empty(**ids: str | None) -> None:
-    empty = [name for name, value in ids.items() if not (value or "").strip()]
+def _check_not_empty(**ids: Any) -> None:
+    empty = [name for name, value in ids.items() if not str(value or "").strip()]
     if empty:
         raise ConfigurationError(f"Nothing was sent: {' and '.join(empty)} must not be empty.")
 

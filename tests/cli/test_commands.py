@@ -14,9 +14,7 @@ from airflow.cli import cli_parser
 from airflow.models import Connection
 from airflow.utils.session import create_session
 
-from pihupulse_provider.cli.airflow import get_commands
-from pihupulse_provider.cli.declared import COMMANDS, Command
-from pihupulse_provider.cli.main import main
+from pihupulse_provider.cli.main import COMMANDS, Command, get_commands, main
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox

@@ -11,7 +11,7 @@ import tomllib
 from functools import cache
 from itertools import dropwhile
 
-from pihupulse_provider.cli.declared import COMMANDS
+from pihupulse_provider.cli.main import COMMANDS
 from pihupulse_provider.provider_info import get_provider_info
 from tests.docs.pages import ROOT, Block, blocks, commands, name_of, pages
 

@@ -6,14 +6,15 @@ import json
 import time
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import task
 
-from pihupulse_provider.api import ConfigurationError, UnauthorizedError
+from pihupulse_provider.api import ConfigurationError, UnauthorizedError, clock
 from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
 from pihupulse_provider.triggers.waiting import ScreeningFailedError
 from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_state import WaitState
 
 MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
 TIMED_MODES = [mode for mode in MODES if AIRFLOW_V_3_1_PLUS or mode != "reschedule"]
@@ -106,6 +107,11 @@ class TestEveryMode:
         run = wait(ids, deadline=1.0, **mode)
         assert run.state == "success"
         assert [outcome["status"] for outcome in run.xcom("wait")] == ["completed", "pending", "failed"]
+
+    def test_a_deadline_before_the_second_poll_comes_with_one_more_poll(self, wait, mode, screenings):
+        """The screenings are completed within a fifth of a second; the first poll sees none of it."""
+        run = wait(screenings(3), deadline=3, poke_interval=10, timeout=60, **mode)
+        assert [outcome["status"] for outcome in run.xcom("wait")] == ["completed"] * 3
 
     def test_with_a_deadline_it_ends_as_soon_as_nothing_waits(self, wait, mode, screenings):
         started = time.monotonic()
@@ -231,11 +237,11 @@ class TestArguments:
         with pytest.raises(TaskDeferred) as deferred:
             sensor.poke({})
         trigger = deferred.value.trigger
-        terms = WaitSpec.load(trigger.terms)
+        terms = WaitState.load(trigger.terms, clock.now()).spec
         assert trigger.pihupulse_conn_id == "pihupulse_default"
-        assert time.time() - 60 < terms.started_at <= time.time()
+        assert clock.now() - 60 < terms.started_at <= clock.now()
         assert terms == WaitSpec(
-            screenings=dict.fromkeys(ids),
+            screenings={one["id"]: one["candidate_id"] for one in pihupulse_sandbox.screenings},
             started_at=terms.started_at,
             wait_for=0.5,
             succeeded_statuses=("reviewed",),
@@ -246,3 +252,44 @@ class TestArguments:
             timeout=200.0,
             deadline=100.0,
         )
+
+
+class TestWithoutATriggerer:
+    """Airflow itself ends a deferral that takes too long."""
+
+    TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
+
+    def test_a_deadline_returns_what_there_is(self, screenings):
+        ids = screenings(1, "completed") + screenings(1, "pending")
+        sensor = PihuPulseScreeningSensor(task_id="wait", screening_ids=ids, deadline=60, deferrable=True)
+        outcomes = sensor.resume_execution(*self.TIMED_OUT, {})
+        assert [outcome["status"] for outcome in outcomes] == ["completed", "pending"]
+
+    def test_what_was_completed_in_time_succeeds_although_the_timeout_is_over(self, screenings):
+        sensor = PihuPulseScreeningSensor(task_id="wait", screening_ids=screenings(3, "completed"), deferrable=True)
+        assert len(sensor.resume_execution(*self.TIMED_OUT, {})) == 3
+
+    def test_the_rest_times_out(self, screenings):
+        sensor = PihuPulseScreeningSensor(
+            task_id="wait", screening_ids=screenings(1, "pending"), deferrable=True, timeout=86400
+        )
+        with pytest.raises(AirflowSensorTimeout, match=r"0 of 1 screening completed.* at the timeout of 1 day"):
+            sensor.resume_execution(*self.TIMED_OUT, {})
+
+    def test_soft_fail_skips_it(self, screenings):
+        sensor = PihuPulseScreeningSensor(
+            task_id="wait", screening_ids=screenings(1, "pending"), deferrable=True, soft_fail=True
+        )
+        with pytest.raises(AirflowSkipException):
+            sensor.resume_execution(*self.TIMED_OUT, {})
+
+
+def test_the_log_says_at_once_what_is_waited_for_and_when_it_looks_next(screenings, capsys):
+    [one] = screenings(1, "pending")
+    sensor = PihuPulseScreeningSensor(task_id="wait", screening_ids=one, poke_interval=60, timeout=86400)
+    sensor.poke({})
+    sensor.poke({})
+    said = capsys.readouterr().out
+    assert said.count(f"for 1 screening to be completed: {one}. Polled every 1 minute.") == 1
+    assert said.count("0 of 1 screening completed, 0 failed, 1 waiting. The next poll is at ") == 1
+    assert "It times out at " in said
