@@ -272,7 +272,7 @@ class TestListsOfMappedTasks:
         with dag_runs.dag() as dag:
             imported = PihuPulseImportCandidatesOperator.partial(
                 task_id="import", results_path=f"{tmp_path}/{{{{ ti.map_index }}}}.jsonl"
-            ).expand(source=[[HOSTILE[0]], [HOSTILE[1]]])
+            ).expand(source=[[{"name": "Ada", "email": f"{n}@example.com"}] for n in "ab"])
             PihuPulseCreateScreeningsOperator(
                 task_id="t", candidate_ids=imported.output, template_id="t54321", send_invitation="{{ 'yes' }}"
             )
