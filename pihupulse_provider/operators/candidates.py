@@ -116,11 +116,11 @@ class PihuPulseImportCandidatesOperator(BulkOperator):
 
     :param source: the path of a CSV, JSON Lines or Parquet file, also ``.gz``, anywhere in Airflow's object storage;
         or a list of ``{"name", "email", "phone", "resume_url"}``. (templated)
-    :param field_map: from each of these fields to its column, or to a list of columns that are joined with a blank;
+    :param field_map: from each of these fields to its column, or to a list of columns that are joined with a space;
         None if the columns have the fields' names.
     :param on_existing: what to do with a row whose e-mail address (upper and lower case alike) a candidate of the
         account or an earlier row has: ``skip`` it, ``create`` it all the same, or ``fail`` before anything is created.
-    :param max_rejects: how many unusable rows are borne: a count, or a share of the rows below 1.
+    :param max_rejects: how many invalid rows are allowed: a count, or a share of the rows below 1.
     :param results_path: where ``{"row", "status", "id"}`` of each row goes, as JSON Lines. (templated)
     :param rejects_path: where ``{"row", "field", "reason"}`` of each problem goes, as JSON Lines. (templated)
     :param format: ``csv``, ``jsonl`` or ``parquet``; None to go by the file's name.
@@ -131,7 +131,7 @@ class PihuPulseImportCandidatesOperator(BulkOperator):
     :param allow_special_domains: whether e-mail addresses may be of domains for special use, such as ``.test``,
         ``.local`` and names without a dot.
     :param pihupulse_conn_id: the connection. (templated)
-    :raises RejectedRowsError: if more rows are unusable than ``max_rejects``.
+    :raises RejectedRowsError: if more rows are invalid than ``max_rejects``.
     :raises ExistingRowsError: if ``on_existing`` is ``fail`` and there are some.
     :raises SourceError: if the source can't be read, or has changed since a try that created some of it.
     """

@@ -257,7 +257,8 @@ def _rows_of_results(path: str) -> Iterator[Row]:
             if row.values is None:
                 yield row
             elif row.values.get("status") != "rejected":
-                yield Row(int(row.values.get("row", row.number)), {"candidate_id": row.values.get("id")})
+                number = row.values.get("row")
+                yield Row(number if isinstance(number, int) else row.number, {"candidate_id": row.values.get("id")})
 
 
 def _flat(candidate_ids: Any) -> Iterator[Any]:

@@ -168,9 +168,9 @@ async def completed_screenings(tail: InboxTail, connection: str) -> AsyncIterato
 
 
 def _snapshot(entry: InboxEvent) -> ScreeningSnapshot | None:
-    told = entry.event.public()
-    if told["screening_id"] is None:
+    event = entry.event.public()
+    if event["screening_id"] is None:
         return None
     return ScreeningSnapshot(
-        told["screening_id"], told["candidate_id"], SUCCEEDED[0], told["score"], told["completed_at"]
+        event["screening_id"], event["candidate_id"], SUCCEEDED[0], event["score"], event["completed_at"]
     )
