@@ -33,6 +33,11 @@ _REGION = re.compile(r"[A-Z]{2}")
 _NEUTRALISED = re.compile(r"'(?=[=+\-@])")
 _PHONE_PREFIX = re.compile(r"^['\u2018\u2019`\u00b4]*\s*(tel:\s*)?", re.IGNORECASE)
 _MAIL_PREFIX = re.compile(r"^mailto:\s*", re.IGNORECASE)
+_PLAIN_EMAIL = re.compile(
+    r"(?=.{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9](?:-?[a-z0-9]){0,30}\.)+[a-z]{2,24}",
+    re.ASCII | re.IGNORECASE,
+)
+"""Addresses that the library takes for sure: nearly all there are, and it needs 100 µs for each."""
 _JOINERS = re.compile(r"[\u200c\u200d]")
 _WHOLE_NUMBER = re.compile(r"(\+?\d{5,})\.00?")
 _LOST_DIGITS = re.compile(r"\d+([.,]\d+)?E\+?\d+|\d{7,}\.\d", re.IGNORECASE)
@@ -217,7 +222,10 @@ def _check_email(value: str, *, allow_special_domains: bool) -> str | None:
     if len(value) > 320:
         return "is not an e-mail address (it is too long)"
     _, dot, top = value.rpartition("@")[2].lower().rpartition(".")
-    if allow_special_domains and (not dot or top in SPECIAL_USE_DOMAIN_NAMES):
+    is_special = not dot or top in SPECIAL_USE_DOMAIN_NAMES
+    if not is_special and len(value) <= 254 and _PLAIN_EMAIL.fullmatch(value):
+        return None
+    if allow_special_domains and is_special:
         value += ".example.com"  # the library has no switch for this, and all other rules are to hold
     try:
         validate_email(value, check_deliverability=False)

@@ -12,6 +12,7 @@ from pihupulse_provider.api.errors import NotFoundError
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
 from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.creating.candidate_input import CandidateInput, email_key
+from pihupulse_provider.creating.cell_text import NotTextError, cell_text
 from pihupulse_provider.creating.errors import DeletedError, InvalidRowError, Problem
 from pihupulse_provider.creating.lookup import FoundScreening, ScreeningSearch, find_candidates
 
@@ -155,8 +156,11 @@ class ScreeningResource:
 
     def parse(self, values: Mapping[str, Any]) -> Parsed:
         """Check a row."""
-        candidate_id = str(values.get("candidate_id") or "").strip()
-        if not candidate_id:
+        try:
+            candidate_id = cell_text(values.get("candidate_id"))
+        except NotTextError as error:
+            raise InvalidRowError([Problem("candidate_id", str(error))]) from None
+        if candidate_id is None:
             raise InvalidRowError([Problem("candidate_id", "is missing")])
         screening = NewScreening(
             candidate_id=candidate_id,

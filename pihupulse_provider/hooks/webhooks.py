@@ -14,7 +14,7 @@ from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
 # A DAG file imports this module too, and has no need of a receiver: it comes with first use.
 if TYPE_CHECKING:
-    from pihupulse_provider.waiting.inbox_tail import InboxFeed
+    from pihupulse_provider.waiting.shared_poller import Updates
     from pihupulse_provider.webhooks.polling import Poller
     from pihupulse_provider.webhooks.receiver import Receiver
 
@@ -54,14 +54,13 @@ def read_secrets(connection_id: str) -> list[str]:
     return secrets
 
 
-def inbox_feed(connection_id: str) -> InboxFeed | None:
-    """Return the webhooks of a connection as news for the poller; None if none are received for it."""
+def screening_updates(connection_id: str) -> Updates | None:
+    """Return the webhooks of a connection as updates for the shared poller; None if none are received for it."""
     if connection_id not in webhook_connections():
         return None
-    from pihupulse_provider.store.inbox import Inbox
-    from pihupulse_provider.waiting.inbox_tail import InboxFeed
+    from pihupulse_provider.waiting.inbox_tail import completed_screenings, shared_tail
 
-    return InboxFeed(Inbox(settings.store()), connection_id)
+    return lambda: completed_screenings(shared_tail(settings.store()), connection_id)
 
 
 def poller(hook: PihuPulseHook) -> Poller:

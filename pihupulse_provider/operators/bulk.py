@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class BulkOperator(PihuPulseOperator):
     """Creates many objects, each once, and says what came of each.
 
-    :param max_rejects: how many unusable rows are borne: a count, or a share of the rows below 1.
+    :param max_rejects: how many invalid rows are allowed: a count, or a share of the rows below 1.
     :param results_path: where ``{"row", "status", "id"}`` of each row goes, as JSON Lines; any path of Airflow's
         object storage. (templated)
     :param rejects_path: where ``{"row", "field", "reason"}`` of each problem goes, as JSON Lines. (templated)

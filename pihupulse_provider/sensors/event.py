@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
@@ -16,23 +14,25 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.events import EVENTS
 from pihupulse_provider.api.iso_time import read_iso
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.hooks.webhooks import EventSource, poller
-from pihupulse_provider.operators.rendering import RenderedFields
+from pihupulse_provider.hooks.webhooks import EventSource, poller, webhook_connections
+from pihupulse_provider.operators.base import PihuPulseTask, is_literal
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
-from pihupulse_provider.triggers.event_wait import EventWaitTrigger
-from pihupulse_provider.waiting.event import first_event
+from pihupulse_provider.triggers.event_wait import EventWaitTrigger, first_event
+from pihupulse_provider.triggers.waiting import BACKSTOP, is_timed_out
+from pihupulse_provider.waiting.wording import duration, utc
 
 DUE = "{{ dag_run.run_after.isoformat() }}"
 """When the DAG run was due to start; unlike the time when it did start, clearing the run does not move it."""
-_BACKSTOP = timedelta(minutes=2)
-"""How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
+_LAST_POLL_SHARED = 1.0
+"""Seconds: who polls a last time shares that poll with those that do so at the same time."""
 
 
-class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
+class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
     """Waits for an event, and returns it: ids, status, score and times, nothing personal.
 
     Of several that match, the oldest counts. What it returns is one of the objects that
@@ -47,6 +47,8 @@ class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
     :param source: ``"webhooks"``, or ``"polling"`` to derive the events from PihuPulse's lists, where no webhook can
         come in; it reads them every ``poke_interval`` seconds, once for all sensors that share the store.
     :param include_personal: whether the XCom also gets ``data``, all that PihuPulse sent.
+    :param allow_unknown_event: whether an event that the API reference does not name is waited for too, rather than
+        refused.
     :param deferrable: whether to wait in the triggerer, without a worker; by default as ``[operators]
         default_deferrable`` says.
     :param pihupulse_conn_id: the connection that webhooks are received for.
@@ -72,6 +74,7 @@ class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
         since: datetime | str | None = DUE,
         source: EventSource = "webhooks",
         include_personal: bool = False,
+        allow_unknown_event: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         pihupulse_conn_id: str = PihuPulseHook.default_conn_name,
         **kwargs: Any,
@@ -86,27 +89,24 @@ class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
         self.include_personal = include_personal
         self.deferrable = deferrable
         self.pihupulse_conn_id = pihupulse_conn_id
-        self._until: float | None = None
-
-    @cached_property
-    def hook(self) -> PihuPulseHook:
-        """Return the hook."""
-        return PihuPulseHook(self.pihupulse_conn_id)
+        self.allow_unknown_event = allow_unknown_event
+        self._seconds = float(self.timeout)
+        self._described = False
+        if is_literal(event):
+            self._check_event()
 
     def execute(self, context: Context) -> Any:
         """Wait."""
-        if self.event not in EVENTS:
-            self.log.warning("PihuPulse documents no event %r, but %s.", self.event, ", ".join(EVENTS))
+        self._check_event()
         return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Poll once; defer afterwards if that is wanted and there is no such event yet."""
+        """Look once; defer afterwards if that is wanted and there is no such event yet."""
         wanted = self._wanted()
-        if self.source == "polling":
-            poller(self.hook).poll(wanted.events, every=self.poke_interval, since=wanted.since)
-        found = first_event(Inbox(self.hook.store), wanted)
+        found = self._find(wanted, every=self.poke_interval)
         if found is not None:
             return PokeReturnValue(True, self._output(found))
+        self._describe(wanted)
         if self.deferrable:
             self._defer(wanted)
         return PokeReturnValue(False)
@@ -114,9 +114,10 @@ class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
     def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on when the trigger has fired; if PihuPulse refused to be polled, the task looks itself."""
         if event.get("end") == "timeout":
-            raise AirflowSensorTimeout(f"No {self.event} came within {self.timeout:g} seconds.")
+            return self.end_at_limit(context)
         if event.get("end") == "error":
-            self._until = event["until"]
+            # Version 1.0.0 told when the wait ends, not how long it still may take.
+            self._seconds = event["seconds"] if "seconds" in event else max(0.0, event["until"] - clock.now())
             return self.execute(context)
         found = Inbox(self.hook.store).at(event["position"])
         if found is None:
@@ -126,20 +127,86 @@ class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
             )
         return self._output(found)
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Look once more where Airflow itself ends the wait, because no triggerer did in time."""
+        if is_timed_out(next_method, next_kwargs):
+            return super().resume_execution("end_at_limit", {}, context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def end_at_limit(self, context: Context) -> Any:
+        """Look once more, and return the event if it has come."""
+        found = self._find(self._wanted(), every=min(self.poke_interval, _LAST_POLL_SHARED))
+        if found is None:
+            raise AirflowSensorTimeout(f"No {self.event} came within {duration(self.timeout)}.")
+        return self._output(found)
+
+    def _find(self, wanted: EventFilter, every: float) -> InboxEvent | None:
+        if self.source == "polling":
+            poller(self.hook).poll(wanted.events, every=every, since=wanted.since)
+        return first_event(Inbox(self.hook.store), wanted)
+
     def _defer(self, wanted: EventFilter) -> None:
-        now = time.time()
-        until = now + self.timeout if self._until is None else self._until
         self.defer(
             trigger=EventWaitTrigger.for_event(
                 wanted,
-                until=until,
+                seconds=self._seconds,
                 source=self.source,
                 poll_interval=float(self.poke_interval),
                 pihupulse_conn_id=self.pihupulse_conn_id,
             ),
             method_name="resume",
-            timeout=timedelta(seconds=max(0.0, until - now)) + _BACKSTOP,
+            timeout=timedelta(seconds=self._seconds) + BACKSTOP,
         )
+
+    def _check_event(self) -> None:
+        if not self.allow_unknown_event and self.event not in EVENTS:
+            raise ConfigurationError(
+                f"event is {self.event!r}, and the events that PihuPulse documents are {', '.join(EVENTS)}. If it is a "
+                "new one, set allow_unknown_event=True."
+            )
+
+    def _describe(self, wanted: EventFilter) -> None:
+        """Say once what is waited for, what can bring it, and what else ends the wait."""
+        if self._described:
+            return
+        self._described = True
+        subjects = {"screening": wanted.screening_id, "candidate": wanted.candidate_id, "template": wanted.template_id}
+        of = " and ".join(f"{subject} {one}" for subject, one in subjects.items() if one)
+        since = "at any time" if wanted.since is None else f"since {utc(wanted.since)}"
+        self.log.info(
+            "Waiting for %s%s, received %s for the connection %s. %s It times out at %s, after %s.",
+            self.event,
+            f" of {of}" if of else "",
+            since,
+            wanted.connection,
+            self._describe_source(),
+            utc(clock.now() + self._seconds),
+            duration(self.timeout),
+        )
+        self._warn_if_nothing_comes()
+
+    def _describe_source(self) -> str:
+        if self.source == "polling":
+            return f"PihuPulse's lists are polled every {duration(self.poke_interval)}."
+        if self.deferrable:
+            return "A webhook ends the wait within a second or so."
+        return f"The inbox of webhooks is read every {duration(self.poke_interval)}."
+
+    def _warn_if_nothing_comes(self) -> None:
+        if self.source == "polling":
+            return
+        if self.pihupulse_conn_id not in webhook_connections():
+            self.log.warning(
+                "[pihupulse] webhook_connections does not name %s here. If it does not where the receiver runs either, "
+                'no webhook comes and this wait is in vain: add it, or set source="polling".',
+                self.pihupulse_conn_id,
+            )
+        elif not Inbox(self.hook.store).newest(EventFilter(connection=self.pihupulse_conn_id), limit=1):
+            self.log.warning(
+                "No webhook was received for %s so far. Check that a receiver runs and has this worker's [pihupulse] "
+                "store_url, and that PihuPulse's dashboard (Settings → Webhooks) names its address.",
+                self.pihupulse_conn_id,
+            )
 
     def _wanted(self) -> EventFilter:
         return EventFilter(

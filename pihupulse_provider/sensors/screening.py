@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import (
+    BaseSensorOperator,
+    Context,
+    PokeReturnValue,
+    conf,
+)
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.operators.base import seconds
-from pihupulse_provider.operators.rendering import RenderedFields
-from pihupulse_provider.operators.storage import check_writable, read_lines
-from pihupulse_provider.sensors.outcomes import write_outcomes
-from pihupulse_provider.triggers.waiting import defer_wait, look_once, recall, settle
+from pihupulse_provider.operators.base import PihuPulseTask, seconds, texts
+from pihupulse_provider.operators.storage import check_writable, read_lines, write_lines
+from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, is_timed_out, outcome, recall
 from pihupulse_provider.waiting.screening_ids import read_screenings
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
-from pihupulse_provider.waiting.statuses import FAILED, SUCCEEDED
-from pihupulse_provider.waiting.wait_for import WaitFor
-from pihupulse_provider.waiting.wait_spec import WaitSpec, check_limits
-
-if TYPE_CHECKING:
-    from pihupulse_provider.waiting.task_poller import TaskPoller
+from pihupulse_provider.waiting.wait_spec import FAILED, SUCCEEDED, WaitFor, WaitSpec, check_limits
+from pihupulse_provider.waiting.wait_state import WaitState
 
 
-class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
+class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
     """Waits until screenings are completed, be it one or ten thousand.
 
     It returns a list with one ``{"screening_id", "candidate_id", "status", "score", "completed_at"}`` for each
@@ -95,62 +94,61 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
         self.results_path = results_path
         self.deferrable = deferrable
         self.pihupulse_conn_id = pihupulse_conn_id
-        self._lookout: TaskPoller | None = None
+        self._poller: TaskPoller | None = None
         check_limits(self.timeout, self.deadline)
-
-    @cached_property
-    def hook(self) -> PihuPulseHook:
-        """Return the hook."""
-        return PihuPulseHook(self.pihupulse_conn_id)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once; defer afterwards if that is wanted and the wait goes on."""
-        task_poller = self._lookout or self._begin(context)
-        end = look_once(self.hook.get_conn(), task_poller)
-        if end in ("decided", "deadline"):
-            return PokeReturnValue(True, self._output(settle(task_poller.watch, end, task_poller.terms, self.log)))
-        task_poller.watch.warn(self.log)
-        self.log.info("%s.", task_poller.watch.judge())
-        if self.deferrable and end is None:
-            defer_wait(self, self.pihupulse_conn_id, task_poller.terms, "resume")
+        poller = self._poller or self._begin(context)
+        end = poller.poll(self.hook.get_conn())
+        if end is not None:
+            return PokeReturnValue(True, self._output(outcome(poller.state, end, self.log)))
+        poller.tell()
+        if self.deferrable:
+            defer_wait(self, self.pihupulse_conn_id, poller.state, "resume")
         return PokeReturnValue(False)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Go on when the trigger has fired; if PihuPulse refused it, the task looks itself."""
-        terms, watch = recall(self._terms(), event)
+        """Go on when the trigger has fired; if PihuPulse refused it, the task polls itself."""
+        state = recall(self._spec(), event)
         if event["end"] == "error":
-            self._look_for(terms)
+            self._poller = TaskPoller(state, self.log)
             return self.execute(context)
-        return self._output(settle(watch, event["end"], terms, self.log))
+        return self._output(outcome(state, event["end"], self.log))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Poll once more where Airflow itself ends the wait, because no triggerer did in time."""
+        if is_timed_out(next_method, next_kwargs):
+            return super().resume_execution("end_at_limit", {}, context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def end_at_limit(self, context: Context) -> Any:
+        """Return what there is when the wait's time is over."""
+        spec = self._spec()
+        spec = spec.of(self._screenings(), clock.now() - (spec.limit or 0.0))
+        return self._output(end_wait(self.hook.get_conn(), spec, self.log))
 
     def _begin(self, context: Context) -> TaskPoller:
-        if not self._first_reschedule(context):
-            check_writable("results_path", self.results_path)
-        screenings = read_screenings(self.reveal("screening_ids"), self.reveal("candidate_ids"), read_lines)
-        return self._look_for(self._terms().of(screenings, self._started_at(context)))
-
-    def _look_for(self, terms: WaitSpec) -> TaskPoller:
-        # The client that it asks with is for the task: a DAG file has no need of it.
-        from pihupulse_provider.waiting.task_poller import TaskPoller
-
-        self._lookout = TaskPoller(terms, self.log)
-        return self._lookout
-
-    def _started_at(self, context: Context) -> float:
-        first = self._first_reschedule(context)
+        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         # Airflow 3.0 gives the text of it in dag.test().
-        return datetime.fromisoformat(str(first)).timestamp() if first else time.time()
+        started_at = datetime.fromisoformat(str(first)).timestamp() if first else clock.now()
+        if not first:
+            check_writable("results_path", self.results_path)
+        spec = self._spec().of(self._screenings(), started_at)
+        self.log.info("%s", spec.describe())
+        self._poller = TaskPoller(WaitState(spec), self.log)
+        return self._poller
 
-    def _first_reschedule(self, context: Context) -> Any:
-        return context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+    def _screenings(self) -> dict[str, str | None]:
+        return read_screenings(self.reveal("screening_ids"), self.reveal("candidate_ids"), read_lines)
 
-    def _terms(self) -> WaitSpec:
+    def _spec(self) -> WaitSpec:
         return WaitSpec(
             screenings={},
             started_at=0.0,
             wait_for=self.reveal("wait_for"),
-            succeeded_statuses=tuple(self.reveal("succeeded_statuses")),
-            failed_statuses=tuple(self.reveal("failed_statuses")),
+            succeeded_statuses=texts("succeeded_statuses", self.reveal("succeeded_statuses")),
+            failed_statuses=texts("failed_statuses", self.reveal("failed_statuses")),
             interval=self.poke_interval,
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
@@ -161,4 +159,6 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
     def _output(self, snapshots: list[ScreeningSnapshot]) -> Any:
         if self.results_path is None:
             return [snapshot.public() for snapshot in snapshots]
-        return write_outcomes(self.results_path, snapshots)
+        write_lines("results_path", self.results_path, (snapshot.public() for snapshot in snapshots))
+        statuses = Counter(snapshot.status or "not seen" for snapshot in snapshots)
+        return {"results_path": self.results_path, "screenings": len(snapshots), "statuses": dict(statuses)}

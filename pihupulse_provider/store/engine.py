@@ -157,7 +157,7 @@ class Store:
         """After an error take nothing for granted: neither the schema, nor that SQLite's file is what it was."""
         self._upgraded = None
         if self._file is not None:
-            self._engine.dispose()
+            self._file.give_up_connections()
 
     def _is_moved(self, info: dict[Any, Any]) -> bool:
         """Return whether a connection is to another file than the one that is at the path now."""

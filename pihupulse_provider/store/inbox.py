@@ -111,6 +111,12 @@ class Inbox:
             position = connection.execute(first).scalar_one()
             return position - 1 if position is not None else _head(connection)
 
+    def position_before(self, seconds: float) -> int:
+        """Return the position just before what was stored in the last so many seconds, by the store's clock."""
+        with self.store.read() as connection:
+            now = self.store.now(connection)
+        return self.position_at(now - seconds)
+
     def prune(self, before: float) -> int:
         """Delete the events that were stored before that time (epoch seconds), and return how many.
 

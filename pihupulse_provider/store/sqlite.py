@@ -31,10 +31,11 @@ until its maker has closed it."""
 
 
 class FileIdentity(NamedTuple):
-    """Which file a path leads to, whatever it is called."""
+    """Which file a path leads to, whatever it is called, and how often connections to it had been given up before."""
 
     device: int
     inode: int
+    given_up: int
 
 
 class SqliteFile:
@@ -43,6 +44,7 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._outage = OutageLog(log)
+        self._given_up = 0
 
     def identity(self) -> FileIdentity | None:
         """Return which file is at the path now; None if there is none."""
@@ -50,7 +52,11 @@ class SqliteFile:
             status = os.stat(self.path)  # noqa: PTH116 - asked before each transaction
         except OSError:
             return None
-        return FileIdentity(status.st_dev, status.st_ino)
+        return FileIdentity(status.st_dev, status.st_ino, self._given_up)
+
+    def give_up_connections(self) -> None:
+        """Have each connection replaced before it is used again: one that was opened read-only stays so."""
+        self._given_up += 1
 
     def prepare(self) -> None:
         """Make what is missing, the file (0600) and its folders (0700), and make private what others could read.

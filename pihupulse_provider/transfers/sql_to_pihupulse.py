@@ -34,10 +34,10 @@ class SqlToPihuPulseOperator(BulkOperator):
     :param parameters: values for the query's placeholders.
     :param hook_params: further arguments for the database's hook.
     :param field_map: from each of ``name``, ``email``, ``phone`` and ``resume_url`` to its column, or to a list of
-        columns that are joined with a blank; None if the columns have the fields' names.
+        columns that are joined with a space; None if the columns have the fields' names.
     :param on_existing: what to do with a row whose e-mail address a candidate or an earlier row has: ``skip``,
         ``create`` or ``fail``.
-    :param max_rejects: how many unusable rows are borne: a count, or a share of the rows below 1.
+    :param max_rejects: how many invalid rows are allowed: a count, or a share of the rows below 1.
     :param results_path: where ``{"row", "status", "id"}`` of each row goes, as JSON Lines. (templated)
     :param rejects_path: where ``{"row", "field", "reason"}`` of each problem goes, as JSON Lines. (templated)
     :param phone_region: the country (ISO 3166, such as ``US``) of phone numbers without a country code.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from weakref import WeakKeyDictionary
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.waiting.per_loop import PerLoop
 
 _SECONDS = 60.0
 """How long a connection is believed; a changed one counts from then on."""
 
 _Reading = tuple[float, "asyncio.Task[PihuPulseHook]"]
-_readings: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Reading]] = WeakKeyDictionary()
+_readings: PerLoop[_Reading] = PerLoop()
 
 
 async def loaded_hook(conn_id: str) -> PihuPulseHook:
@@ -20,11 +20,10 @@ async def loaded_hook(conn_id: str) -> PihuPulseHook:
 
     :raises ConfigurationError: if the connection can't work. Airflow's own errors, if there is no such connection.
     """
-    readings = _readings.setdefault(asyncio.get_running_loop(), {})
-    read_at, reading = readings.get(conn_id, (0.0, None))
-    if reading is None or time.monotonic() - read_at > _SECONDS:
-        reading = asyncio.create_task(_load(conn_id))
-        readings[conn_id] = (time.monotonic(), reading)
+    read_at, reading = _readings.get(conn_id, lambda: _begin(conn_id))
+    if clock.now() - read_at > _SECONDS:
+        forget(conn_id)
+        _, reading = _readings.get(conn_id, lambda: _begin(conn_id))
     try:
         return await asyncio.shield(reading)
     except Exception:
@@ -34,7 +33,11 @@ async def loaded_hook(conn_id: str) -> PihuPulseHook:
 
 def forget(conn_id: str) -> None:
     """Read a connection anew next time."""
-    _readings.get(asyncio.get_running_loop(), {}).pop(conn_id, None)
+    _readings.forget(conn_id)
+
+
+def _begin(conn_id: str) -> _Reading:
+    return clock.now(), asyncio.create_task(_load(conn_id))
 
 
 async def _load(conn_id: str) -> PihuPulseHook:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource
 from pihupulse_provider.store.inbox import InboxEvent
@@ -71,10 +71,10 @@ class PihuPulseEventTrigger(BaseEventTrigger):
         handed_on: deque[tuple[float, int]] = deque()
         async for entry in stream.entries():
             if entry is not None:
-                yield self._told(entry)
-                handed_on.append((time.monotonic(), entry.position))
+                yield self._event(entry)
+                handed_on.append((clock.now(), entry.position))
             stored = None
-            while handed_on and handed_on[0][0] <= time.monotonic() - _STORED_WITHIN:
+            while handed_on and handed_on[0][0] <= clock.now() - _STORED_WITHIN:
                 stored = handed_on.popleft()[1]
             if stored is not None:
                 await stream.commit(stored)
@@ -93,11 +93,11 @@ class PihuPulseEventTrigger(BaseEventTrigger):
     async def filter_shared_stream(self, shared_stream: AsyncIterator[InboxEvent]) -> AsyncIterator[TriggerEvent]:
         """Yield the events of the shared stream (Airflow 3.3)."""
         async for entry in shared_stream:
-            yield self._told(entry)
+            yield self._event(entry)
 
-    def _told(self, entry: InboxEvent) -> TriggerEvent:
-        told = entry.document() if self.include_personal else entry.public()
-        return TriggerEvent(told)  # type: ignore[no-untyped-call]
+    def _event(self, entry: InboxEvent) -> TriggerEvent:
+        payload = entry.document() if self.include_personal else entry.public()
+        return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     @property
     def terms(self) -> StreamTerms:

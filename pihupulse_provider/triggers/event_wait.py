@@ -3,49 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
-from pihupulse_provider.store.inbox import EventFilter, InboxEvent
+from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.accounts import loaded_hook
 from pihupulse_provider.triggers.handover import hand_over
-from pihupulse_provider.waiting.event import shared_tail
+from pihupulse_provider.waiting.inbox_tail import shared_tail
 
 
 class EventWaitTrigger(BaseTrigger):
-    """Waits for the first event that is wanted, with one look at the inbox for all that wait.
+    """Waits for the first event that is wanted, with one read of the inbox for all that wait.
 
-    Its one event is ``{"position": …}``, or ``{"end": "timeout"}``, or ``{"end": "error", "until": …}`` if PihuPulse
-    refuses to be polled.
+    Its one event is ``{"position": …}``, or ``{"end": "timeout"}``, or ``{"end": "error", "seconds": …}`` if PihuPulse
+    refuses to be polled. At the limit, and if it starts too late, the task looks once more itself.
 
     :param wanted: the fields of an :class:`~pihupulse_provider.store.inbox.EventFilter`.
-    :param until: when the wait ends in vain, in epoch seconds; None for never.
     :param source: where events come from.
     :param poll_interval: seconds between two readings of PihuPulse's lists when they are polled.
     :param pihupulse_conn_id: the connection.
+    :param seconds: how long to wait from when the trigger starts; None for ever.
+    :param until: when the wait ends, in epoch seconds, in a trigger that version 1.0.0 stored.
     """
 
     def __init__(
         self,
         wanted: dict[str, Any],
-        until: float | None,
         source: EventSource,
         poll_interval: float,
         pihupulse_conn_id: str,
+        *,
+        seconds: float | None = None,
+        until: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.wanted = wanted
-        self.until = until
         self.source: EventSource = source
         self.poll_interval = poll_interval
         self.pihupulse_conn_id = pihupulse_conn_id
+        self.seconds = seconds
+        self.until = until
 
     @classmethod
     def for_event(cls, wanted: EventFilter, **arguments: Any) -> EventWaitTrigger:
@@ -54,42 +58,62 @@ class EventWaitTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow makes the trigger anew from."""
-        names = ("wanted", "until", "source", "poll_interval", "pihupulse_conn_id")
+        names = ("wanted", "source", "poll_interval", "pihupulse_conn_id", "seconds", "until")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event."""
-        began_at = time.monotonic()
+        began_at = clock.now()
+        ends_at = self.until if self.seconds is None else began_at + self.seconds
         wanted = EventFilter(**{**self.wanted, "events": tuple(self.wanted["events"])})
         hook = await loaded_hook(self.pihupulse_conn_id)
-        waits: set[asyncio.Task[Any]] = {asyncio.create_task(shared_tail(hook.store).first(wanted))}
+        waits: set[asyncio.Task[Any]] = {asyncio.create_task(_first(hook, wanted))}
         if self.source == "polling":
             waits.add(asyncio.create_task(self._poll(hook, wanted)))
         try:
-            left = None if self.until is None else max(0.0, self.until - time.time())
+            left = None if ends_at is None else max(0.0, ends_at - clock.now())
             done, _ = await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             await hand_over(began_at)
-            yield TriggerEvent(self._told(done))  # type: ignore[no-untyped-call]
+            yield TriggerEvent(self._result(done, ends_at))  # type: ignore[no-untyped-call]
         finally:
             for wait in waits:
                 wait.cancel()
 
-    def _told(self, done: set[asyncio.Task[Any]]) -> dict[str, Any]:
+    def _result(self, done: set[asyncio.Task[Any]], ends_at: float | None) -> dict[str, Any]:
         for wait in done:
             if wait.exception() is None:
                 entry: InboxEvent = wait.result()
                 return {"position": entry.position}
-            self.log.warning("Polling PihuPulse failed, the task tries itself: %s", wait.exception())
-        return {"end": "error", "until": self.until} if done else {"end": "timeout"}
+            self.log.warning("PihuPulse can't be polled here, the task tries itself: %s", wait.exception())
+        # A worker of version 1.0.0 reads "until", a later one "seconds", by a clock of its own.
+        left = None if ends_at is None else max(0.0, ends_at - clock.now())
+        return {"end": "error", "seconds": left, "until": ends_at} if done else {"end": "timeout"}
 
     async def _poll(self, hook: PihuPulseHook, wanted: EventFilter) -> None:
-        """Poll for ever; an error that looking again would not cure ends it."""
+        """Poll for ever; an error that polling again would not cure ends it."""
+        failing = False
         while True:
             try:
                 poll = poller(hook).poll
                 await asyncio.to_thread(poll, wanted.events, every=self.poll_interval, since=wanted.since)
+                failing = False
             except PihuPulseError as error:
                 if error.permanent:
                     raise
-                self.log.warning("Polling PihuPulse failed, and goes on: %s", error)
+                if not failing:
+                    self.log.warning("A poll of PihuPulse failed, the wait goes on: %s", error)
+                failing = True
             await asyncio.sleep(self.poll_interval)
+
+
+async def _first(hook: PihuPulseHook, wanted: EventFilter) -> InboxEvent:
+    async with shared_tail(hook.store).reading(wanted) as reader:
+        while not (events := await reader.read(limit=1)):
+            pass
+        return events[0]
+
+
+def first_event(inbox: Inbox, wanted: EventFilter) -> InboxEvent | None:
+    """Return the oldest event that is wanted; None if there is none yet."""
+    found = inbox.read(wanted, limit=1).events
+    return found[0] if found else None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from airflow.providers.common.compat.sdk import conf
+
+from pihupulse_provider.api import clock
 
 _MARGIN = 1.2
 
@@ -17,7 +18,7 @@ async def hand_over(began_at: float) -> None:
     meets a task that is queued again (seen on Airflow 3.0 to 3.3). The report comes within ``[workers]
     min_heartbeat_interval`` seconds, 5 by default.
 
-    :param began_at: when the trigger began, by ``time.monotonic()``.
+    :param began_at: when the trigger began, by :func:`pihupulse_provider.api.clock.now`.
     """
     reported_after = _MARGIN * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
-    await asyncio.sleep(max(0.0, began_at + reported_after - time.monotonic()))
+    await asyncio.sleep(max(0.0, began_at + reported_after - clock.now()))

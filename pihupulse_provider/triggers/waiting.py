@@ -2,7 +2,8 @@
 
 An operator that waits in its own process calls :func:`wait_here`. One that defers calls :func:`begin_wait` in
 ``execute``, and :func:`resume_wait` in the method that Airflow resumes it with; both return what was seen of each
-screening once the wait is over, and defer until then.
+screening once the wait is over, and defer until then. What Airflow itself ends, because no triggerer did in time, is
+told by :func:`is_timed_out`, and polled once more by :func:`end_wait`.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, BaseOperator
 
-from pihupulse_provider.waiting.log import Log
-from pihupulse_provider.waiting.packing import unpack_snapshots
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
+from pihupulse_provider.api import clock
+from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, unpack
 from pihupulse_provider.waiting.wait_spec import End, WaitSpec
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_state import Log, WaitState
+from pihupulse_provider.waiting.wording import duration, utc
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.client import Client
-    from pihupulse_provider.waiting.task_poller import TaskPoller
 
-_BACKSTOP = timedelta(minutes=2)
+BACKSTOP = timedelta(minutes=2)
 """How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
+_FAIL, _TIMED_OUT = "__fail__", "Trigger timeout"
+"""How Airflow 3.0 to 3.3 resume a task whose deferral took too long."""
+_QUIET_SECONDS = 300.0
+"""How often the log hears of progress that is none."""
 
 
 class ScreeningFailedError(AirflowFailException):
@@ -39,101 +44,164 @@ class ScreeningFailedError(AirflowFailException):
         self.statuses = dict(statuses)
 
 
+class TaskPoller:
+    """Polls for one wait from within a task, and keeps what it has seen from one poll to the next.
+
+    :param state: what is waited for.
+    :param now: returns the time, in epoch seconds.
+    """
+
+    def __init__(self, state: WaitState, log: Log, now: Callable[[], float] = clock.now) -> None:
+        from pihupulse_provider.waiting.list_positions import ListPositions
+
+        self.state = state
+        self._positions = ListPositions()
+        self._log = log
+        self._now = now
+        self._said, self._said_at = "", 0.0
+
+    def poll(self, client: Client) -> End | None:
+        """Poll once all that still waits, and return how the wait has ended; None while it goes on.
+
+        An error that may pass (no response, 429, 5xx) is a poll that saw nothing.
+
+        :raises PihuPulseError: an error that polling again would not cure, such as a wrong API key.
+        """
+        # The client and its models are for the task: a DAG file, which imports this module too, has no need of them.
+        from pihupulse_provider.waiting.poll_round import PollRound, run_round
+
+        round_ = PollRound(self.state.open, self._positions)
+        began_at = self._now()
+        try:
+            run_round(client, round_)
+        except PihuPulseError as error:
+            if error.permanent:
+                raise
+            self._log.warning("This poll of PihuPulse failed, the wait goes on: %s", error)
+        else:
+            self.state.see(self.state.spec.gone(round_.missing, began_at))
+        self.state.see(round_.drain())
+        self.state.warn(self._log)
+        return self._end()
+
+    def tell(self) -> None:
+        """Say how far the wait is and when the next poll is, if that is new or was not said for five minutes."""
+        now = self._now()
+        progress = str(self.state.judge())
+        if progress != self._said or now - self._said_at >= _QUIET_SECONDS:
+            self._said, self._said_at = progress, now
+            self._log.info("%s. The next poll is at %s.", progress, utc(now + self.state.spec.pause(now)))
+
+    def _end(self) -> End | None:
+        if self.state.judge().state != "waiting":
+            return "decided"
+        left = self.state.spec.seconds_left(self._now())
+        return self.state.spec.last_resort if left is not None and left <= 0 else None
+
+
 def wait_here(
-    client: Client, terms: WaitSpec, log: Log, sleep: Callable[[float], None] = time.sleep
+    client: Client, spec: WaitSpec, log: Log, sleep: Callable[[float], None] = time.sleep
 ) -> list[ScreeningSnapshot]:
     """Wait in this process, and return what was seen of each screening, in the order they were given.
 
     :param sleep: waits that many seconds.
     :raises ScreeningFailedError: if the goal can't be reached. :raises AirflowSensorTimeout: if it was not in time.
-    :raises PihuPulseError: if PihuPulse refuses to be asked, such as for a wrong API key.
+    :raises PihuPulseError: if PihuPulse refuses to be polled, such as for a wrong API key.
     """
-    from pihupulse_provider.waiting.task_poller import TaskPoller
-
-    task_poller = TaskPoller(terms, log)
-    while (end := look_once(client, task_poller)) is None:
-        pause, left = terms.pause(time.time()), terms.seconds_left(time.time())
+    poller = _begin(spec, log)
+    while (end := poller.poll(client)) is None:
+        poller.tell()
+        pause, left = spec.pause(clock.now()), spec.seconds_left(clock.now())
         sleep(pause if left is None else max(0.0, min(pause, left)))
-    return settle(task_poller.watch, end, terms, log)
+    return outcome(poller.state, end, log)
 
 
 def begin_wait(
-    operator: BaseOperator, client: Client, conn_id: str, terms: WaitSpec, method_name: str
+    operator: BaseOperator, client: Client, conn_id: str, spec: WaitSpec, method_name: str
 ) -> list[ScreeningSnapshot]:
     """Poll once, and defer unless the wait is over already; for the rest see :func:`wait_here`.
 
     :param method_name: the operator's method that is resumed with an ``event`` for :func:`resume_wait`.
     """
-    from pihupulse_provider.waiting.task_poller import TaskPoller
-
-    task_poller = TaskPoller(terms, operator.log)
-    end = look_once(client, task_poller)
+    poller = _begin(spec, operator.log)
+    end = poller.poll(client)
     if end is None:
-        defer_wait(operator, conn_id, terms, method_name)
-    return settle(task_poller.watch, end, terms, operator.log)
+        defer_wait(operator, conn_id, poller.state, method_name)
+    return outcome(poller.state, end, operator.log)
 
 
 def resume_wait(
     operator: BaseOperator,
     client: Client,
     conn_id: str,
-    terms: WaitSpec,
+    spec: WaitSpec,
     *,
     method_name: str,
     event: Mapping[str, Any],
 ) -> list[ScreeningSnapshot]:
-    """Return what the trigger saw, or look again if PihuPulse refused it; for the rest see :func:`wait_here`.
+    """Return what the trigger saw, or poll again if PihuPulse refused it; for the rest see :func:`wait_here`.
 
-    :param terms: the wait's terms without screenings and start: the event has them.
+    :param spec: the wait's, without screenings and start: the event has them.
     """
-    terms, watch = recall(terms, event)
+    state = recall(spec, event)
     if event["end"] == "error":
-        return begin_wait(operator, client, conn_id, terms, method_name)
-    return settle(watch, event["end"], terms, operator.log)
+        return begin_wait(operator, client, conn_id, state.spec, method_name)
+    return outcome(state, event["end"], operator.log)
 
 
-def defer_wait(operator: BaseOperator, conn_id: str, terms: WaitSpec, method_name: str) -> NoReturn:
+def end_wait(client: Client, spec: WaitSpec, log: Log) -> list[ScreeningSnapshot]:
+    """Poll once more at the limit of a wait, and return or raise what :func:`wait_here` does."""
+    log.info("No triggerer ended the wait in time: the task polls once more itself.")
+    poller = TaskPoller(WaitState(spec), log)
+    return outcome(poller.state, poller.poll(client) or spec.last_resort, log)
+
+
+def is_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -> bool:
+    """Return whether Airflow resumes a task because its deferral took too long."""
+    return next_method == _FAIL and (next_kwargs or {}).get("error") == _TIMED_OUT
+
+
+def defer_wait(operator: BaseOperator, conn_id: str, state: WaitState, method_name: str) -> NoReturn:
     """Free the worker until the wait is over."""
     # What a triggerer needs is not what a DAG file should load.
     from pihupulse_provider.triggers.watch import WatchTrigger
 
-    left = terms.seconds_left(time.time())
+    now = clock.now()
+    left = state.spec.seconds_left(now)
     operator.defer(
-        trigger=WatchTrigger(conn_id, terms.dump()),
+        trigger=WatchTrigger(conn_id, state.dump(now)),
         method_name=method_name,
-        timeout=timedelta(seconds=max(0.0, left)) + _BACKSTOP if left is not None else None,
+        timeout=None if left is None else timedelta(seconds=max(0.0, left)) + BACKSTOP,
     )
 
 
-def look_once(client: Client, task_poller: TaskPoller) -> End | None:
-    """Return how the wait has ended; None while it goes on."""
-    if task_poller.look(client, time.time()).state != "waiting":
-        return "decided"
-    left = task_poller.terms.seconds_left(time.time())
-    return task_poller.terms.last_resort if left is not None and left <= 0 else None
+def recall(spec: WaitSpec, event: Mapping[str, Any]) -> WaitState:
+    """Return the wait as it was when the trigger fired, also one of version 1.0.0."""
+    seen = unpack(event["seen"])
+    started_at = clock.now() - event["waited"] if "waited" in event else event["started_at"]
+    state = WaitState(spec.of({one.screening_id: one.candidate_id for one in seen}, started_at))
+    state.see(seen)
+    return state
 
 
-def recall(terms: WaitSpec, event: Mapping[str, Any]) -> tuple[WaitSpec, WaitState]:
-    """Return the terms and the watch as they were when the trigger fired."""
-    seen = unpack_snapshots(event["seen"])
-    terms = terms.of({one.screening_id: one.candidate_id for one in seen}, event["started_at"])
-    watch = terms.watch()
-    watch.see(seen)
-    return terms, watch
-
-
-def settle(watch: WaitState, end: End, terms: WaitSpec, log: Log) -> list[ScreeningSnapshot]:
+def outcome(state: WaitState, end: End, log: Log) -> list[ScreeningSnapshot]:
     """Return what was seen of each screening, or raise what the wait's end means."""
-    verdict = watch.judge()
-    watch.warn(log)
+    verdict, spec = state.judge(), state.spec
+    state.warn(log)
     if verdict.state == "failed":
         raise ScreeningFailedError(
-            f"{verdict}, so that wait_for={terms.wait_for!r} can't be reached. Failed: {verdict.failures()}.",
+            f"{verdict}, so that wait_for={spec.wait_for!r} can't be reached. Failed: {verdict.failures()}.",
             verdict.failed,
         )
-    if end == "timeout":
-        raise AirflowSensorTimeout(f"{verdict} at the timeout of {terms.timeout:g} s.")
-    log.info("%s%s.", verdict, f" at the deadline of {terms.deadline:g} s" if end == "deadline" else "")
+    if end == "timeout" and verdict.state == "waiting":
+        raise AirflowSensorTimeout(f"{verdict} at the timeout of {duration(spec.timeout or 0)}.")
+    at_deadline = end == "deadline" and spec.deadline is not None
+    log.info("%s%s.", verdict, f" at the deadline of {duration(spec.deadline or 0)}" if at_deadline else "")
     if verdict.failed:
         log.warning("Failed: %s.", verdict.failures())
-    return list(watch)
+    return list(state)
+
+
+def _begin(spec: WaitSpec, log: Log) -> TaskPoller:
+    log.info("%s", spec.describe())
+    return TaskPoller(WaitState(spec), log)

@@ -1,20 +1,29 @@
-"""The trigger behind every wait for screenings."""
+"""The trigger behind every wait for screenings.
+
+Its class path stays, since triggers that are stored while they wait name it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from pihupulse_provider.hooks.webhooks import inbox_feed
+from pihupulse_provider.api import clock
+from pihupulse_provider.hooks.webhooks import screening_updates
 from pihupulse_provider.triggers.accounts import forget, loaded_hook
 from pihupulse_provider.triggers.handover import hand_over
-from pihupulse_provider.waiting.packing import pack_snapshots
-from pihupulse_provider.waiting.subscriptions import Subscription
-from pihupulse_provider.waiting.wait_spec import End, WaitSpec
+from pihupulse_provider.waiting.screening_snapshot import pack
+from pihupulse_provider.waiting.wait_spec import End
+from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wording import utc
+
+if TYPE_CHECKING:
+    from pihupulse_provider.waiting.shared_poller import SharedPoller
+    from pihupulse_provider.waiting.subscriptions import Subscription
 
 _PROGRESS_SECONDS = 60.0
 
@@ -23,10 +32,12 @@ class WatchTrigger(BaseTrigger):
     """Waits for screenings, together with all other waits of the account in this triggerer.
 
     Its one event says how the wait ended and what was seen of each screening; a task reads it with
-    :func:`pihupulse_provider.triggers.waiting.resume_wait`.
+    :func:`pihupulse_provider.triggers.waiting.resume_wait`. The limit counts from when the trigger starts, less what
+    the wait had taken until it was deferred, for the worker's clock may be another one; a trigger that starts too late
+    polls once. What a restarted triggerer begins to count anew, Airflow's own limit on the deferral ends.
 
     :param pihupulse_conn_id: the connection.
-    :param terms: what :meth:`pihupulse_provider.waiting.wait_spec.WaitSpec.dump` returns.
+    :param terms: what :meth:`pihupulse_provider.waiting.wait_state.WaitState.dump` returns.
     """
 
     def __init__(self, pihupulse_conn_id: str, terms: dict[str, Any]) -> None:
@@ -43,31 +54,53 @@ class WatchTrigger(BaseTrigger):
         """Wait, and yield the one event."""
         from pihupulse_provider.waiting.shared_poller import SharedPoller, shared_poller
 
-        began_at = time.monotonic()
-        terms = await asyncio.to_thread(WaitSpec.load, self.terms)
+        began_at = clock.now()
+        state = await asyncio.to_thread(WaitState.load, self.terms, began_at)
         hook = await loaded_hook(self.pihupulse_conn_id)
-        poller = shared_poller(hook.account.key, lambda: SharedPoller(inbox_feed(self.pihupulse_conn_id)))
-        with poller.waiting(terms, hook.get_async_conn) as waiting:
-            end = await self._wait(waiting)
+        poller = shared_poller(hook.account.key, lambda: SharedPoller(screening_updates(self.pihupulse_conn_id)))
+        with poller.subscribe(state, hook.get_async_conn) as subscription:
+            end = await self._wait(poller, subscription)
         if end == "error":
             forget(self.pihupulse_conn_id)
-        seen = await asyncio.to_thread(pack_snapshots, list(waiting.watch))
-        result = {"end": end, "seen": seen, "started_at": terms.started_at}
+        result = await asyncio.to_thread(partial(_result, state, end, clock.now()))
         await hand_over(began_at)
         yield TriggerEvent(result)  # type: ignore[no-untyped-call]
 
-    async def _wait(self, waiting: Subscription) -> End:
-        told, told_at = str(waiting.watch.judge()), 0.0
-        while (verdict := waiting.watch.judge()).state == "waiting":
-            if waiting.error is not None:
-                self.log.warning("Looking at PihuPulse failed, the task tries itself: %s", waiting.error)
+    async def _wait(self, poller: SharedPoller, subscription: Subscription) -> End:
+        state = subscription.state
+        # The task has said how far the wait is, before it was deferred.
+        said, said_at = str(state.judge()), -_PROGRESS_SECONDS
+        while state.judge().state == "waiting":
+            if subscription.error is not None:
+                self.log.warning("PihuPulse can't be polled here, the task tries itself: %s", subscription.error)
                 return "error"
-            waiting.watch.warn(self.log)
-            left = waiting.terms.seconds_left(time.time())
+            state.warn(self.log)
+            if str(state.judge()) != said and clock.now() - said_at >= _PROGRESS_SECONDS:
+                said, said_at = str(state.judge()), clock.now()
+                self.log.info("%s. The next poll is at %s.", said, utc(subscription.due_at))
+            left = state.spec.seconds_left(clock.now())
             if left is not None and left <= 0:
-                return waiting.terms.last_resort
-            if str(verdict) != told and time.monotonic() - told_at >= _PROGRESS_SECONDS:
-                told, told_at = str(verdict), time.monotonic()
-                self.log.info("%s.", verdict)
-            await waiting.news(left)
+                if subscription.polled_at >= state.spec.started_at + (state.spec.limit or 0.0):
+                    return state.spec.last_resort
+                poller.poll_now(subscription)
+                left = None
+            await subscription.change(left)
         return "decided"
+
+
+class WaitResult(dict[str, Any]):
+    """The payload of a trigger's event; its text is for the log, to which Airflow writes it."""
+
+    def __repr__(self) -> str:
+        return str(self["summary"])
+
+
+def _result(state: WaitState, end: End, now: float) -> WaitResult:
+    # A worker of version 1.0.0 reads "started_at", a later one "waited", by a clock of its own.
+    return WaitResult(
+        end=end,
+        summary=f"{state.judge()} ({end})",
+        seen=pack(state),
+        waited=now - state.spec.started_at,
+        started_at=state.spec.started_at,
+    )

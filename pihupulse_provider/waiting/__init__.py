@@ -1,1 +1,1 @@
-"""Waiting for screenings: what is awaited, how it is judged, and how to look with as few requests as possible."""
+"""Waiting for screenings: what is waited for, how it is judged, and how to poll with as few requests as possible."""

@@ -1,44 +1,176 @@
-"""Webhooks as news for the poller: a completed screening is known within a second of its delivery."""
+"""Follows an inbox for everybody who listens in an event loop: waits, the shared poller and asset triggers.
+
+A worked example. The inbox ends at position 40, and a reader begins after position 30. The tail is at 40 and reads on
+five times a second; the reader reads 31 to 40 itself, once, and is handed 41 when it comes. So a thousand readers cost
+a thousand first reads, and from then on one read for all of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Sequence
+import contextvars
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TypeVar
 
 from pihupulse_provider.api.events import SCREENING_COMPLETED
-from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
+from pihupulse_provider.store.engine import Store, StoreError
+from pihupulse_provider.store.inbox import PAGE, EventFilter, Inbox, InboxEvent
+from pihupulse_provider.waiting.per_loop import PerLoop
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
-from pihupulse_provider.waiting.statuses import SUCCEEDED
+from pihupulse_provider.waiting.wait_spec import SUCCEEDED
 
+log = logging.getLogger(__name__)
+READ_SECONDS = 0.2
+"""How often the inbox is read. On SQLite that takes a few hundred microseconds."""
 _LOOK_BACK = 60.0
-"""Seconds: what was delivered before is no news, for the poller looks at every screening when its wait begins."""
+"""Seconds: a screening that was completed earlier is seen by the first poll of whoever waits for it."""
+_EVERYTHING = EventFilter()
+Result = TypeVar("Result")
 
 
-class InboxFeed:
-    """The completed screenings in the inbox of a connection, from a minute before the first reading on."""
+class InboxTail:
+    """Follows an inbox while anybody reads it; while it can't be read, it goes on trying.
 
-    def __init__(self, inbox: Inbox, connection: str) -> None:
-        self._inbox = inbox
-        self._wanted = EventFilter(connection=connection, events=(SCREENING_COMPLETED,))
-        self._position: int | None = None
+    :ivar position: up to where it was read.
+    """
 
-    async def read(self) -> Sequence[ScreeningSnapshot]:
-        """Return what came since the last call.
+    def __init__(self, inbox: Inbox) -> None:
+        self.inbox = inbox
+        self.position = 0
+        self._readers: list[InboxReader] = []
+        self._following = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._failing = False
 
-        :raises StoreError: when the inbox can't be read now.
+    @asynccontextmanager
+    async def reading(self, wanted: EventFilter, after: int = 0) -> AsyncIterator[InboxReader]:
+        """Read what is wanted past a position, for as long as the context lasts."""
+        reader = InboxReader(self, wanted, after)
+        self._readers.append(reader)
+        if self._runner is None:
+            # What the tail logs concerns all readers: it must not go to the log of the one that came first.
+            self._runner = asyncio.get_running_loop().create_task(self._follow(), context=contextvars.Context())
+        try:
+            await self._following.wait()
+            reader.begin()
+            yield reader
+        finally:
+            self._readers.remove(reader)
+
+    async def insist(self, read: Callable[[], Result]) -> Result:
+        """Return what a read of the inbox gives, as soon as it can be read."""
+        while True:
+            try:
+                result = await asyncio.to_thread(read)
+            except StoreError as error:
+                log.log(
+                    logging.DEBUG if self._failing else logging.WARNING,
+                    "The inbox can't be read now, and is tried again until it can: %s",
+                    error,
+                )
+                self._failing = True
+                await asyncio.sleep(READ_SECONDS)
+            else:
+                if self._failing:
+                    log.info("The inbox can be read again.")
+                self._failing = False
+                return result
+
+    async def _follow(self) -> None:
+        try:
+            self.position = await self.insist(self.inbox.head)
+            self._following.set()
+            while self._readers:
+                await asyncio.sleep(READ_SECONDS)
+                batch = await self.insist(partial(self.inbox.read, _EVERYTHING, after=self.position))
+                self.position = batch.end
+                for reader in self._readers:
+                    reader.hear(batch.events)
+        finally:
+            self._following.clear()
+            self._runner = None
+
+
+class InboxReader:
+    """Reads what is wanted of an inbox, in its order.
+
+    :ivar position: up to where all that is wanted was returned.
+    """
+
+    def __init__(self, tail: InboxTail, wanted: EventFilter, position: int) -> None:
+        self.position = position
+        self._tail = tail
+        self._wanted = wanted
+        self._heard: list[InboxEvent] | None = None
+        self._heard_from = 0
+        self._arrival = asyncio.Event()
+
+    def begin(self) -> None:
+        """Hear from now on; what came before is read when it is asked for."""
+        self._heard, self._heard_from = [], self._tail.position
+
+    def hear(self, events: list[InboxEvent]) -> None:
+        """Take what came into the inbox."""
+        if self._heard is None:
+            return
+        self._heard += [event for event in events if self._wanted.matches(event)]
+        if len(self._heard) > PAGE:
+            # Whoever is slow reads it again later, so that it need not be kept until then.
+            self.begin()
+        if self._heard or self._heard_from > self.position:
+            self._arrival.set()
+
+    async def read(self, seconds: float | None = None, limit: int = PAGE) -> list[InboxEvent]:
+        """Return the next events; none after so many seconds without any.
+
+        :param seconds: None to wait for ever. ``limit``: how many events at most.
         """
-        if self._position is None:
-            self._position = await asyncio.to_thread(self._inbox.position_at, time.time() - _LOOK_BACK)
-        batch = await asyncio.to_thread(self._inbox.read, self._wanted, after=self._position)
-        self._position = batch.end
-        return [snapshot for snapshot in map(_snapshot, batch.events) if snapshot is not None]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (events := await self._next(limit)):
+                    self._arrival.clear()
+                    await self._arrival.wait()
+                return events
+        return []
+
+    async def _next(self, limit: int) -> list[InboxEvent]:
+        while self.position < self._heard_from:
+            until = self._heard_from
+            read = partial(self._tail.inbox.read, self._wanted, after=self.position, until=until, limit=limit)
+            batch = await self._tail.insist(read)
+            self.position = batch.end
+            if batch.events:
+                return batch.events
+        heard = self._heard or []
+        events, self._heard = heard[:limit], heard[limit:]
+        if events:
+            self.position = self._heard_from = events[-1].position
+        return events
+
+
+_tails: PerLoop[InboxTail] = PerLoop()
+
+
+def shared_tail(store: Store) -> InboxTail:
+    """Return the running event loop's one tail of a store's inbox."""
+    return _tails.get(store, lambda: InboxTail(Inbox(store)))
+
+
+async def completed_screenings(tail: InboxTail, connection: str) -> AsyncIterator[list[ScreeningSnapshot]]:
+    """Yield the screenings that webhooks of a connection say are completed, from a minute ago on."""
+    after = await tail.insist(lambda: tail.inbox.position_before(_LOOK_BACK))
+    async with tail.reading(EventFilter(connection=connection, events=(SCREENING_COMPLETED,)), after) as reader:
+        while True:
+            yield [snapshot for snapshot in map(_snapshot, await reader.read()) if snapshot is not None]
 
 
 def _snapshot(entry: InboxEvent) -> ScreeningSnapshot | None:
-    told = entry.event.public()
-    if told["screening_id"] is None:
+    event = entry.event.public()
+    if event["screening_id"] is None:
         return None
     return ScreeningSnapshot(
-        told["screening_id"], told["candidate_id"], SUCCEEDED[0], told["score"], told["completed_at"]
+        event["screening_id"], event["candidate_id"], SUCCEEDED[0], event["score"], event["completed_at"]
     )

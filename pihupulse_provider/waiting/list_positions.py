@@ -1,4 +1,4 @@
-"""What is remembered from one round of looking to the next."""
+"""What is remembered from one poll round to the next."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pihupulse_provider.api.models import Page, Screening
 
 
 class ListPositions:
-    """Where each awaited screening was in the list, and whose it is.
+    """Where each screening that is waited for was in the list, and whose it is.
 
     :ivar total_pages: how many pages the list had when last seen; None before that.
     :ivar total_count: how many rows it had; None when the service does not say.
     :ivar per_page: how many rows a page has.
     :ivar row_of: the row of the list, counted from 0, that each screening was in.
     :ivar candidate_of: the candidate of each screening, as far as known.
-    :ivar searched: screenings that were looked for at the ends of the list, in vain.
+    :ivar searched: screenings that were searched for at the ends of the list, in vain.
     """
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class ListPositions:
         self.total_count = page.meta.total_count
         self.per_page = page.meta.per_page or MAX_PAGE_SIZE
 
-    def shift(self, rows: int, settled: Container[str]) -> None:
-        """Move every screening but the settled ones by so many rows."""
+    def shift(self, rows: int, placed: Container[str]) -> None:
+        """Move every screening but those already placed by so many rows."""
         for screening_id, row in self.row_of.items():
-            if screening_id not in settled:
+            if screening_id not in placed:
                 self.row_of[screening_id] = max(0, row + rows)
 
     def keep(self, watched: Container[str]) -> None:

@@ -1,15 +1,20 @@
-"""One round of looking at what is awaited: it says what to ask for, and takes the answers."""
+"""One round of polling: it says what to request, takes the responses, and is run by a task or by an event loop."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pihupulse_provider.api import endpoints
+from pihupulse_provider.api.async_client import AsyncClient
+from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.endpoints import Call
+from pihupulse_provider.api.errors import BadRequestError, NotFoundError
 from pihupulse_provider.api.models import Candidate, Page, Screening
+from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.request_plan import Spot, Survey, plan
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, detailed, listed
@@ -60,14 +65,14 @@ class _Spots(Collection[Spot]):
 
 
 class PollRound:
-    """One round. Ask for all of :meth:`requests`, hand the answers to the ``take`` methods, until there are none.
+    """One round. Send all of :meth:`requests`, hand the responses to the ``take`` methods, until there are none.
 
-    :param wanted: the screenings to look at, each with its candidate's id if known.
+    :param wanted: the screenings to poll, each with its candidate's id if known.
     :param positions: what earlier rounds remember; this one adds to it.
     :param watched: further screenings that are noted when they are on a page that is read anyway.
     :ivar seen: the screenings that were seen so far.
     :ivar missing: those of ``wanted`` that PihuPulse does not show; complete once there are no more requests.
-    :ivar sent: how many requests were answered.
+    :ivar sent: how many requests were sent and answered.
     """
 
     def __init__(
@@ -76,7 +81,7 @@ class PollRound:
         self.seen: set[str] = set()
         self.missing: set[str] = set()
         self.sent = 0
-        self._atlas = positions
+        self._positions = positions
         self._watched = watched
         self._owner_of = {one: positions.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
         self._left = dict(self._owner_of)
@@ -90,8 +95,8 @@ class PollRound:
         self._again = False
 
     def requests(self) -> list[Request]:
-        """Return what to ask for next; nothing when the round is over."""
-        survey = Survey(self._atlas.total_pages, self._atlas.per_page, self._read, self._owners)
+        """Return what to send next; nothing when the round is over."""
+        survey = Survey(self._positions.total_pages, self._positions.per_page, self._read, self._owners)
         self._give_up(survey)
         chosen = plan(_Spots(self._left, self._spot), survey)
         return [*map(PageRequest, chosen.pages), *map(CandidateRequest, chosen.candidates)]
@@ -99,8 +104,8 @@ class PollRound:
     def take_page(self, number: int, page: Page[Screening]) -> None:
         """Take a page of the list of screenings."""
         self.sent += 1
-        before, now = self._atlas.total_count, page.meta.total_count
-        self._atlas.measure(page)
+        before, now = self._positions.total_count, page.meta.total_count
+        self._positions.measure(page)
         self._counts.add(now)
         found, shifts = self._note_rows(number, page.data)
         if shifts:
@@ -119,7 +124,7 @@ class PollRound:
                 self._see(detailed(screening, candidate_id))
         for screening_id in self._of_candidate.get(candidate_id, ()):
             if 1 in self._read:
-                self._atlas.searched.add(screening_id)
+                self._positions.searched.add(screening_id)
             if shown is not None and screening_id in self._left:
                 del self._left[screening_id]
                 self.missing.add(screening_id)
@@ -140,12 +145,12 @@ class PollRound:
 
     def _spot(self, screening_id: str, candidate_id: str | None) -> Spot:
         candidate_id = None if candidate_id in self._asked else candidate_id
-        page = self._atlas.page_of(screening_id)
+        page = self._positions.page_of(screening_id)
         if page is None:
-            return Spot(None, candidate_id, searched=screening_id in self._atlas.searched)
+            return Spot(None, candidate_id, searched=screening_id in self._positions.searched)
         if page not in self._read:
             return Spot(page, candidate_id)
-        beside = (one for one in (page + 1, page - 1) if 1 <= one <= (self._atlas.total_pages or 1))
+        beside = (one for one in (page + 1, page - 1) if 1 <= one <= (self._positions.total_pages or 1))
         return Spot(next((one for one in beside if one not in self._read), None), candidate_id, sure=False)
 
     def _give_up(self, survey: Survey) -> None:
@@ -162,27 +167,27 @@ class PollRound:
             del self._left[screening_id]
 
     def _expected_on(self, number: int) -> bool:
-        return any(self._atlas.page_of(one) == number for one in self._left)
+        return any(self._positions.page_of(one) == number for one in self._left)
 
     def _note_rows(self, number: int, rows: Iterable[Screening]) -> tuple[int, Counter[int]]:
         """Return how many wanted screenings are among the rows, and by how much known ones have moved."""
-        first = (number - 1) * self._atlas.per_page
+        first = (number - 1) * self._positions.per_page
         found = 0
         shifts: Counter[int] = Counter()
         for row, screening in enumerate(rows, first):
             if not self._is_watched(screening.id):
                 continue
             found += screening.id in self._left
-            if screening.id in self._atlas.row_of and screening.id not in self._placed:
-                shifts[row - self._atlas.row_of[screening.id]] += 1
-            self._atlas.row_of[screening.id] = row
+            if screening.id in self._positions.row_of and screening.id not in self._placed:
+                shifts[row - self._positions.row_of[screening.id]] += 1
+            self._positions.row_of[screening.id] = row
             self._placed.add(screening.id)
             self._see(listed(screening))
         return found, shifts
 
     def _follow(self, shift: int) -> None:
         if shift:
-            self._atlas.shift(shift, self._placed)
+            self._positions.shift(shift, self._placed)
 
     def _is_watched(self, screening_id: str) -> bool:
         return screening_id in self._left or screening_id in self._watched
@@ -190,6 +195,66 @@ class PollRound:
     def _see(self, snapshot: ScreeningSnapshot) -> None:
         self.seen.add(snapshot.screening_id)
         if snapshot.candidate_id is not None:
-            self._atlas.candidate_of[snapshot.screening_id] = snapshot.candidate_id
+            self._positions.candidate_of[snapshot.screening_id] = snapshot.candidate_id
         self._fresh.append(snapshot)
         self._left.pop(snapshot.screening_id, None)
+
+
+_NO_SUCH_CANDIDATE = (NotFoundError, BadRequestError)
+
+
+def run_round(client: Client, round_: PollRound) -> None:
+    """Carry out a whole round, one request after the other.
+
+    :raises PihuPulseError: when a request fails for good; what was seen until then stays in the round.
+    """
+    while requests := round_.requests():
+        for request in requests:
+            call: Call[Any] = request.call()
+            try:
+                response = client.run(call, poll=True)
+            except _NO_SUCH_CANDIDATE:
+                if not isinstance(request, CandidateRequest):
+                    raise
+                response = None
+            _take(round_, request, response)
+
+
+async def run_round_async(client: AsyncClient, round_: PollRound, progress: Callable[[], None]) -> None:
+    """Carry out a whole round, some requests at once and without blocking the event loop.
+
+    :param progress: called after every response.
+    :raises PihuPulseError: when a request fails for good; what was seen until then stays in the round.
+    """
+    lanes = asyncio.Semaphore(CONCURRENCY)
+
+    async def send(request: Request) -> None:
+        call: Call[Any] = request.call()
+        async with lanes:
+            try:
+                response = await client.run(call, poll=True)
+            except _NO_SUCH_CANDIDATE:
+                if not isinstance(request, CandidateRequest):
+                    raise
+                response = None
+        _take(round_, request, response)
+        progress()
+
+    while requests := round_.requests():
+        await _all(send, requests)
+
+
+async def _all(send: Callable[[Request], Any], requests: Sequence[Request]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for request in requests:
+                group.create_task(send(request))
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _take(round_: PollRound, request: Request, response: Any) -> None:
+    if isinstance(request, CandidateRequest):
+        round_.take_candidate(request.candidate_id, response)
+    else:
+        round_.take_page(request.number, response)

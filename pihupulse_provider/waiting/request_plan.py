@@ -1,8 +1,8 @@
 """Which requests to send next, as a pure function of what is known.
 
 A screening is shown by the page of the list that it is on ("List Screenings") and by its candidate's details ("Get
-Candidate"). The plan takes the fewer of the two, and looks for what it has not seen yet where new rows come: at the
-ends of the list. Costs, with *A* for the candidates of what is wanted and *B* for the pages of the list:
+Candidate"). The plan takes pages or candidates, whichever are fewer, and looks for what it has not seen yet where new
+rows come: at the ends of the list. Costs, compared with asking for each candidate and with reading every page:
 
 - no plan costs more than the cheaper of the two does for what is still wanted;
 - a round costs at most two more than that, and no more at all once it is known where everything is;
@@ -16,8 +16,6 @@ import math
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from pihupulse_provider.waiting.cover import cheapest_cover
-
 _STRIDE = 16
 _SPARE = 2
 """How many pages may turn out to hold nothing that is wanted: the first and the last one."""
@@ -29,7 +27,7 @@ class Spot(NamedTuple):
     :ivar page: a page not read yet that should hold it; None if there is none.
     :ivar candidate: its candidate, not asked for yet; None if that is not known.
     :ivar sure: whether it was last seen on that page, rather than beside it.
-    :ivar searched: whether an earlier round looked for it at the ends of the list, in vain.
+    :ivar searched: whether an earlier round searched for it at the ends of the list, in vain.
     """
 
     page: int | None = None
@@ -76,25 +74,26 @@ def plan(spots: Collection[Spot], survey: Survey) -> RequestPlan:
         return _revisit(spots, survey)
     guessed = [spot for spot in spots if spot.page is not None]
     if guessed:
-        return _look_beside(guessed, survey)
+        return _read_beside(guessed, survey)
     return _search(spots, survey) if spots else RequestPlan()
 
 
 def _revisit(spots: Collection[Spot], survey: Survey) -> RequestPlan:
-    # A page of its own, which is none, stands for what is to be searched for: its candidate may be asked for anyway.
-    pages, candidates = cheapest_cover(
-        (spot.page or -number, spot.candidate) for number, spot in enumerate(spots, 1) if spot.sure
-    )
-    pages = {page for page in pages if page > 0}
-    if len(pages) + len(candidates) > survey.unread:
-        pages, candidates = {spot.page for spot in spots if spot.page is not None and spot.sure}, set()
+    pages = {spot.page for spot in spots if spot.page is not None and spot.sure}
+    candidates = {spot.candidate for spot in spots if spot.page is not None and spot.sure}
+    # What is to be searched for is asked for by candidate in either case, if its candidate is known.
+    others = {spot.candidate for spot in spots if spot.page is None and spot.sure}
+    if None in others:
+        others = set()
+    if None not in candidates and len(candidates | others) <= min(len(pages) + len(others), survey.unread):
+        return RequestPlan((), tuple(sorted(map(str, candidates | others))))
     if len(pages) > 1 and not survey.read:
         # The first page alone tells by how much the list has shifted; the rest is then read in the right place.
         return RequestPlan((min(pages),))
-    return RequestPlan(tuple(sorted(pages)), tuple(sorted(candidates)))
+    return RequestPlan(tuple(sorted(pages)))
 
 
-def _look_beside(spots: Collection[Spot], survey: Survey) -> RequestPlan:
+def _read_beside(spots: Collection[Spot], survey: Survey) -> RequestPlan:
     pages = {spot.page for spot in spots if spot.page is not None}
     candidates = _candidates(spots)
     # A page beside is a guess, and a candidate is not: it has to promise twice as much.

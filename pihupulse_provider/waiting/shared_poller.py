@@ -5,132 +5,188 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from weakref import WeakKeyDictionary
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import PihuPulseError
-from pihupulse_provider.waiting.feed import EventFeed, listening
 from pihupulse_provider.waiting.list_positions import ListPositions
-from pihupulse_provider.waiting.poll_round import PollRound
-from pihupulse_provider.waiting.requests import run_round_async
-from pihupulse_provider.waiting.round_log import RoundLog
+from pihupulse_provider.waiting.per_loop import PerLoop
+from pihupulse_provider.waiting.poll_round import PollRound, run_round_async
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.subscriptions import Subscription, Subscriptions
-from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wording import counted
 
 log = logging.getLogger(__name__)
 OpenClient = Callable[[], Awaitable[AsyncClient]]
+Updates = Callable[[], AsyncIterator[Sequence[ScreeningSnapshot]]]
 _SHARE = 0.5
 """The part of the account's sustained rate that waiting may use."""
 _GATHER_SECONDS = 0.1
 """How long a round waits for others that begin at the same time."""
 _PATIENCE = 5.0
-"""With a feed of news, polling only makes up for lost ones: so many times less often."""
-_EARLY_NEWS = 10_000
-"""How many news are kept of screenings that nobody waits for yet."""
+"""With updates, polling only makes up for lost ones: so many times less often."""
+_EARLY_UPDATES = 10_000
+"""How many updates are kept of screenings that nobody waits for yet."""
+_QUIET_SECONDS = 300.0
+"""How often the log hears of rounds that go alike."""
 
 
 class SharedPoller:
-    """Looks at everything that waits, and tells each wait what was seen.
+    """Polls everything that waits, and notifies each wait of what was seen.
 
     It runs while anybody waits, and never ends a wait because of an error that may pass.
 
-    :param feed: news that come by themselves; polling goes on five times less often, in case one is lost.
-    :param clock: returns the time in epoch seconds.
+    :param updates: begins to yield what happens without being polled; polling goes on five times less often, in case
+        something of it is lost.
+    :param now: returns the time, in epoch seconds.
     """
 
-    def __init__(self, feed: EventFeed | None = None, clock: Callable[[], float] = time.time) -> None:
-        self._feed = feed
-        self._clock = clock
-        self._roster = Subscriptions()
-        self._atlas = ListPositions()
-        self._rounds = RoundLog(log, clock)
+    def __init__(self, updates: Updates | None = None, now: Callable[[], float] = clock.now) -> None:
+        self._updates = updates
+        self._now = now
+        self._subscriptions = Subscriptions()
+        self._positions = ListPositions()
+        self._rounds = _RoundLog(now)
         self._early: dict[str, ScreeningSnapshot] = {}
         self._change = asyncio.Event()
         self._not_before = 0.0
         self._runner: asyncio.Task[None] | None = None
 
     @contextmanager
-    def waiting(self, terms: WaitSpec, open_client: OpenClient) -> Iterator[Subscription]:
+    def subscribe(self, state: WaitState, open_client: OpenClient) -> Iterator[Subscription]:
         """Take part for as long as the context lasts.
 
         :param open_client: makes the client, if the poller is not running.
         """
-        waiting = Subscription(terms, self._clock())
-        self._roster.add(waiting)
-        self._roster.tell([self._early[one] for one in terms.screenings if one in self._early])
+        subscription = Subscription(state, self._now())
+        self._subscriptions.add(subscription)
+        self._subscriptions.notify([self._early[one] for one in state.spec.screenings if one in self._early])
         self._change.set()
         if self._runner is None:
             # What the poller logs concerns all waits: it must not go to the log of the one that came first.
             self._runner = asyncio.get_running_loop().create_task(self._run(open_client), context=contextvars.Context())
         try:
-            yield waiting
+            yield subscription
         finally:
-            self._roster.remove(waiting)
+            self._subscriptions.remove(subscription)
             self._change.set()
+
+    def poll_now(self, subscription: Subscription) -> None:
+        """Poll a wait as soon as the rate allows it, together with whoever else is due."""
+        subscription.due_at = -math.inf
+        self._change.set()
 
     async def _run(self, open_client: OpenClient) -> None:
         try:
-            async with await open_client() as client, listening(self._feed, self._hear):
-                while self._roster:
+            async with await open_client() as client, self._listening():
+                while self._subscriptions:
                     await self._rest()
                     await self._round(client)
                 self._runner = None
         except Exception as error:
+            waits = counted(len(self._subscriptions), "wait")
             if isinstance(error, PihuPulseError) and error.permanent:
-                log.warning("PihuPulse can't be watched, %d waits end: %s", len(self._roster), error)
+                log.warning("PihuPulse refuses to be polled; the tasks of %s try themselves: %s", waits, error)
             else:
-                log.exception("The watch over %d waits has broken off.", len(self._roster))
-            self._break_off(error)
+                log.exception("Polling for %s has broken off; their tasks try themselves.", waits)
+            self._runner = None
+            self._subscriptions.fail(error)
 
     async def _round(self, client: AsyncClient) -> None:
-        started_at = self._clock()
-        due = self._roster.due(started_at)
-        wanted = {one: candidate for waiting in due for one, candidate in waiting.watch.open.items()}
-        look = PollRound(wanted, self._atlas, self._roster)
+        started_at = self._now()
+        due = self._subscriptions.due(started_at)
+        wanted = {one: candidate for subscription in due for one, candidate in subscription.state.open.items()}
+        round_ = PollRound(wanted, self._positions, self._subscriptions)
         try:
-            await run_round_async(client, look, lambda: self._roster.tell(look.drain()))
+            await run_round_async(client, round_, lambda: self._subscriptions.notify(round_.drain()))
         except PihuPulseError as error:
             if error.permanent:
                 raise
             self._rounds.failed(len(due), error)
         else:
-            for waiting in due:
-                self._roster.tell(waiting.terms.gone(look.missing, started_at))
-            self._rounds.done(len(self._roster), self._roster.screenings, look.sent)
-        self._not_before = started_at + look.sent * client.limit.plan.interval / _SHARE
-        # Whoever's screenings were all on pages that were read anyway need not be looked at again so soon.
-        for waiting in (*due, *self._roster.seen(look.seen)):
-            waiting.due_at = started_at + self._pause(waiting, started_at)
-        self._atlas.keep(self._roster)
+            for subscription in due:
+                self._subscriptions.notify(subscription.state.spec.gone(round_.missing, started_at))
+            self._rounds.done(self._subscriptions, round_.sent)
+        self._not_before = started_at + round_.sent * client.limit.plan.interval / _SHARE
+        # Whoever's screenings were all on pages that were read anyway need not be polled again so soon.
+        for subscription in (*due, *self._subscriptions.seen(round_.seen)):
+            subscription.polled(started_at, started_at + self._pause(subscription, started_at))
+        self._positions.keep(self._subscriptions)
 
     async def _rest(self) -> None:
         """Sleep until a round is due; whoever comes or goes meanwhile can change when that is."""
         await asyncio.sleep(_GATHER_SECONDS)
-        while self._roster and (pause := max(self._not_before, self._roster.next_due()) - self._clock()) > 0:
+        while self._subscriptions and (pause := self._next_round() - self._now()) > 0:
             self._change.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._change.wait()
 
-    def _pause(self, waiting: Subscription, now: float) -> float:
-        return waiting.terms.pause(now) * (1.0 if self._feed is None else _PATIENCE)
+    def _next_round(self) -> float:
+        return max(self._not_before, self._subscriptions.next_due())
 
-    def _hear(self, news: Sequence[ScreeningSnapshot]) -> None:
-        self._roster.tell(news)
-        self._early.update((one.screening_id, one) for one in news if one.screening_id not in self._roster)
-        while len(self._early) > _EARLY_NEWS:
-            del self._early[next(iter(self._early))]
+    def _pause(self, subscription: Subscription, now: float) -> float:
+        return subscription.state.spec.pause(now) * (1.0 if self._updates is None else _PATIENCE)
 
-    def _break_off(self, error: Exception) -> None:
-        self._runner = None
-        self._roster.fail(error)
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        listener = asyncio.create_task(self._listen())
+        try:
+            yield
+        finally:
+            listener.cancel()
+            await asyncio.wait([listener])
+
+    async def _listen(self) -> None:
+        if self._updates is None:
+            return
+        async for updates in self._updates():
+            self._subscriptions.notify(updates)
+            early = [one for one in updates if one.screening_id not in self._subscriptions]
+            self._early.update((one.screening_id, one) for one in early)
+            while len(self._early) > _EARLY_UPDATES:
+                del self._early[next(iter(self._early))]
 
 
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedPoller]] = WeakKeyDictionary()
+class _RoundLog:
+    """Says what a poller does, at a pace that a person can follow: the same at most every five minutes."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._said_at: dict[int, float] = {}
+        self._requests = 0
+        self._rounds = 0
+
+    def done(self, subscriptions: Subscriptions, requests: int) -> None:
+        """Tell of a round that saw everything it wanted."""
+        self._rounds += 1
+        self._requests += requests
+        self._said_at.pop(logging.WARNING, None)
+        message = (
+            f"Polling {counted(subscriptions.screenings, 'screening')} for {counted(len(subscriptions), 'wait')}: "
+            f"{counted(self._requests, 'request')} in {counted(self._rounds, 'round')} since this was last said."
+        )
+        if self._say(logging.INFO, message):
+            self._rounds = self._requests = 0
+
+    def failed(self, waits: int, error: Exception) -> None:
+        """Tell of a round that broke off."""
+        self._say(logging.WARNING, f"A poll for {counted(waits, 'wait')} failed, waiting goes on: {error}")
+
+    def _say(self, level: int, message: str) -> bool:
+        now = self._now()
+        due = now - self._said_at.get(level, -math.inf) >= _QUIET_SECONDS
+        log.log(level if due else logging.DEBUG, message)
+        if due:
+            self._said_at[level] = now
+        return due
+
+
+_pollers: PerLoop[SharedPoller] = PerLoop()
 
 
 def shared_poller(account: str, make: Callable[[], SharedPoller] = SharedPoller) -> SharedPoller:
@@ -139,7 +195,4 @@ def shared_poller(account: str, make: Callable[[], SharedPoller] = SharedPoller)
     :param account: the account's key.
     :param make: makes the poller if there is none yet.
     """
-    pollers = _hubs.setdefault(asyncio.get_running_loop(), {})
-    if account not in pollers:
-        pollers[account] = make()
-    return pollers[account]
+    return _pollers.get(account, make)

@@ -1,4 +1,4 @@
-"""Who waits for what, and when each has to be looked at again."""
+"""Who waits for what, and when each has to be polled again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Container, Iterable
 from contextlib import suppress
 
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
-from pihupulse_provider.waiting.wait_spec import WaitSpec
 from pihupulse_provider.waiting.wait_state import WaitState
 
 _EARLY = 0.1
@@ -18,47 +17,54 @@ _EARLY = 0.1
 class Subscription:
     """One wait that takes part in a poller.
 
-    :param terms: what is waited for.
-    :param now: the time in epoch seconds.
-    :ivar watch: what was seen of it.
-    :ivar due_at: when it has to be looked at again: a wait that began just now has been looked at by its task.
-    :ivar error: why nobody looks any more; None while somebody does.
+    :param state: what is waited for, and what was seen of it.
+    :param now: the time by the poller's clock.
+    :ivar due_at: when it has to be polled again: a wait that began just now was polled by its task.
+    :ivar polled_at: when the last poll of it began that is over by now.
+    :ivar error: why nobody polls any more; None while somebody does.
     """
 
-    def __init__(self, terms: WaitSpec, now: float) -> None:
-        self.terms = terms
-        self.watch: WaitState = terms.watch()
-        self.due_at = max(now, terms.started_at + terms.pause(now))
+    def __init__(self, state: WaitState, now: float) -> None:
+        self.state = state
+        self.due_at = max(now, state.spec.started_at + state.spec.pause(now))
+        self.polled_at = -math.inf
         self.error: Exception | None = None
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def see(self, snapshots: Iterable[ScreeningSnapshot]) -> None:
         """Take note of what was seen."""
-        if self.watch.see(snapshots):
-            self._news.set()
+        if self.state.see(snapshots):
+            self._changed.set()
+
+    def polled(self, at: float, due_at: float) -> None:
+        """Take note of a poll that began at ``at`` and is over, and of when the next one is due."""
+        is_last = self.due_at == -math.inf
+        self.polled_at, self.due_at = at, due_at
+        if is_last:
+            self._changed.set()
 
     def fail(self, error: Exception) -> None:
         """End the wait."""
         self.error = error
-        self._news.set()
+        self._changed.set()
 
-    async def news(self, seconds: float | None) -> None:
-        """Return when there is news, or after so many seconds."""
+    async def change(self, seconds: float | None) -> None:
+        """Return when something has changed, or after so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._news.wait()
-        self._news.clear()
+                await self._changed.wait()
+        self._changed.clear()
 
 
 class Subscriptions:
     """All waits of a poller; it contains the ids of the screenings that somebody waits for."""
 
     def __init__(self) -> None:
-        self._waits: dict[Subscription, None] = {}
+        self._all: dict[Subscription, None] = {}
         self._of: dict[str, list[Subscription]] = {}
 
     def __len__(self) -> int:
-        return len(self._waits)
+        return len(self._all)
 
     def __contains__(self, screening_id: object) -> bool:
         return screening_id in self._of
@@ -68,47 +74,47 @@ class Subscriptions:
         """Return how many screenings are waited for."""
         return len(self._of)
 
-    def add(self, waiting: Subscription) -> None:
+    def add(self, subscription: Subscription) -> None:
         """Take a wait in."""
-        self._waits[waiting] = None
-        for screening_id in waiting.watch.open:
-            self._of.setdefault(screening_id, []).append(waiting)
+        self._all[subscription] = None
+        for screening_id in subscription.state.open:
+            self._of.setdefault(screening_id, []).append(subscription)
 
-    def remove(self, waiting: Subscription) -> None:
+    def remove(self, subscription: Subscription) -> None:
         """Let a wait go, if it is still there."""
-        self._waits.pop(waiting, None)
-        for screening_id in waiting.watch.open:
-            self._drop(screening_id, waiting)
+        self._all.pop(subscription, None)
+        for screening_id in subscription.state.open:
+            self._drop(screening_id, subscription)
 
     def fail(self, error: Exception) -> None:
         """End all waits."""
-        for waiting in list(self._waits):
-            self.remove(waiting)
-            waiting.fail(error)
+        for subscription in list(self._all):
+            self.remove(subscription)
+            subscription.fail(error)
 
-    def tell(self, snapshots: Iterable[ScreeningSnapshot]) -> None:
+    def notify(self, snapshots: Iterable[ScreeningSnapshot]) -> None:
         """Hand what was seen to whoever waits for it."""
         for snapshot in snapshots:
-            for waiting in list(self._of.get(snapshot.screening_id, ())):
-                waiting.see((snapshot,))
-                if snapshot.screening_id not in waiting.watch.open:
-                    self._drop(snapshot.screening_id, waiting)
+            for subscription in list(self._of.get(snapshot.screening_id, ())):
+                subscription.see((snapshot,))
+                if snapshot.screening_id not in subscription.state.open:
+                    self._drop(snapshot.screening_id, subscription)
 
     def next_due(self) -> float:
-        """Return when the next wait is due, in epoch seconds."""
-        return min((waiting.due_at for waiting in self._waits), default=math.inf)
+        """Return when the next wait is due."""
+        return min((one.due_at for one in self._all), default=math.inf)
 
     def due(self, now: float) -> list[Subscription]:
-        """Return the waits that are due, and those that may as well be looked at in the same round."""
-        return [one for one in self._waits if one.due_at - _EARLY * one.terms.pause(now) <= now]
+        """Return the waits that are due, and those that may as well be polled in the same round."""
+        return [one for one in self._all if one.due_at - _EARLY * one.state.spec.pause(now) <= now]
 
     def seen(self, screening_ids: Container[str]) -> list[Subscription]:
         """Return the waits of which every open screening is among these."""
-        return [one for one in self._waits if all(screening_id in screening_ids for screening_id in one.watch.open)]
+        return [one for one in self._all if all(screening_id in screening_ids for screening_id in one.state.open)]
 
-    def _drop(self, screening_id: str, waiting: Subscription) -> None:
+    def _drop(self, screening_id: str, subscription: Subscription) -> None:
         waits = self._of.get(screening_id, [])
-        if waiting in waits:
-            waits.remove(waiting)
+        if subscription in waits:
+            waits.remove(subscription)
         if not waits:
             self._of.pop(screening_id, None)

@@ -1,26 +1,35 @@
-"""A wait for screenings, and the one place that judges whether it is over."""
+"""What was seen of a wait's screenings, and the one judge of whether it is over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
-from pihupulse_provider.waiting.log import Log
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
-from pihupulse_provider.waiting.statuses import Statuses
-from pihupulse_provider.waiting.wait_for import WaitFor, needed
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, pack, unpack
+from pihupulse_provider.waiting.wait_spec import Statuses, WaitSpec
+from pihupulse_provider.waiting.wording import counted, named
 
 State = Literal["waiting", "succeeded", "failed"]
-_NAMED = 20
-"""How many screenings a message names at most."""
+
+
+class Log(Protocol):
+    """What waiting needs of a logger: Airflow's own and the standard library's both have it."""
+
+    def info(self, event: str, /, *args: Any) -> Any:
+        """Tell of progress."""
+        ...
+
+    def warning(self, event: str, /, *args: Any) -> Any:
+        """Tell of something that a person should look at."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Where a wait stands.
 
-    :ivar state: ``failed`` as soon as the goal can't be reached any more, unless the wait is a best effort.
+    :ivar state: ``failed`` as soon as the goal can't be reached any more, unless the wait has a deadline.
     :ivar total: the number of screenings. ``completed``: those that succeeded.
     :ivar failed: the status of each that failed.
     """
@@ -32,38 +41,27 @@ class Verdict:
 
     def __str__(self) -> str:
         waiting = self.total - self.completed - len(self.failed)
-        return f"{self.completed} of {self.total} screenings completed, {len(self.failed)} failed, {waiting} waiting"
+        total = counted(self.total, "screening")
+        return f"{self.completed:,} of {total} completed, {len(self.failed):,} failed, {waiting:,} waiting"
 
     def failures(self) -> str:
         """Return the failed screenings and their statuses, the first 20 by name."""
-        named = [f"{screening_id} ({status})" for screening_id, status in self.failed.items()]
-        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-        return ", ".join(named[:_NAMED]) + more
+        return named([f"{screening_id} ({status})" for screening_id, status in self.failed.items()])
 
 
 class WaitState:
-    """What is awaited, and what of it was seen so far.
+    """What is waited for, and what of it was seen so far.
 
-    :param screenings: the screenings' ids, each with its candidate's id or None.
-    :param goal: how many have to succeed, as :func:`~pihupulse_provider.waiting.wait_for.parse_wait_for` returns it.
-    :param statuses: what the statuses mean.
-    :param best_effort: whether to go on when the goal can't be reached any more, until nothing waits.
-    :raises ConfigurationError: if the goal asks for more screenings than were given.
+    :ivar spec: what is waited for.
+    :raises ConfigurationError: if more screenings are to succeed than there are.
     """
 
-    def __init__(
-        self,
-        screenings: Mapping[str, str | None],
-        goal: WaitFor = "all",
-        statuses: Statuses | None = None,
-        *,
-        best_effort: bool = False,
-    ) -> None:
-        self.statuses = statuses or Statuses()
-        self._best_effort = best_effort
-        self._needed = needed(goal, len(screenings))
-        self._seen = {one: ScreeningSnapshot(one, candidate) for one, candidate in screenings.items()}
-        self._open = dict(screenings)
+    def __init__(self, spec: WaitSpec) -> None:
+        self.spec = spec
+        self._statuses = Statuses(spec.succeeded_statuses, spec.failed_statuses)
+        self._needed = spec.needed
+        self._seen = {one: ScreeningSnapshot(one, candidate) for one, candidate in spec.screenings.items()}
+        self._open = dict(spec.screenings)
         self._failed: dict[str, str] = {}
         self._unknown: dict[str, str] = {}
         self._warned: set[str | None] = set()
@@ -82,7 +80,7 @@ class WaitState:
         return self._open
 
     def see(self, snapshots: Iterable[ScreeningSnapshot]) -> bool:
-        """Take note of what was seen, and return whether any of it is news; an end is final."""
+        """Take note of what was seen, and return whether any of it is new; an end is final."""
         news = False
         for snapshot in snapshots:
             if snapshot.screening_id in self._open:
@@ -94,7 +92,7 @@ class WaitState:
         return Verdict(self._state(), len(self), self._completed, dict(self._failed))
 
     def warn(self, log: Log) -> None:
-        """Say once of each status that was never heard of that it counts as waiting."""
+        """Say once of each status that nobody named that it counts as waiting."""
         while self._unknown:
             status, screening_id = self._unknown.popitem()
             self._warned.add(status)
@@ -105,12 +103,27 @@ class WaitState:
                 status,
             )
 
+    def dump(self, now: float) -> dict[str, Any]:
+        """Return all of it as plain JSON values, for another process with another clock."""
+        return {**self.spec.dump(now), "screenings": pack(self)}
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any], now: float) -> WaitState:
+        """Return what :meth:`dump` made, or version 1.0.0 did.
+
+        :param now: the time by this process's clock.
+        """
+        seen = unpack(values["screenings"])
+        state = cls(WaitSpec.load(values, {one.screening_id: one.candidate_id for one in seen}, now))
+        state.see(seen)
+        return state
+
     def _state(self) -> State:
         if self._completed >= self._needed:
             return "succeeded"
         if self._completed + len(self._open) >= self._needed:
             return "waiting"
-        if self._best_effort:
+        if self.spec.deadline is not None:
             return "waiting" if self._open else "succeeded"
         return "failed"
 
@@ -122,7 +135,7 @@ class WaitState:
             return False
         self._seen[snapshot.screening_id] = snapshot
         self._open[snapshot.screening_id] = snapshot.candidate_id
-        meaning = self.statuses.meaning(snapshot.status)
+        meaning = self._statuses.meaning(snapshot.status)
         if meaning == "unknown" and snapshot.status not in self._warned:
             self._unknown[str(snapshot.status)] = snapshot.screening_id
         elif meaning in ("succeeded", "failed"):

@@ -27,6 +27,7 @@ from typing import Any
 
 import httpx
 
+from pihupulse_provider.api import clock
 from tests.benchmarks.service import API_KEY, Service, running
 
 INTERVAL = 10.0
@@ -100,12 +101,13 @@ async def triggers(service: Server, groups: list[list[str]], seconds: float) -> 
     """Wait by triggers, one for each group, and complete some screenings meanwhile."""
     from pihupulse_provider.triggers.watch import WatchTrigger
     from pihupulse_provider.waiting.wait_spec import WaitSpec
+    from pihupulse_provider.waiting.wait_state import WaitState
 
     events: dict[str, float] = {}
 
     async def one(group: list[str], goal: str) -> None:
-        terms = WaitSpec(dict.fromkeys(group), time.time(), wait_for=goal, interval=INTERVAL)
-        async for _event in WatchTrigger("pihupulse_default", terms.dump()).run():
+        state = WaitState(WaitSpec(dict.fromkeys(group), clock.now(), wait_for=goal, interval=INTERVAL))
+        async for _event in WatchTrigger("pihupulse_default", state.dump(clock.now())).run():
             events[group[0]] = time.monotonic()
 
     costs = Costs(sum(map(len, groups)))
@@ -165,6 +167,7 @@ async def beside_an_import(service: Server, ids: list[str], seconds: float) -> s
     from pihupulse_provider.hooks.pihupulse import PihuPulseHook
     from pihupulse_provider.triggers.watch import WatchTrigger
     from pihupulse_provider.waiting.wait_spec import WaitSpec
+    from pihupulse_provider.waiting.wait_state import WaitState
 
     worked = 0
 
@@ -176,8 +179,8 @@ async def beside_an_import(service: Server, ids: list[str], seconds: float) -> s
                 worked += 1
 
     async def wait(screening_id: str) -> None:
-        terms = WaitSpec({screening_id: None}, time.time(), interval=INTERVAL)
-        async for _event in WatchTrigger("pihupulse_default", terms.dump()).run():
+        state = WaitState(WaitSpec({screening_id: None}, clock.now(), interval=INTERVAL))
+        async for _event in WatchTrigger("pihupulse_default", state.dump(clock.now())).run():
             return
 
     waits = [asyncio.create_task(wait(one)) for one in ids]

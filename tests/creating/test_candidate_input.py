@@ -7,6 +7,7 @@ import enum
 from decimal import Decimal
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -296,6 +297,36 @@ def test_a_required_field_is_never_left_out():
 def test_domains_for_special_use_are_taken_by_an_option(email):
     assert made("email", email, allow_special_domains=True) == email
     assert "not an e-mail address" in problems(email=email)["email"]
+
+
+@given(st.from_regex(r"[A-Za-z0-9_+.-]{1,9}@([A-Za-z0-9-]{1,9}\.){1,3}[A-Za-z]{1,5}", fullmatch=True))
+def test_an_address_is_taken_if_the_library_takes_it(email):
+    try:
+        validate_email(email, check_deliverability=False)
+    except EmailNotValidError:
+        assert "not an e-mail address" in problems(email=email)["email"]
+    else:
+        assert made("email", email) == email
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        f"{'a' * 65}@example.org",
+        f"a@{'b' * 64}.org",
+        f"{'a' * 60}@{'bcd.' * 60}org",
+        "a@xn--80ak6aa92e.com",
+        "a@-b.org",
+        "a@b-.org",
+        "a@ex--ample.org",
+        "a..b@example.org",
+        ".a@example.org",
+        "a@b.123",
+        "ana@\u017fite.org",
+    ],
+)
+def test_an_unusual_address_is_taken_if_the_library_takes_it(email):
+    test_an_address_is_taken_if_the_library_takes_it.hypothesis.inner_test(email)
 
 
 def test_the_option_for_special_domains_is_named():

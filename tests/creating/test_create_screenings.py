@@ -29,6 +29,12 @@ class TestScreenings:
         assert (summary.created, summary.duplicates, summary.requests) == (200, 1, 200)
         assert self.invited(world) == Counter(row["candidate_id"] for row in ids)
 
+    def test_an_id_that_is_no_text_is_a_reject_of_its_row(self, world):
+        bad = [{"candidate_id": one} for one in (["c12345"], True, "\ud83d", 1.5, None)]
+        create = Import(world, [*bad, {"candidate_id": " c12345\u200b"}], resource=self.resource(), max_rejects=5)
+        assert (create.run().created, [one["row"] for one in create.rejects]) == (1, [1, 2, 3, 4, 5])
+        assert self.invited(world) == {"c12345": 1}
+
     def test_lost_answers_and_a_kill_invite_nobody_twice(self, world, ids):
         world.sandbox.insert_screenings([row["candidate_id"] for row in ids[:50]], "t54322")
         world.sandbox.fail("drop", method="POST", probability=0.1, after_commit=True)

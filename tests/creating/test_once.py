@@ -7,7 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from pihupulse_provider.api import DuplicateCreateError, NewCandidate, ServerError, UnconfirmedCreateError
+from pihupulse_provider.api import (
+    DuplicateCreateError,
+    MemoryRateLimit,
+    NewCandidate,
+    ServerError,
+    UnconfirmedCreateError,
+)
+from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError
 from pihupulse_provider.creating.once import create_candidate_once
 from pihupulse_provider.creating.options import CreateOptions
@@ -212,14 +219,30 @@ class TestExistingCandidate:
 class TestBusyLimit:
     """The account's limit is used up: a request waits longer for its turn than a lost one could take."""
 
+    @pytest.fixture(autouse=True)
+    def limit(self, world):
+        class BusyOnce(MemoryRateLimit):
+            is_busy = True
+
+            def reserve(self, *, poll=False):
+                slot = super().reserve(poll=poll)
+                busy, self.is_busy = 100 * self.is_busy, False
+                return Slot(slot.at + busy, taken=slot.taken, used=slot.used, pauses=slot.pauses)
+
+        world.limit = BusyOnce(clock=world.now)
+
     @pytest.mark.parametrize("lost_before", [False, True])
     def test_lost_answers_are_looked_for_all_the_same(self, world, lost_before):
-        for _ in range(150 + 200):
-            world.limit.reserve()
         world.sandbox.fail_next("drop", method="POST", after_commit=not lost_before)
         made = create_candidate(world)
         assert alexes(world) == [made.id]
         assert world.count("POST /candidates") == 1 + lost_before
+
+    def test_the_time_in_which_it_may_still_be_carried_out_begins_when_it_is_sent(self, world):
+        world.sandbox.fail_next("drop", method="POST")
+        create_candidate(world)
+        first, second = (one.at for one in world.sandbox.requests if one.method == "POST")
+        assert second - first >= 48
 
 
 class TestReusedIds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from types import SimpleNamespace
 
 import fsspec
@@ -11,6 +12,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from pihupulse_provider.exporting.atomic_file import StorageError, atomic_file, write_json_lines
+from pihupulse_provider.exporting.temporary_database import TemporaryDatabase
 
 
 @pytest.fixture
@@ -80,3 +82,14 @@ def test_a_file_of_another_file_system_has_no_modes():
     memory = fsspec.filesystem("memory")
     write_json_lines(SimpleNamespace(fs=memory, path="/bucket/folder/file.jsonl"), [{"row": 1}])
     assert memory.cat("/bucket/folder/file.jsonl") == b'{"row": 1}\n'
+
+
+def test_a_temporary_database_is_its_owners_alone_and_has_no_name():
+    with TemporaryDatabase("CREATE TABLE rows (body TEXT)") as database:
+        database.run("PRAGMA cache_size = 1")
+        database.run_many("INSERT INTO rows VALUES (?)", (["x" * 1000] for _ in range(20_000)))
+        links = [one for one in Path("/proc/self/fd").iterdir() if one.exists()]
+        files = [one for one in links if "etilqs_" in str(one.readlink())]
+        assert files
+        assert {mode(one) for one in files} == {0o600}
+        assert all(str(one.readlink()).endswith("(deleted)") for one in files)

@@ -34,7 +34,7 @@ async def read(world, change=lambda chance: None, seed=1):
     transport = Shifting(world, change, seed)
     account = Account(world.sandbox.api_key, world.sandbox.base_url)
     limit = MemoryRateLimit(clock=world.now)
-    async with AsyncClient(account, limit=limit, transport=transport, sleep=world.async_sleep) as client:
+    async with AsyncClient(account, limit=limit, transport=transport, sleep=world.sleep) as client:
         sweep = ListReader(client, lambda page, limit: list_candidates(page, limit, "all"))
         return [row.id async for rows in sweep.rows() for row in rows]
 

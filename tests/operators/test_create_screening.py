@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk import task
 
 from pihupulse_provider.api import ConfigurationError, NotFoundError
@@ -172,4 +175,37 @@ class TestWaiting:
         [error] = run.errors["screen", -1]
         assert isinstance(error, ScreeningFailedError)
         assert list(error.statuses.values()) == ["in_progress"]
+        assert len(endless_sandbox.screenings) == 1
+
+
+class Stranded(PihuPulseCreateScreeningOperator):
+    """Is deferred where no triggerer runs, until Airflow itself ends that."""
+
+    def execute(self, context):
+        try:
+            return super().execute(context)
+        except TaskDeferred:
+            time.sleep(1)
+            return self.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+
+
+class TestWithoutATriggerer:
+    def strand(self, dag_runs, candidate_id):
+        with dag_runs.dag() as dag:
+            Stranded(
+                task_id="screen",
+                candidate_id=candidate_id,
+                template_id="t54321",
+                wait_for_completion=True,
+                deferrable=True,
+            )
+        return dag_runs.run(dag)
+
+    def test_a_screening_that_is_completed_by_then_gives_its_report(self, dag_runs, pihupulse_sandbox, candidate_id):
+        report = self.strand(dag_runs, candidate_id).xcom("screen")
+        assert [report["screening_id"]] == [one["id"] for one in pihupulse_sandbox.screenings]
+
+    def test_one_that_is_not_times_out(self, dag_runs, endless_sandbox):
+        run = self.strand(dag_runs, endless_sandbox.insert_candidates(1)[0])
+        assert run.states("screen") == ["failed"]
         assert len(endless_sandbox.screenings) == 1

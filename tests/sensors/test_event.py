@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
-from pihupulse_provider.api import ConfigurationError, UnauthorizedError
+from pihupulse_provider.api import ConfigurationError, UnauthorizedError, clock
 from pihupulse_provider.sensors.event import PihuPulseEventSensor
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from tests.webhooks.inboxes import receive, receive_later
@@ -19,6 +19,8 @@ from tests.webhooks.inboxes import receive, receive_later
 MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
 TIMED_MODES = [mode for mode in MODES if AIRFLOW_V_3_1_PLUS or mode != "reschedule"]
 """Airflow 3.0 fails to sum up the time of a rescheduled sensor in dag.test()."""
+TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
+FIRED = ("resume", {"event": {"end": "timeout"}})
 numbers = count(1)
 
 
@@ -61,7 +63,7 @@ def wait(dag_runs, pihupulse_sandbox):
 def failed_with(run, *kinds):
     """Return whether each of its tries failed with such an error; Airflow 3.0 tells no error of a last try."""
     errors = run.errors.get(("wait", -1), [])
-    told = all(error is None or type(error) is kind for error, kind in zip(errors, kinds, strict=False))
+    told = all(error is None or isinstance(error, kind) for error, kind in zip(errors, kinds, strict=False))
     return run.states("wait") == ["failed"] and len(errors) == len(kinds) and told
 
 
@@ -145,7 +147,7 @@ class TestPolling:
         connection = {**json.loads(pihupulse_sandbox.connection_json), "password": "wrong"}
         monkeypatch.setenv("AIRFLOW_CONN_WRONG", json.dumps(connection))
         run = wait(screening_id=screening_id, source="polling", pihupulse_conn_id="wrong", **mode)
-        assert failed_with(run, UnauthorizedError, UnauthorizedError)
+        assert failed_with(run, UnauthorizedError)
 
 
 class TestArguments:
@@ -167,8 +169,8 @@ class TestArguments:
         path, arguments = json.loads(json.dumps(deferred.value.trigger.serialize()))
         assert path == "pihupulse_provider.triggers.event_wait.EventWaitTrigger"
         assert EventWaitTrigger(**arguments).serialize()[1] == arguments
-        until = arguments.pop("until")
-        assert 0 < until - datetime.now(UTC).timestamp() <= 200
+        assert arguments.pop("seconds") == 200
+        assert arguments.pop("until") is None
         assert arguments == {
             "wanted": {
                 "connection": "pihupulse_default",
@@ -193,15 +195,84 @@ class TestArguments:
             timeout=60,
             deferrable=True,
         )
-        until = datetime.now(UTC).timestamp() + 5
         with pytest.raises(TaskDeferred) as deferred:
-            sensor.resume({}, {"end": "error", "until": until})
-        assert deferred.value.trigger.until == until
+            sensor.resume({}, {"end": "error", "seconds": 5})
+        assert deferred.value.trigger.seconds == 5
         assert deferred.value.timeout <= timedelta(minutes=2, seconds=5)
 
     def test_a_time_that_is_none_fails_the_task(self, wait):
-        assert failed_with(wait(since="yesterday"), ConfigurationError, ConfigurationError)
+        assert failed_with(wait(since="yesterday"), ConfigurationError)
 
-    def test_an_event_that_is_not_documented_is_waited_for_too(self, wait, screening_id):
+    def test_an_event_that_does_not_exist_is_refused_when_the_dag_is_parsed(self):
+        with pytest.raises(ConfigurationError, match=r"'screening\.complete'.*screening\.completed"):
+            PihuPulseEventSensor(task_id="wait", event="screening.complete")
+
+    def test_one_from_a_template_when_the_task_runs(self, wait):
+        run = wait("{{ 'screening.complete' }}")
+        assert failed_with(run, ConfigurationError)
+
+    def test_a_new_one_can_be_waited_for_all_the_same(self, wait, screening_id):
         receive_later(0.5, screening_id, "screening.expired")
-        assert wait("screening.expired", screening_id=screening_id).state == "success"
+        run = wait("screening.expired", screening_id=screening_id, allow_unknown_event=True)
+        assert run.state == "success"
+
+    def test_1_0_0_told_when_a_wait_ends_that_polling_broke_off(self, pihupulse_sandbox):
+        sensor = PihuPulseEventSensor(
+            task_id="wait", event="report.generated", screening_id="s-never", since=None, timeout=60, deferrable=True
+        )
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor.resume({}, {"end": "error", "until": clock.now() + 5})
+        assert 0 < deferred.value.trigger.seconds <= 5
+
+
+class TestLimit:
+    """Whoever ends a wait looks once more."""
+
+    @pytest.mark.parametrize("resume", [FIRED, TIMED_OUT], ids=["trigger", "airflow"])
+    def test_an_event_that_came_in_time_counts(self, pihupulse_sandbox, screening_id, resume):
+        receive(screening_id)
+        sensor = PihuPulseEventSensor(
+            task_id="wait", event="screening.completed", screening_id=screening_id, since=None, deferrable=True
+        )
+        assert sensor.resume_execution(*resume, {})["screening_id"] == screening_id
+
+    def test_else_it_times_out(self, pihupulse_sandbox):
+        sensor = PihuPulseEventSensor(
+            task_id="wait", event="screening.completed", screening_id="s-never", since=None, timeout=2_592_000
+        )
+        with pytest.raises(AirflowSensorTimeout, match="within 30 days"):
+            sensor.resume_execution(*TIMED_OUT, {})
+
+
+class TestLog:
+    def poke(self, **options):
+        sensor = PihuPulseEventSensor(
+            task_id="wait", event="report.generated", screening_id="s-never", since=None, timeout=2_592_000, **options
+        )
+        sensor.poke({})
+        sensor.poke({})
+
+    def test_it_says_once_what_it_waits_for(self, pihupulse_sandbox, capsys):
+        self.poke()
+        said = capsys.readouterr().out
+        assert said.count("Waiting for report.generated of screening s-never, received at any time") == 1
+        assert "after 30 days" in said
+
+    def test_it_warns_if_no_webhook_is_received_for_its_connection(self, pihupulse_sandbox, capsys):
+        self.poke()
+        assert capsys.readouterr().out.count("webhook_connections does not name pihupulse_default") == 1
+
+    def test_it_warns_if_none_was_ever_received(self, pihupulse_sandbox, capsys, monkeypatch, tmp_path):
+        monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
+        monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "pihupulse_default")
+        self.poke()
+        assert capsys.readouterr().out.count("No webhook was received for pihupulse_default so far") == 1
+        receive("s-other")
+        self.poke()
+        assert "No webhook was received" not in capsys.readouterr().out
+
+    def test_polling_needs_no_receiver(self, pihupulse_sandbox, capsys):
+        self.poke(source="polling")
+        said = capsys.readouterr().out
+        assert "lists are polled every 1 minute" in said
+        assert "warning" not in said

@@ -6,14 +6,15 @@ import json
 import time
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import task
 
-from pihupulse_provider.api import ConfigurationError, UnauthorizedError
+from pihupulse_provider.api import ConfigurationError, UnauthorizedError, clock
 from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
 from pihupulse_provider.triggers.waiting import ScreeningFailedError
 from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_state import WaitState
 
 MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
 TIMED_MODES = [mode for mode in MODES if AIRFLOW_V_3_1_PLUS or mode != "reschedule"]
@@ -61,7 +62,7 @@ def wait(dag_runs):
 def failed_with(run, *kinds):
     """Return whether each of its tries failed with such an error; Airflow 3.0 tells no error of a last try."""
     errors = run.errors.get(("wait", -1), [])
-    told = all(error is None or type(error) is kind for error, kind in zip(errors, kinds, strict=False))
+    told = all(error is None or isinstance(error, kind) for error, kind in zip(errors, kinds, strict=False))
     return run.states("wait") == ["failed"] and len(errors) == len(kinds) and told
 
 
@@ -107,6 +108,11 @@ class TestEveryMode:
         assert run.state == "success"
         assert [outcome["status"] for outcome in run.xcom("wait")] == ["completed", "pending", "failed"]
 
+    def test_a_deadline_before_the_second_poll_comes_with_one_more_poll(self, wait, mode, screenings):
+        """The screenings are completed within a fifth of a second; the first poll sees none of it."""
+        run = wait(screenings(3), deadline=3, poke_interval=10, timeout=60, **mode)
+        assert [outcome["status"] for outcome in run.xcom("wait")] == ["completed"] * 3
+
     def test_with_a_deadline_it_ends_as_soon_as_nothing_waits(self, wait, mode, screenings):
         started = time.monotonic()
         run = wait(screenings(2, "completed") + screenings(1, "failed"), deadline=15, **mode)
@@ -118,11 +124,11 @@ class TestEveryMode:
         run = wait(ids, succeeded_statuses=["reviewed", "completed"], failed_statuses=["no_show"], **mode)
         assert run.state == "success"
 
-    def test_a_wrong_key_is_retried_as_any_error(self, wait, mode, screenings, monkeypatch, pihupulse_sandbox):
+    def test_a_wrong_key_fails_at_once(self, wait, mode, screenings, monkeypatch, pihupulse_sandbox):
         connection = {**json.loads(pihupulse_sandbox.connection_json), "password": "wrong"}
         monkeypatch.setenv("AIRFLOW_CONN_WRONG", json.dumps(connection))
         run = wait(screenings(1), pihupulse_conn_id="wrong", **mode)
-        assert failed_with(run, UnauthorizedError, UnauthorizedError)
+        assert failed_with(run, UnauthorizedError)
 
     def test_many_go_to_a_file_and_the_xcom_says_where(self, wait, mode, screenings, tmp_path):
         ids = screenings(150, "completed") + screenings(1, "declined")
@@ -211,7 +217,7 @@ class TestArguments:
             PihuPulseScreeningSensor(task_id="wait", screening_ids="s1", timeout=60, deadline=3600)
 
     def test_a_goal_that_makes_no_sense_fails_the_task(self, wait, screenings):
-        assert failed_with(wait(screenings(1), wait_for="most"), ConfigurationError, ConfigurationError)
+        assert failed_with(wait(screenings(1), wait_for="most"), ConfigurationError)
 
     def test_none_is_lost_on_the_way_into_the_trigger(self, screenings, pihupulse_sandbox):
         ids = screenings(2, "pending")
@@ -231,11 +237,11 @@ class TestArguments:
         with pytest.raises(TaskDeferred) as deferred:
             sensor.poke({})
         trigger = deferred.value.trigger
-        terms = WaitSpec.load(trigger.terms)
+        terms = WaitState.load(trigger.terms, clock.now()).spec
         assert trigger.pihupulse_conn_id == "pihupulse_default"
-        assert time.time() - 60 < terms.started_at <= time.time()
+        assert clock.now() - 60 < terms.started_at <= clock.now()
         assert terms == WaitSpec(
-            screenings=dict.fromkeys(ids),
+            screenings={one["id"]: one["candidate_id"] for one in pihupulse_sandbox.screenings},
             started_at=terms.started_at,
             wait_for=0.5,
             succeeded_statuses=("reviewed",),
@@ -246,3 +252,44 @@ class TestArguments:
             timeout=200.0,
             deadline=100.0,
         )
+
+
+class TestWithoutATriggerer:
+    """Airflow itself ends a deferral that takes too long."""
+
+    TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
+
+    def test_a_deadline_returns_what_there_is(self, screenings):
+        ids = screenings(1, "completed") + screenings(1, "pending")
+        sensor = PihuPulseScreeningSensor(task_id="wait", screening_ids=ids, deadline=60, deferrable=True)
+        outcomes = sensor.resume_execution(*self.TIMED_OUT, {})
+        assert [outcome["status"] for outcome in outcomes] == ["completed", "pending"]
+
+    def test_what_was_completed_in_time_succeeds_although_the_timeout_is_over(self, screenings):
+        sensor = PihuPulseScreeningSensor(task_id="wait", screening_ids=screenings(3, "completed"), deferrable=True)
+        assert len(sensor.resume_execution(*self.TIMED_OUT, {})) == 3
+
+    def test_the_rest_times_out(self, screenings):
+        sensor = PihuPulseScreeningSensor(
+            task_id="wait", screening_ids=screenings(1, "pending"), deferrable=True, timeout=86400
+        )
+        with pytest.raises(AirflowSensorTimeout, match=r"0 of 1 screening completed.* at the timeout of 1 day"):
+            sensor.resume_execution(*self.TIMED_OUT, {})
+
+    def test_soft_fail_skips_it(self, screenings):
+        sensor = PihuPulseScreeningSensor(
+            task_id="wait", screening_ids=screenings(1, "pending"), deferrable=True, soft_fail=True
+        )
+        with pytest.raises(AirflowSkipException):
+            sensor.resume_execution(*self.TIMED_OUT, {})
+
+
+def test_the_log_says_at_once_what_is_waited_for_and_when_it_looks_next(screenings, capsys):
+    [one] = screenings(1, "pending")
+    sensor = PihuPulseScreeningSensor(task_id="wait", screening_ids=one, poke_interval=60, timeout=86400)
+    sensor.poke({})
+    sensor.poke({})
+    said = capsys.readouterr().out
+    assert said.count(f"for 1 screening to be completed: {one}. Polled every 1 minute.") == 1
+    assert said.count("0 of 1 screening completed, 0 failed, 1 waiting. The next poll is at ") == 1
+    assert "It times out at " in said

@@ -11,14 +11,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.triggers.event import PihuPulseEventTrigger
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from pihupulse_provider.triggers.watch import WatchTrigger
-from pihupulse_provider.waiting.feed import LOOK_SECONDS
-from pihupulse_provider.waiting.packing import unpack_snapshots
+from pihupulse_provider.waiting.inbox_tail import READ_SECONDS
+from pihupulse_provider.waiting.screening_snapshot import unpack
 from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_state import WaitState
 from tests.webhooks.inboxes import cursor_of, receive
 
 
@@ -57,7 +59,7 @@ class TestSerialize:
                 include_personal=True,
                 pihupulse_conn_id="other",
             ),
-            EventWaitTrigger({"events": ["x"]}, 12.5, "polling", 7.5, "other"),
+            EventWaitTrigger({"events": ["x"]}, "polling", 7.5, "other", seconds=12.5, until=99.5),
         ],
         ids=lambda trigger: type(trigger).__name__,
     )
@@ -151,21 +153,21 @@ class TestWaits:
         looks.clear()
         began = time.monotonic()
         await asyncio.sleep(2)
-        assert len(looks) <= (time.monotonic() - began) / LOOK_SECONDS + 1
+        assert len(looks) <= (time.monotonic() - began) / READ_SECONDS + 1
         for name in names:
             receive(name)
         events = await asyncio.gather(*waits)
         assert len({event.payload["position"] for event in events}) == 1000
 
     async def test_it_ends_in_time_when_nothing_comes(self, pihupulse_sandbox):
-        event = await anext(_wait_for("never", until=time.time() + 0.3).run())
+        event = await anext(_wait_for("never", seconds=0.3).run())
         assert event.payload == {"end": "timeout"}
 
 
-def _wait_for(screening_id, until=None):
+def _wait_for(screening_id, seconds=None):
     wanted = EventFilter(connection="pihupulse_default", screening_id=screening_id)
     return EventWaitTrigger.for_event(
-        wanted, until=until, source="webhooks", poll_interval=60.0, pihupulse_conn_id="pihupulse_default"
+        wanted, seconds=seconds, source="webhooks", poll_interval=60.0, pihupulse_conn_id="pihupulse_default"
     )
 
 
@@ -187,8 +189,9 @@ class TestScreeningWaits:
         (screening,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
 
         def start(interval):
-            terms = WaitSpec({screening: None}, time.time(), interval=interval, timeout=60.0)
-            return screening, asyncio.create_task(anext(WatchTrigger("pihupulse_default", terms.dump()).run()))
+            state = WaitState(WaitSpec({screening: None}, clock.now(), interval=interval, timeout=60.0))
+            terms = state.dump(clock.now())
+            return screening, asyncio.create_task(anext(WatchTrigger("pihupulse_default", terms).run()))
 
         return start
 
@@ -199,7 +202,7 @@ class TestScreeningWaits:
         receive(screening, score=91)
         async with asyncio.timeout(2):
             event = (await waiting).payload
-        (seen,) = unpack_snapshots(event["seen"])
+        (seen,) = unpack(event["seen"])
         assert (event["end"], seen.status, seen.score) == ("decided", "completed", 91)
         assert pihupulse_sandbox.count() == requests
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseOperator, TaskDeferred
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.triggers.waiting import ScreeningFailedError, begin_wait, resume_wait, wait_here
-from pihupulse_provider.waiting.packing import pack_snapshots
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, pack
 from pihupulse_provider.waiting.wait_spec import WaitSpec
 
 
@@ -34,7 +32,7 @@ def screening(pihupulse_sandbox):
 
 
 def terms_for(screening_id, **terms):
-    return WaitSpec({screening_id: None}, time.time(), **{"timeout": 600.0, **terms})
+    return WaitSpec({screening_id: None}, clock.now(), **{"timeout": 600.0, **terms})
 
 
 class TestWaitHere:
@@ -51,7 +49,7 @@ class TestWaitHere:
         assert pauses == [30.0] * 3
 
     def test_it_ends_at_its_timeout(self, client, screening, operator):
-        with pytest.raises(AirflowSensorTimeout, match="0 of 1 screenings completed"):
+        with pytest.raises(AirflowSensorTimeout, match="0 of 1 screening completed"):
             wait_here(client, terms_for(screening, timeout=0.01), operator.log)
 
     def test_it_fails_with_the_screening(self, client, screening, operator, pihupulse_sandbox):
@@ -75,7 +73,7 @@ class TestBeginAndResume:
     def test_it_resumes_with_what_the_trigger_saw(self, client, operator):
         event = {
             "end": "decided",
-            "seen": pack_snapshots([ScreeningSnapshot("s1", "c1", "completed", 70)]),
+            "seen": pack([ScreeningSnapshot("s1", "c1", "completed", 70)]),
             "started_at": 1.0,
         }
         terms = WaitSpec({}, 0.0)
@@ -83,6 +81,6 @@ class TestBeginAndResume:
         assert seen.score == 70
 
     def test_it_looks_itself_when_the_trigger_could_not(self, client, screening, operator):
-        event = {"end": "error", "seen": pack_snapshots([ScreeningSnapshot(screening)]), "started_at": time.time()}
+        event = {"end": "error", "seen": pack([ScreeningSnapshot(screening)]), "started_at": clock.now()}
         with pytest.raises(TaskDeferred):
             resume_wait(operator, client, "pihupulse_default", WaitSpec({}, 0.0), method_name="resume", event=event)

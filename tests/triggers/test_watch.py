@@ -10,15 +10,20 @@ import time
 
 import pytest
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.triggers import accounts
 from pihupulse_provider.triggers.waiting import recall
 from pihupulse_provider.triggers.watch import WatchTrigger
+from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_state import WaitState
 
 
 def trigger_for(ids, **terms):
     options = {"interval": 0.2, "timeout": 20.0, **terms}
-    return WatchTrigger("pihupulse_default", WaitSpec(dict.fromkeys(ids), time.time(), **options).dump())
+    return WatchTrigger(
+        "pihupulse_default", WaitState(WaitSpec(dict.fromkeys(ids), clock.now(), **options)).dump(clock.now())
+    )
 
 
 async def event_of(trigger):
@@ -43,17 +48,46 @@ class TestRun:
     async def test_it_fires_once_all_is_decided(self, pihupulse_sandbox):
         ids = screenings_of(pihupulse_sandbox, 3)
         event = await event_of(trigger_for(ids))
-        _, watch = recall(WaitSpec({}, 0.0), event)
+        state = recall(WaitSpec({}, 0.0), event)
         assert event["end"] == "decided"
-        assert [one.status for one in watch] == ["completed"] * 3
+        assert [one.status for one in state] == ["completed"] * 3
 
     async def test_it_fires_at_the_deadline_with_what_there_is(self, pihupulse_sandbox):
         ids = screenings_of(pihupulse_sandbox, 2)
         pihupulse_sandbox.put(ids[1], "pending")
         event = await event_of(trigger_for(ids, deadline=1.0))
-        _, watch = recall(WaitSpec({}, 0.0), event)
+        state = recall(WaitSpec({}, 0.0), event)
         assert event["end"] == "deadline"
-        assert [one.status for one in watch] == ["completed", "pending"]
+        assert [one.status for one in state] == ["completed", "pending"]
+
+    async def test_it_polls_once_more_before_its_limit_ends_it(self, pihupulse_sandbox):
+        ids = screenings_of(pihupulse_sandbox, 3)
+        event = await event_of(trigger_for(ids, interval=10.0, deadline=1.0))
+        assert event["end"] == "decided"
+        assert [one.status for one in recall(WaitSpec({}, 0.0), event)] == ["completed"] * 3
+
+    @pytest.mark.parametrize("limit", [{"timeout": 100.0}, {"deadline": 100.0, "timeout": 200.0}])
+    async def test_one_that_starts_after_its_limit_polls_too(self, pihupulse_sandbox, limit):
+        ids = screenings_of(pihupulse_sandbox, 3)
+        pihupulse_sandbox.advance(600)
+        state = WaitState(WaitSpec(dict.fromkeys(ids), 0.0, interval=60.0, **limit))
+        event = await event_of(WatchTrigger("pihupulse_default", state.dump(now=500.0)))
+        assert event["end"] == "decided"
+        assert pihupulse_sandbox.count() == 1
+
+    async def test_one_that_starts_after_its_limit_in_vain_says_what_its_task_saw(self, pihupulse_sandbox):
+        ids = screenings_of(pihupulse_sandbox, 1)
+        state = WaitState(WaitSpec(dict.fromkeys(ids), 0.0, deadline=100.0))
+        state.see([ScreeningSnapshot(ids[0], "c9", "pending")])
+        pihupulse_sandbox.fail("html")
+        event = await event_of(WatchTrigger("pihupulse_default", state.dump(now=500.0)))
+        assert event["end"] == "deadline"
+        assert list(recall(WaitSpec({}, 0.0), event)) == [ScreeningSnapshot(ids[0], "c9", "pending")]
+
+    async def test_its_event_shows_itself_in_the_log_as_a_person_reads_it(self, pihupulse_sandbox):
+        ids = screenings_of(pihupulse_sandbox, 1)
+        event = await anext(trigger_for(ids).run())
+        assert repr(event) == "TriggerEvent<1 of 1 screening completed, 0 failed, 0 waiting (decided)>"
 
     async def test_it_fires_when_the_key_is_refused_so_that_the_task_fails_as_when_poking(
         self, pihupulse_sandbox, monkeypatch
@@ -73,7 +107,7 @@ class TestRun:
         await asyncio.gather(running, return_exceptions=True)
         pihupulse_sandbox.complete(ids[0], 77)
         event = await event_of(WatchTrigger(**first.serialize()[1]))
-        assert next(iter(recall(WaitSpec({}, 0.0), event)[1])).score == 77
+        assert next(iter(recall(WaitSpec({}, 0.0), event))).score == 77
 
     async def test_it_says_how_far_it_is_when_that_changes(self, pihupulse_sandbox, capsys):
         ids = screenings_of(pihupulse_sandbox, 2)

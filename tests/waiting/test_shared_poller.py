@@ -59,7 +59,7 @@ def test_each_is_told_within_an_interval_and_a_second():
                 completed[one] = now()
             for one, (waiting, told_at) in zip(world.ids, await asyncio.gather(*tasks), strict=True):
                 assert told_at - completed[one] <= 31
-                assert next(iter(waiting.watch)).score == 80
+                assert next(iter(waiting.state)).score == 80
 
     in_virtual_time(main())
 
@@ -79,14 +79,14 @@ def test_a_wait_with_a_short_interval_does_not_make_the_others_cost_more():
 def test_a_wait_that_was_looked_at_just_now_is_looked_at_after_its_interval_and_an_old_one_at_once():
     async def main():
         world = World(1)
-        terms = world.terms(world.ids, interval=60)
-        with world.poller.waiting(terms, world.client):
+        terms = world.state(world.ids, interval=60)
+        with world.poller.subscribe(terms, world.client):
             await asyncio.sleep(59)
             assert world.sandbox.count() == 0
             await asyncio.sleep(2)
             assert world.sandbox.count() == 1
         await asyncio.sleep(600)
-        with world.poller.waiting(terms, world.client):
+        with world.poller.subscribe(terms, world.client):
             await asyncio.sleep(1)
             assert world.sandbox.count() == 2
 

@@ -49,7 +49,7 @@ def test_no_wait_ends_because_of_single_faults_all_the_time():
             for one in world.ids:
                 world.sandbox.complete(one)
             ended = await asyncio.gather(*tasks)
-            assert all(waiting.watch.judge().state == "succeeded" for waiting, _ in ended)
+            assert all(waiting.state.judge().state == "succeeded" for waiting, _ in ended)
 
     in_virtual_time(main())
 
@@ -76,8 +76,8 @@ def test_a_client_that_cannot_be_made_ends_the_waits_instead_of_leaving_them_for
         async def broken():
             raise RuntimeError("no such connection")
 
-        with world.poller.waiting(world.terms(world.ids, interval=1), broken) as waiting:
-            await waiting.news(5)
+        with world.poller.subscribe(world.state(world.ids, interval=1), broken) as waiting:
+            await waiting.change(5)
             assert isinstance(waiting.error, RuntimeError)
 
     in_virtual_time(main())
@@ -90,7 +90,7 @@ def test_a_screening_that_is_deleted_while_it_is_waited_for_is_told_as_not_found
             await asyncio.sleep(70)
             world.sandbox.delete(world.ids[2])
             waiting, _ = await tasks[2]
-            assert waiting.watch.judge().failed == {world.ids[2]: "not_found"}
+            assert waiting.state.judge().failed == {world.ids[2]: "not_found"}
             assert not any(task.done() for task in tasks[:2] + tasks[3:])
 
     in_virtual_time(main())
@@ -128,7 +128,7 @@ def test_it_says_what_it_does_at_a_pace_that_can_be_read(caplog):
         in_virtual_time(main())
     told = told_by_the_poller(caplog)
     assert 3 <= len(told) <= 5
-    assert "1000 screenings for 1000 waits" in told[-1]
+    assert "1,000 screenings for 1,000 waits" in told[-1]
 
 
 def test_an_outage_is_told_once_in_a_while(caplog):

@@ -1,37 +1,35 @@
-"""A poller that gets news, such as webhooks."""
+"""A poller that gets updates, such as webhooks."""
 
 from __future__ import annotations
 
 import asyncio
 
-from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from tests.waiting.virtual_time import in_virtual_time, now
 from tests.waiting.world import World, single
 
 
-class Feed:
-    """News that the test makes up."""
+class Updates:
+    """Updates that the test makes up."""
 
     def __init__(self):
-        self.news = []
-        self.broken = False
+        self.fresh = []
 
-    async def read(self):
-        if self.broken:
-            raise StoreError("The store is away")
-        news, self.news = self.news, []
-        return news
+    async def __call__(self):
+        while True:
+            fresh, self.fresh = self.fresh, []
+            yield fresh
+            await asyncio.sleep(0.2)
 
 
-def test_news_end_a_wait_within_two_seconds_and_polling_goes_on_slowly():
+def test_updates_end_a_wait_within_two_seconds_and_polling_goes_on_slowly():
     async def main():
-        feed = Feed()
-        world = World(3, feed=feed)
+        updates = Updates()
+        world = World(3, updates=updates)
         async with world.waits(*single(world.ids), interval=60) as tasks:
             await asyncio.sleep(30)
             told = now()
-            feed.news.append(ScreeningSnapshot(world.ids[0], "c1", "completed", 90))
+            updates.fresh.append(ScreeningSnapshot(world.ids[0], "c1", "completed", 90))
             _, at = await tasks[0]
             assert at - told <= 2
             await asyncio.sleep(600)
@@ -44,28 +42,15 @@ def test_news_end_a_wait_within_two_seconds_and_polling_goes_on_slowly():
     in_virtual_time(main())
 
 
-def test_news_of_a_screening_that_nobody_waits_for_yet_count_when_somebody_does():
+def test_updates_of_a_screening_that_nobody_waits_for_yet_count_when_somebody_does():
     async def main():
-        feed = Feed()
-        world = World(2, feed=feed)
+        updates = Updates()
+        world = World(2, updates=updates)
         async with world.waits(world.ids[:1], interval=60):
-            feed.news.append(ScreeningSnapshot(world.ids[1], "c1", "completed", 90))
+            updates.fresh.append(ScreeningSnapshot(world.ids[1], "c1", "completed", 90))
             await asyncio.sleep(2)
             start = now()
             _, at = await world.wait(world.ids[1:], interval=60)
             assert at == start
-
-    in_virtual_time(main())
-
-
-def test_a_feed_that_breaks_does_not_break_the_polling():
-    async def main():
-        feed = Feed()
-        feed.broken = True
-        world = World(1, feed=feed)
-        async with world.waits(world.ids, interval=10) as tasks:
-            await asyncio.sleep(5)
-            world.sandbox.complete(world.ids[0])
-            await tasks[0]
 
     in_virtual_time(main())

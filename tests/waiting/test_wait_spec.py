@@ -1,18 +1,18 @@
-"""The terms of a wait, and their way through Airflow's database."""
+"""What a wait is for, and its way through Airflow's database."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.waiting.packing import pack_snapshots, unpack_snapshots
-from pihupulse_provider.waiting.screening_snapshot import NOT_FOUND, ScreeningSnapshot
+from pihupulse_provider.waiting.screening_snapshot import NOT_FOUND, ScreeningSnapshot, pack, unpack
 from pihupulse_provider.waiting.wait_spec import GRACE, WaitSpec
+from pihupulse_provider.waiting.wait_state import WaitState
 
 IDS = st.text(min_size=1, max_size=8)
 UNUSUAL = WaitSpec(
@@ -29,33 +29,50 @@ UNUSUAL = WaitSpec(
 )
 
 
-def test_every_term_survives_the_way_into_a_trigger():
+def test_every_term_survives_the_way_to_another_clock():
     plain = WaitSpec({}, 0.0)
     assert all(getattr(UNUSUAL, field.name) != getattr(plain, field.name) for field in fields(WaitSpec))
-    assert WaitSpec.load(json.loads(json.dumps(UNUSUAL.dump()))) == UNUSUAL
+    dumped = json.loads(json.dumps(WaitState(UNUSUAL).dump(now=4.0)))
+    loaded = WaitState.load(dumped, now=1002.5).spec
+    assert loaded.started_at == 1000.0
+    assert replace(loaded, started_at=1.5) == UNUSUAL
 
 
-@given(st.dictionaries(IDS, st.none() | IDS))
-def test_any_screenings_survive_packing(screenings):
-    loaded = WaitSpec.load(WaitSpec(screenings, 0.0).dump())
-    assert list(loaded.screenings.items()) == list(screenings.items())
+def test_a_clock_that_is_ten_minutes_off_neither_shortens_nor_lengthens_a_wait():
+    dumped = WaitState(WaitSpec({"s1": None}, started_at=1000.0, timeout=240.0)).dump(now=1008.0)
+    for theirs in (1008.0 - 600, 1008.0 + 600):
+        assert WaitState.load(dumped, theirs).spec.seconds_left(theirs) == 232.0
+
+
+@given(
+    st.lists(
+        st.builds(ScreeningSnapshot, IDS, st.none() | IDS, st.none() | IDS, st.none() | st.integers(), st.none() | IDS),
+        unique_by=lambda one: one.screening_id,
+    )
+)
+def test_what_was_seen_survives_too(snapshots):
+    state = WaitState(WaitSpec({one.screening_id: None for one in snapshots}, 0.0))
+    state.see(snapshots)
+    loaded = WaitState.load(json.loads(json.dumps(state.dump(0.0))), 0.0)
+    assert list(loaded) == list(state)
+    assert loaded.judge() == state.judge()
 
 
 @given(
     st.lists(st.builds(ScreeningSnapshot, IDS, st.none() | IDS, st.none() | IDS, st.none() | st.integers(), st.none()))
 )
-def test_any_sightings_survive_packing(snapshots):
-    assert unpack_snapshots(pack_snapshots(snapshots)) == snapshots
+def test_any_snapshots_survive_packing(snapshots):
+    assert unpack(pack(snapshots)) == snapshots
 
 
 def test_ten_thousand_screenings_stay_small():
     """Airflow keeps a trigger's arguments in a column that some databases end at 64 kB."""
     screenings = {f"s{67890 + number}": f"c{12345 + number}" for number in range(10_000)}
-    assert len(json.dumps(WaitSpec(screenings, 0.0).dump())) < 8_000
+    assert len(json.dumps(WaitState(WaitSpec(screenings, 0.0)).dump(0.0))) < 8_000
 
 
 def test_a_deadline_has_to_come_before_the_timeout():
-    with pytest.raises(ConfigurationError, match="deadline is 60 s"):
+    with pytest.raises(ConfigurationError, match="deadline is 1 minute"):
         WaitSpec({}, 0.0, timeout=60, deadline=60)
 
 
@@ -82,3 +99,21 @@ def test_a_screening_that_does_not_show_is_gone_only_after_a_while():
     wait = WaitSpec({"s1": "c1"}, 0.0)
     assert wait.gone({"s1"}, GRACE - 1) == []
     assert wait.gone({"s1", "s2"}, GRACE) == [ScreeningSnapshot("s1", "c1", NOT_FOUND)]
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"timeout": 2_592_000.0}, "It times out at 1970-01-31 00:00:00 UTC, after 30 days."),
+        ({"deadline": 3900.0, "timeout": 9e9}, "is at 1970-01-01 01:05:00 UTC, after 1 hour 5 minutes."),
+        ({"interval": 1.0}, "Polled every 1 second."),
+        ({"wait_for": 0.5}, "for 1 of 2 screenings to be completed: s1, s2."),
+        ({}, "Waiting since 1970-01-01 00:00:00 UTC for 2 screenings to be completed: s1, s2."),
+    ],
+)
+def test_a_person_is_told_what_is_waited_for_since_when_and_what_ends_it(terms, said):
+    assert said in WaitSpec({"s1": None, "s2": None}, 0.0, **terms).describe()
+
+
+def test_of_many_screenings_the_first_twenty_are_named():
+    assert "s19 and 9,980 more." in WaitSpec({f"s{n}": None for n in range(10_000)}, 0.0).describe()

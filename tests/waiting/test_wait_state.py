@@ -6,16 +6,15 @@ import pytest
 
 from pihupulse_provider.api import ConfigurationError
 from pihupulse_provider.waiting.screening_snapshot import NOT_FOUND, ScreeningSnapshot
-from pihupulse_provider.waiting.statuses import Statuses
-from pihupulse_provider.waiting.wait_for import needed, parse_wait_for
+from pihupulse_provider.waiting.wait_spec import Statuses, WaitSpec, needed, parse_wait_for
 from pihupulse_provider.waiting.wait_state import WaitState
 from tests.waiting.listener import Listener
 
 
-def watch_of(*statuses, goal="all", **options):
-    watch = WaitState({f"s{number}": None for number in range(len(statuses))}, goal, **options)
-    watch.see(ScreeningSnapshot(f"s{number}", "c1", status) for number, status in enumerate(statuses) if status)
-    return watch
+def state_of(*statuses, **terms):
+    state = WaitState(WaitSpec({f"s{number}": None for number in range(len(statuses))}, 0.0, **terms))
+    state.see(ScreeningSnapshot(f"s{number}", "c1", status) for number, status in enumerate(statuses) if status)
+    return state
 
 
 @pytest.mark.parametrize(
@@ -61,41 +60,41 @@ def test_more_than_there_are_cannot_be_waited_for(goal, total):
     ],
 )
 def test_the_verdict_follows_from_what_was_seen(statuses, goal, state):
-    assert watch_of(*statuses, goal=goal).judge().state == state
+    assert state_of(*statuses, wait_for=goal).judge().state == state
 
 
 def test_a_best_effort_goes_on_while_anything_waits_although_the_goal_is_out_of_reach():
-    watch = watch_of("failed", "pending", best_effort=True)
-    assert watch.judge().state == "waiting"
-    watch.see([ScreeningSnapshot("s1", "c1", "completed", 80)])
-    assert watch.judge().state == "succeeded"
+    state = state_of("failed", "pending", deadline=1.0)
+    assert state.judge().state == "waiting"
+    state.see([ScreeningSnapshot("s1", "c1", "completed", 80)])
+    assert state.judge().state == "succeeded"
 
 
 def test_an_end_is_final():
-    watch = watch_of("completed", "pending")
-    assert not watch.see([ScreeningSnapshot("s0", "c1", "pending")])
-    assert watch.judge().completed == 1
+    state = state_of("completed", "pending")
+    assert not state.see([ScreeningSnapshot("s0", "c1", "pending")])
+    assert state.judge().completed == 1
 
 
 def test_only_news_are_news():
-    watch = watch_of("pending")
-    assert not watch.see([ScreeningSnapshot("s0", "c1", "pending"), ScreeningSnapshot("other", "c1", "completed")])
-    assert watch.see([ScreeningSnapshot("s0", "c1", "in_progress")])
+    state = state_of("pending")
+    assert not state.see([ScreeningSnapshot("s0", "c1", "pending"), ScreeningSnapshot("other", "c1", "completed")])
+    assert state.see([ScreeningSnapshot("s0", "c1", "in_progress")])
 
 
 def test_a_candidate_that_was_known_stays_known():
-    watch = WaitState({"s1": "c1"})
-    watch.see([ScreeningSnapshot("s1", None, "completed", 70)])
-    assert [one.public() for one in watch] == [
+    state = WaitState(WaitSpec({"s1": "c1"}, 0.0))
+    state.see([ScreeningSnapshot("s1", None, "completed", 70)])
+    assert [one.public() for one in state] == [
         {"screening_id": "s1", "candidate_id": "c1", "status": "completed", "score": 70, "completed_at": None}
     ]
 
 
 def test_the_user_names_other_ends():
-    statuses = Statuses(succeeded=["Reviewed"], failed=["no_show"])
-    assert watch_of("reviewed", goal="all", statuses=statuses).judge().state == "succeeded"
-    assert watch_of("NO_SHOW", goal="all", statuses=statuses).judge().state == "failed"
-    assert watch_of("completed", goal="all", statuses=statuses).judge().state == "waiting"
+    statuses = {"succeeded_statuses": ["Reviewed"], "failed_statuses": ["no_show"]}
+    assert state_of("reviewed", wait_for="all", **statuses).judge().state == "succeeded"
+    assert state_of("NO_SHOW", wait_for="all", **statuses).judge().state == "failed"
+    assert state_of("completed", wait_for="all", **statuses).judge().state == "waiting"
 
 
 @pytest.mark.parametrize("statuses", [{"failed": ["Completed"]}, {"failed": "failed"}])
@@ -105,16 +104,16 @@ def test_statuses_that_contradict_each_other_are_refused(statuses):
 
 
 def test_an_unknown_status_is_told_once_and_counts_as_waiting():
-    watch, heard = watch_of("paused", "paused", "pending", "in_progress"), Listener()
-    watch.warn(heard)
-    watch.see([ScreeningSnapshot("s0", "c1", "pending"), ScreeningSnapshot("s0", "c1", "paused")])
-    watch.warn(heard)
+    state, heard = state_of("paused", "paused", "pending", "in_progress"), Listener()
+    state.warn(heard)
+    state.see([ScreeningSnapshot("s0", "c1", "pending"), ScreeningSnapshot("s0", "c1", "paused")])
+    state.warn(heard)
     assert len(heard.lines) == 1
     assert "'paused'" in heard.lines[0]
 
 
 def test_a_verdict_names_the_failed_and_keeps_it_short():
-    verdict = watch_of(*["failed"] * 25).judge()
+    verdict = state_of(*["failed"] * 25).judge()
     assert verdict.failures().startswith("s0 (failed), s1 (failed)")
     assert verdict.failures().endswith("and 5 more")
     assert str(verdict) == "0 of 25 screenings completed, 25 failed, 0 waiting"

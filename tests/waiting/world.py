@@ -9,18 +9,19 @@ from pihupulse_provider.api import Account, AsyncClient, MemoryRateLimit, RetryP
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.waiting.shared_poller import SharedPoller
 from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_state import WaitState
 from tests.waiting.virtual_time import now
 
 
 class World:
     """Screenings that never end by themselves; options go to the sandbox."""
 
-    def __init__(self, screenings=0, *, feed=None, **options):
+    def __init__(self, screenings=0, *, updates=None, **options):
         settings = {"start_seconds": 1e9, "screening_seconds": 1e9, "clock": now, **options}
         self.sandbox = Sandbox(**settings)
         self.ids = self.add(screenings)
         self.limit = MemoryRateLimit(clock=now)
-        self.poller = SharedPoller(feed, clock=now)
+        self.poller = SharedPoller(updates, now=now)
         self.api_key = self.sandbox.api_key
 
     def add(self, count):
@@ -31,15 +32,15 @@ class World:
         retry = retry or RetryPolicy(random=lambda: 0.5)
         return AsyncClient(account, limit=self.limit, transport=self.sandbox.transport(), retry=retry)
 
-    def terms(self, ids, **terms):
-        return WaitSpec(dict.fromkeys(ids), now(), **terms)
+    def state(self, ids, **terms):
+        return WaitState(WaitSpec(dict.fromkeys(ids), now(), **terms))
 
     async def wait(self, ids, **terms):
-        """Wait until the watch is decided or has failed; return the wait and the time."""
-        with self.poller.waiting(self.terms(ids, **terms), self.client) as waiting:
-            while waiting.watch.judge().state == "waiting" and waiting.error is None:
-                await waiting.news(None)
-        return waiting, now()
+        """Wait until that is decided or has failed; return the subscription and the time."""
+        with self.poller.subscribe(self.state(ids, **terms), self.client) as subscription:
+            while subscription.state.judge().state == "waiting" and subscription.error is None:
+                await subscription.change(None)
+        return subscription, now()
 
     @asynccontextmanager
     async def waits(self, *groups, **terms):
