@@ -260,7 +260,7 @@ def _learn_window(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> L
         return replace(state, refills=True)
     if reset < state.window_end - MINUTE / 2:
         return state
-    # ``Date`` counts whole seconds: each answer puts the end up to a second late, so the earliest is nearest.
+    # ``Date`` counts whole seconds: each response puts the end up to a second late, so the earliest is nearest.
     end = min(state.window_end, reset)
     used = max(state.window_used, math.ceil(size - headers.remaining))
     return replace(state, window_end=end, window_used=used, window_size=size)
