@@ -139,15 +139,15 @@ _TIMES = tuple(field.name for field in fields(LimitState) if field.name.endswith
 
 def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[LimitState, Slot]:
     """Take the next free slot; a poll waits without one until its time has come, and leaves half to other work."""
-    state = _within_reason(state, now)
+    before, state = state, _within_reason(state, now)
     plan = state.plan
     at = max(now, state.paused_until, state.full_at - (plan.spendable - 1) * plan.interval)
     at = _within_window(state, at)
     due = _due(state, at, now, poll=poll)
     if due > now:
-        return state, Slot(min(due, now + MINUTE), taken=False)
+        return _unless_untouched(before, state), Slot(min(due, now + MINUTE), taken=False)
     if at > now + MINUTE:
-        return state, Slot(now + MINUTE / 2, taken=False)
+        return _unless_untouched(before, state), Slot(now + MINUTE / 2, taken=False)
     state = _enter_window(state, at)
     interval = plan.interval * max(_SINGLE_PACE if plan.paces_singly else 1.0, state.contention)
     state = replace(
@@ -195,6 +195,11 @@ def _within_reason(state: LimitState, now: float) -> LimitState:
         polls_at=min(state.polls_at, latest),
         worked_at=min(state.worked_at, latest),
     )
+
+
+def _unless_untouched(before: LimitState, state: LimitState) -> LimitState:
+    """Return the state before if nothing but the time differs, so that who asks in vain writes nothing to a store."""
+    return before if state == replace(before, reserved_at=state.reserved_at) else state
 
 
 def _reset(headers: RateLimitHeaders) -> float | None:
