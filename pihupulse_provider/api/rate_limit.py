@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from pihupulse_provider.api.plans import MINUTE, PLANS, Plan, plan_for_limit
 
@@ -62,7 +63,7 @@ class LimitState:
 
     :ivar advertised: the plan that the service's headers say. ``cap``: what the user allows, whatever they say.
     :ivar full_at: when the burst will be whole again (the GCRA's theoretical arrival time).
-    :ivar reserved_at: when a slot was last asked for: a time before it means that the clock was set back.
+    :ivar reserved_at: when a slot was last taken: a time before it means that the clock was set back.
     :ivar paused_until: nobody sends before it. ``consecutive_429s``: how many came since the last success.
     :ivar pauses: how often the account was paused; a slot taken before a pause is void.
     :ivar window_end: when the window ends, if there is one. ``window_used``: slots taken in it.
@@ -139,20 +140,21 @@ _TIMES = tuple(field.name for field in fields(LimitState) if field.name.endswith
 
 def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[LimitState, Slot]:
     """Take the next free slot; a poll waits without one until its time has come, and leaves half to other work."""
-    before, state = state, _within_reason(state, now)
+    state = _within_reason(state, now)
     plan = state.plan
     at = max(now, state.paused_until, state.full_at - (plan.spendable - 1) * plan.interval)
     at = _within_window(state, at)
     due = _due(state, at, now, poll=poll)
     if due > now:
-        return _unless_untouched(before, state), Slot(min(due, now + MINUTE), taken=False)
+        return state, Slot(min(due, now + MINUTE), taken=False)
     if at > now + MINUTE:
-        return _unless_untouched(before, state), Slot(now + MINUTE / 2, taken=False)
+        return state, Slot(now + MINUTE / 2, taken=False)
     state = _enter_window(state, at)
     interval = plan.interval * max(_SINGLE_PACE if plan.paces_singly else 1.0, state.contention)
     state = replace(
         state,
         full_at=max(state.full_at, at) + interval,
+        reserved_at=now,
         window_used=state.window_used + 1,
         polls_at=now + 2 * interval if poll else state.polls_at,
         worked_at=state.worked_at if poll else at,
@@ -186,20 +188,15 @@ def _within_reason(state: LimitState, now: float) -> LimitState:
     latest = max(paused_until, now + MINUTE)
     spent = state.plan.spendable - 1 + max(state.contention, _SINGLE_PACE)
     full_at = min(state.full_at, latest + spent * state.plan.interval)
-    return replace(
-        state,
-        full_at=full_at,
-        reserved_at=now,
-        paused_until=paused_until,
-        window_end=state.window_end if state.window_end <= max(now, full_at) + MINUTE + _ROUNDING else 0.0,
-        polls_at=min(state.polls_at, latest),
-        worked_at=min(state.worked_at, latest),
-    )
-
-
-def _unless_untouched(before: LimitState, state: LimitState) -> LimitState:
-    """Return the state before if nothing but the time differs, so that who asks in vain writes nothing to a store."""
-    return before if state == replace(before, reserved_at=state.reserved_at) else state
+    bounds = {
+        "paused_until": paused_until,
+        "full_at": full_at,
+        "window_end": state.window_end if state.window_end <= max(now, full_at) + MINUTE + _ROUNDING else 0.0,
+        "polls_at": min(state.polls_at, latest),
+        "worked_at": min(state.worked_at, latest),
+    }
+    changed: dict[str, Any] = {name: time for name, time in bounds.items() if time != getattr(state, name)}
+    return replace(state, **changed) if changed else state
 
 
 def _reset(headers: RateLimitHeaders) -> float | None:

@@ -125,8 +125,9 @@ def test_asking_in_vain_changes_nothing() -> None:
     state = LimitState(cap=Plan(60, 4))
     for _ in range(10):
         state, _ = reserve(state, 1000.0)
+    state, _ = reserve(state, 1001.0, poll=True)
 
-    after, slot = reserve(state, 1001.0, poll=True)
+    after, slot = reserve(state, 1001.5, poll=True)
 
     assert not slot.taken
     assert after == state
