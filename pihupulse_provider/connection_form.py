@@ -26,7 +26,14 @@ FIELDS = (
     Field(
         "webhook_secret",
         "Webhook secret",
-        "The signing secret from Settings → Webhooks; while rotating, several separated by blanks.",
+        "The signing secret from Settings → Webhooks, the whole text.",
+        {"type": ["string", "null"], "format": "password"},
+        secret=True,
+    ),
+    Field(
+        "previous_webhook_secret",
+        "Previous webhook secret",
+        "While you change the secret: the old one, until no delivery signed with it can come any more.",
         {"type": ["string", "null"], "format": "password"},
         secret=True,
     ),
@@ -51,7 +58,7 @@ FIELDS = (
     Field(
         "timeout",
         "Timeout",
-        "Seconds to wait for a connection and for each part of an answer; 30 when left empty.",
+        "Seconds that a request may take from connecting to the last byte of the response; 30 when left empty.",
         {"type": ["number", "null"], "exclusiveMinimum": 0},
     ),
     Field(
@@ -63,7 +70,7 @@ FIELDS = (
     Field(
         "proxy",
         "Proxy",
-        "The address of an HTTP proxy, such as http://proxy.internal:3128.",
+        "The address of an HTTP proxy, such as http://proxy.internal:3128; not used for this machine itself.",
         {"type": ["string", "null"], "format": "password"},
         secret=True,
     ),

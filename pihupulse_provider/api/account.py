@@ -1,4 +1,4 @@
-"""Whom we talk to, and how."""
+"""The account, its address and the way there."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ class Account:
 
     :param api_key: the bearer key (API reference, "Authentication").
     :param base_url: the API's address; a bare host gets ``https://`` and ``/v1``.
-    :param timeout: seconds to wait for a connection, and once there is one, for each part of the response; the whole of
-        a request takes at most twice as long.
+    :param timeout: seconds that one request may take, from connecting to the last byte of its response.
     :param verify: whether to check the server's certificate, or the path of a file of certificates to trust.
-    :param proxy: the address of an HTTP proxy; None for what the environment names. None is used to this machine.
+    :param proxy: the address of an HTTP proxy; None for the environment's. To this machine itself there is none.
     :param plan: the plan's limit; None to learn it from the service.
     :param allow_http: whether plain ``http`` may go further than this machine.
     :raises ConfigurationError: if the key or the address can't work.
@@ -45,9 +44,10 @@ class Account:
     allow_http: bool = False
 
     def __post_init__(self) -> None:
-        if not self.api_key or not all("!" <= character <= "~" for character in self.api_key):
+        is_text = bool(self.api_key) and all("!" <= character <= "~" for character in self.api_key)
+        if not is_text or is_masked(self.api_key):
             raise ConfigurationError(
-                "The PihuPulse API key is empty, or holds blanks or characters that no key has. "
+                "The PihuPulse API key is empty, masked (***), or holds spaces or characters that no key has. "
                 "Generate one in the dashboard under Settings → API."
             )
         if not (self.timeout > 0 and math.isfinite(self.timeout)):
@@ -71,6 +71,11 @@ class Account:
                     f"verify names the file {self.verify!r}, which holds no certificates that can be read: {error}."
                 ) from error
         return _usual_certificates() if self.verify else False
+
+
+def is_masked(secret: str) -> bool:
+    """Return whether a secret is what Airflow shows in its place: asterisks."""
+    return not secret.strip().strip("*")
 
 
 @cache
@@ -113,10 +118,11 @@ def _parse(text: str) -> httpx.URL | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine."""
-    if host == "localhost":
+    """Return whether a host is this machine itself."""
+    name = host.rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

@@ -26,6 +26,7 @@ from pihupulse_provider.api.models import (
     Template,
 )
 from pihupulse_provider.api.pagination import Pages
+from pihupulse_provider.api.plans import MINUTE
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
@@ -112,14 +113,14 @@ class AsyncClient:
             case Send():
                 return await self._send(step.call)
             case Observe():
-                return await self._limit(self.limit.observe, step.slot, step.seen)
+                return await self._limit(self.limit.observe, step.slot, step.headers)
             case Sleep():
                 return await self._sleep(step.seconds)
 
     async def _reserve(self, *, poll: bool) -> Slot:
         while True:
             slot: Slot = await self._limit(self.limit.reserve, poll=poll)
-            if (wait := slot.at - self.limit.now()) > 0:
+            if (wait := min(slot.at - self.limit.now(), MINUTE)) > 0:
                 await self._sleep(wait)
             if slot.taken and not self.limit.is_void(slot):
                 return slot
@@ -140,7 +141,7 @@ class AsyncClient:
             return transport_error(self.account, call, httpx.ReadTimeout("the response took too long as a whole"))
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
-        return body.answer(response, sent_at, self.limit.now())
+        return body.response(response, sent_at, self.limit.now())
 
     async def _limit(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.limit.blocks:
@@ -162,7 +163,7 @@ class AsyncClient:
         return await self.run(endpoints.get_candidate(candidate_id))
 
     async def create_candidate(self, candidate: NewCandidate) -> Candidate:
-        """Create a candidate (API reference, "Create Candidate"); not repeated when its answer is lost."""
+        """Create a candidate (API reference, "Create Candidate"); not repeated when its response is lost."""
         return await self.run(endpoints.create_candidate(candidate))
 
     async def list_screenings(self, page: int = 1, limit: int = MAX_PAGE_SIZE) -> Page[Screening]:
@@ -174,7 +175,7 @@ class AsyncClient:
         return self._iterate(lambda page: endpoints.list_screenings(page, limit))
 
     async def create_screening(self, screening: NewScreening) -> Screening:
-        """Create a screening (API reference, "Create Screening"); not repeated when its answer is lost."""
+        """Create a screening (API reference, "Create Screening"); not repeated when its response is lost."""
         return await self.run(endpoints.create_screening(screening))
 
     async def list_templates(self) -> list[Template]:

@@ -29,6 +29,7 @@ from pihupulse_provider.api.models import (
     Template,
 )
 from pihupulse_provider.api.pagination import Pages
+from pihupulse_provider.api.plans import MINUTE
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
@@ -104,14 +105,14 @@ class Client:
             case Send():
                 return self._send(step.call)
             case Observe():
-                return self.limit.observe(step.slot, step.seen)
+                return self.limit.observe(step.slot, step.headers)
             case Sleep():
                 return self._sleep(step.seconds)
 
     def _reserve(self, *, poll: bool) -> Slot:
         while True:
             slot = self.limit.reserve(poll=poll)
-            if (wait := slot.at - self.limit.now()) > 0:
+            if (wait := min(slot.at - self.limit.now(), MINUTE)) > 0:
                 self._sleep(wait)
             if slot.taken and not self.limit.is_void(slot):
                 return slot
@@ -129,7 +130,7 @@ class Client:
                         body.add(part)
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
-        return body.answer(response, sent_at, self.limit.now())
+        return body.response(response, sent_at, self.limit.now())
 
     def list_candidates(self, page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None) -> Page[Candidate]:
         """Return one page of candidates (API reference, "List Candidates")."""
@@ -144,7 +145,7 @@ class Client:
         return self.run(endpoints.get_candidate(candidate_id))
 
     def create_candidate(self, candidate: NewCandidate) -> Candidate:
-        """Create a candidate (API reference, "Create Candidate"); not repeated when its answer is lost."""
+        """Create a candidate (API reference, "Create Candidate"); not repeated when its response is lost."""
         return self.run(endpoints.create_candidate(candidate))
 
     def list_screenings(self, page: int = 1, limit: int = MAX_PAGE_SIZE) -> Page[Screening]:
@@ -156,7 +157,7 @@ class Client:
         return self._iterate(lambda page: endpoints.list_screenings(page, limit))
 
     def create_screening(self, screening: NewScreening) -> Screening:
-        """Create a screening (API reference, "Create Screening"); not repeated when its answer is lost."""
+        """Create a screening (API reference, "Create Screening"); not repeated when its response is lost."""
         return self.run(endpoints.create_screening(screening))
 
     def list_templates(self) -> list[Template]:

@@ -56,12 +56,9 @@ class Call(Generic[ResultT]):
         return self.method == "GET"
 
     @property
-    def personal_values(self) -> list[str]:
-        """Return the personal data in the request, to be kept out of messages."""
-        if self.body is None:
-            return []
-        values = (getattr(self.body, name) for name in self.body.personal_fields())
-        return [value for value in values if isinstance(value, str)]
+    def subject(self) -> str:
+        """Return what messages call the request: the endpoint, and the ids that it names."""
+        return f"{self.name} for {self.asked_for}" if self.asked_for else self.name
 
 
 def list_candidates(page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | None = None) -> Call[Page[Candidate]]:

@@ -21,7 +21,7 @@
 The class follows the HTTP status alone: the reference's sample 404 carries the code ``invalid_request``
 (API reference, "Error Handling"). Each class says itself what follows from it: whether a retry can help
 (:attr:`PihuPulseError.permanent`) and whether the request may have been carried out
-(:attr:`PihuPulseError.may_have_happened`). No message holds a name, an e-mail address, a phone number or a résumé link.
+(:attr:`PihuPulseError.may_have_happened`). No message holds any text that the service sent: it may be personal.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class StatusError(PihuPulseError):
 
     :ivar status: the HTTP status.
     :ivar code: the error code, such as ``invalid_request``; None when the body was not the documented envelope.
-    :ivar details: the error's details; they can hold personal data and are never part of the message.
+    :ivar service_message: what the service says in words; None when it says nothing.
+    :ivar details: the error's details. Like the words, they can hold personal data, and are in no message of ours.
     :ivar retry_after: seconds after which the service says it may be asked again; None when it does not.
     :ivar asked_for: the ids that the request named, such as ``candidate_id c12345``; None when it named none.
     """
@@ -99,6 +100,7 @@ class StatusError(PihuPulseError):
         *,
         status: int,
         code: str | None = None,
+        service_message: str | None = None,
         details: Mapping[str, Any] | None = None,
         retry_after: float | None = None,
         asked_for: str | None = None,
@@ -106,6 +108,7 @@ class StatusError(PihuPulseError):
         super().__init__(message)
         self.status = status
         self.code = code
+        self.service_message = service_message
         self.details = dict(details or {})
         self.retry_after = retry_after
         self.asked_for = asked_for

@@ -9,11 +9,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pihupulse_provider.api.codec import decode
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import PihuPulseError, RateLimitedError, TransportError
-from pihupulse_provider.api.rate_limit import Seen, Slot
-from pihupulse_provider.api.response import Response
+from pihupulse_provider.api.rate_limit import RateLimitHeaders, Slot
+from pihupulse_provider.api.response import Response, decode
 from pihupulse_provider.api.retry import RetryPolicy
 
 
@@ -26,17 +25,17 @@ class Reserve:
 
 @dataclass(frozen=True)
 class Send:
-    """Send the call; the driver replies with the answer, or with the transport error."""
+    """Send the call; the driver replies with the response, or with the transport error."""
 
     call: Call[Any]
 
 
 @dataclass(frozen=True)
 class Observe:
-    """Tell the rate limit what the answer said."""
+    """Tell the rate limit what the response says of it."""
 
     slot: Slot
-    seen: Seen
+    headers: RateLimitHeaders
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def exchange(call: Call[ResultT], retry: RetryPolicy, *, poll: bool = False) -> 
     """Send a call until it succeeds or the retry policy gives up.
 
     :param poll: whether it only looks whether something has happened, and so gives way to other work.
-    :raises TransportError: when no answer came. :raises StatusError: when it was an error.
+    :raises TransportError: when no response came. :raises StatusError: when it was an error.
     :raises ResponseError: when it could not be understood.
     """
     failures = limited = 0

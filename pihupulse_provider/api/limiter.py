@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Protocol
 
+from pihupulse_provider.api.clock import now
 from pihupulse_provider.api.plans import Plan
-from pihupulse_provider.api.rate_limit import LimitState, Seen, Slot, observe, reserve
+from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, Slot, observe, reserve
 
 
 class RateLimit(Protocol):
@@ -32,8 +32,8 @@ class RateLimit(Protocol):
         """Take the next free slot."""
         ...
 
-    def observe(self, slot: Slot, seen: Seen) -> None:
-        """Correct the limit by what an answer says."""
+    def observe(self, slot: Slot, headers: RateLimitHeaders) -> None:
+        """Correct the limit by what a response says."""
         ...
 
     def is_void(self, slot: Slot) -> bool:
@@ -44,13 +44,13 @@ class RateLimit(Protocol):
 class MemoryRateLimit:
     """An account's limit within one process; safe to use from any thread.
 
-    :param plan: the most that is used, whatever the service tells; None to start as Starter and learn from it.
+    :param plan: the most that is used, whatever the service says; None to start as Starter and learn from it.
     :param clock: returns the time in epoch seconds.
     """
 
     blocks = False
 
-    def __init__(self, plan: Plan | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, plan: Plan | None = None, clock: Callable[[], float] = now) -> None:
         self._state = LimitState(cap=plan)
         self._lock = threading.Lock()
         self.now = clock
@@ -71,10 +71,10 @@ class MemoryRateLimit:
             self._state, slot = reserve(self._state, self.now(), poll=poll)
         return slot
 
-    def observe(self, slot: Slot, seen: Seen) -> None:
-        """Correct the limit by what an answer says."""
+    def observe(self, slot: Slot, headers: RateLimitHeaders) -> None:
+        """Correct the limit by what a response says."""
         with self._lock:
-            self._state = observe(self._state, slot, seen)
+            self._state = observe(self._state, slot, headers)
 
     def is_void(self, slot: Slot) -> bool:
         """Return whether the account was paused since the slot was taken."""

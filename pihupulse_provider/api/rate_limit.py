@@ -1,15 +1,38 @@
-"""The account's rate limit as arithmetic: a state, and what a request or an answer makes of it.
+"""The account's rate limit as arithmetic: a state, and what a request or a response makes of it.
 
-A GCRA reservation: one timestamp says when the account's burst will be whole again, so that taking a slot is one
-atomic step on one small state, in memory or in a row of a shared store. The reference names a rate and a burst but
-not whether they are a token bucket or a fixed window (API reference, "Rate Limiting"), so both are held at once.
-Nothing here reads a clock or sleeps: every function takes the time, in epoch seconds.
+A GCRA reservation: one timestamp, ``full_at``, says when the account's burst will be whole again, so that taking a
+slot is one atomic step on one small state, in memory or in a row of a shared store. To follow with a pencil: 60
+requests a minute and a burst of 4 are an interval of 1 second, of which 3 requests at once are used (``spendable``,
+slightly below the server's burst). Each slot adds one interval to ``full_at``, and a slot's time is two intervals, all
+of the spendable burst but the slot itself, before it:
+
+    ======== ============ ============================ ===================
+    at       full_at was  the slot's time              full_at becomes
+    ======== ============ ============================ ===================
+    100.0    0            now: 100.0                   101.0
+    100.0    101.0        now, as 101 - 2 is past      102.0
+    100.0    102.0        now, as 102 - 2 is 100.0     103.0
+    100.0    103.0        103 - 2 = 101.0              104.0
+    105.0    104.0        now: 105.0, whole again      106.0
+    ======== ============ ============================ ===================
+
+A 429 with ``Retry-After: 20`` at 106.0 sets ``paused_until`` to 126.0 and ``full_at`` to 128.0, so that after the pause
+requests begin one by one, and counts up ``pauses``, so that every slot taken before is void. A 429 that says nothing
+pauses for 1, 2, 4, … up to 60 seconds, by ``consecutive_429s``; it also multiplies ``contention`` by 1.2, the factor by
+which slots are spaced wider, since others may be using the account unseen, and each success takes a hundredth of the
+excess back: 1.2, 1.198, 1.196, …
+
+The reference names a rate and a burst but not whether they are a token bucket or a fixed window (API reference, "Rate
+Limiting"), so both are held at once. No header and no stored state is believed beyond reason: a reset counts if it is
+ahead by at most the documented minute, a slot is never more than a minute away (``taken`` is then False: ask again),
+and only a ``Retry-After`` on a 429 pauses for longer, five minutes at most. Nothing here reads a clock or sleeps:
+every function takes the time, in epoch seconds.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from pihupulse_provider.api.plans import MINUTE, PLANS, Plan, plan_for_limit
 
@@ -23,48 +46,54 @@ _CONTENTION = 5.0
 """Seconds after its last request during which other work still counts as wanting the rate."""
 _LONGEST_BACKOFF = MINUTE
 _MOST_DOUBLINGS = 16
-_LONGEST_PAUSE = 60 * MINUTE
+LONGEST_PAUSE = 5 * MINUTE
 """Seconds after which it is tried again, whatever ``Retry-After`` says."""
-_CROWDED, _EASED, _ALONE, _MOST_CROWDED = 1.2, 0.99, 1.001, 32.0
-"""How the pace slows down at a 429 and recovers with each success: others may be using the account unseen."""
+_ROUNDING = 2.0
+"""Seconds by which a reset within the minute may seem further ahead: both headers count whole seconds."""
+_BACKWARDS = 1.0
+"""Seconds; a clock that goes back by more has been set."""
+_SLOWER, _EASED, _ALONE, _SLOWEST = 1.2, 0.99, 1.001, 32.0
+"""How the contention factor grows at a 429 and shrinks with each success, from when it counts as 1, and its most."""
 
 
 @dataclass(frozen=True)
 class LimitState:
     """All that is known of an account's limit; times are epoch seconds, 0.0 stands for never.
 
-    :ivar told: the plan that the service's headers tell. ``cap``: what the user allows, whatever they tell.
+    :ivar advertised: the plan that the service's headers say. ``cap``: what the user allows, whatever they say.
     :ivar full_at: when the burst will be whole again (the GCRA's theoretical arrival time).
-    :ivar paused_until: nobody sends before it. ``strikes``: answers of 429 since the last success.
+    :ivar reserved_at: when a slot was last asked for: a time before it means that the clock was set back.
+    :ivar paused_until: nobody sends before it. ``consecutive_429s``: how many came since the last success.
     :ivar pauses: how often the account was paused; a slot taken before a pause is void.
     :ivar window_end: when the window ends, if there is one. ``window_used``: slots taken in it.
     :ivar window_size: how many requests a window takes, as far as seen.
     :ivar first_reset: the reset seen first; ``refills``: resets move, or tokens come back: a bucket, no window.
-    :ivar crowding: by how much more than the plan's interval requests are spaced, 1.0 as long as we are alone.
+    :ivar contention: by how much more than the plan's interval requests are spaced, 1.0 as long as we are alone.
     :ivar polls_at: when the next poll may go. ``worked_at``: the last slot taken by something else than a poll.
     """
 
-    told: Plan | None = None
+    advertised: Plan | None = None
     cap: Plan | None = None
     full_at: float = 0.0
+    reserved_at: float = 0.0
     paused_until: float = 0.0
-    strikes: int = 0
+    consecutive_429s: int = 0
     pauses: int = 0
     window_end: float = 0.0
     window_used: int = 0
     window_size: float = 0.0
     first_reset: float = 0.0
     refills: bool = False
-    crowding: float = 1.0
+    contention: float = 1.0
     polls_at: float = 0.0
     worked_at: float = 0.0
 
     @property
     def plan(self) -> Plan:
-        """Return the plan in force: the smaller of what is told and what the user allows, Starter without both."""
-        if self.told is None:
+        """Return the plan in force: the smaller of the advertised one and what the user allows; else Starter."""
+        if self.advertised is None:
             return self.cap or PLANS["starter"]
-        return self.told.within(self.cap) if self.cap else self.told
+        return self.advertised.within(self.cap) if self.cap else self.advertised
 
 
 @dataclass(frozen=True)
@@ -84,13 +113,14 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What an answer says about the limit; every number may be missing.
+class RateLimitHeaders:
+    """What a response says about the limit; every number may be missing.
 
-    :ivar sent_at: when the request went out. ``received_at``: when the answer was in.
+    :ivar sent_at: when the request went out. ``received_at``: when the response was in.
     :ivar limited: whether it was a 429. ``retry_after``: seconds, from the header of that name.
     :ivar limit: ``X-RateLimit-Limit``. ``remaining``: ``X-RateLimit-Remaining``.
-    :ivar resets_in: seconds from the server's own ``Date`` to ``X-RateLimit-Reset``, so that clock skew cancels out.
+    :ivar resets_in: seconds from the server's own ``Date`` to ``X-RateLimit-Reset``, so that clock skew cancels out;
+        it counts if it is ahead, and within the minute.
     :ivar backoff: the share (0.5 to 1) of the exponential pause to take when a 429 says nothing else.
     """
 
@@ -104,16 +134,22 @@ class Seen:
     backoff: float = 1.0
 
 
+_TIMES = tuple(field.name for field in fields(LimitState) if field.name.endswith(("_at", "_until", "_end", "_reset")))
+
+
 def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[LimitState, Slot]:
     """Take the next free slot; a poll waits without one until its time has come, and leaves half to other work."""
+    state = _within_reason(state, now)
     plan = state.plan
     at = max(now, state.paused_until, state.full_at - (plan.spendable - 1) * plan.interval)
     at = _within_window(state, at)
     due = _due(state, at, now, poll=poll)
     if due > now:
-        return state, Slot(due, taken=False)
+        return state, Slot(min(due, now + MINUTE), taken=False)
+    if at > now + MINUTE:
+        return state, Slot(now + MINUTE / 2, taken=False)
     state = _enter_window(state, at)
-    interval = plan.interval * max(_SINGLE_PACE if plan.paces_singly else 1.0, state.crowding)
+    interval = plan.interval * max(_SINGLE_PACE if plan.paces_singly else 1.0, state.contention)
     state = replace(
         state,
         full_at=max(state.full_at, at) + interval,
@@ -124,20 +160,47 @@ def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[Limit
     return state, Slot(at, taken=True, pauses=state.pauses, used=state.window_used)
 
 
-def observe(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
-    """Correct the state by an answer's headers; they never loosen it past the plan."""
-    state = _learn_plan(state, seen)
-    state = _learn_window(state, slot, seen)
-    if seen.limited:
-        return _pause(state, slot, seen)
-    if state.strikes or state.crowding > 1:
-        state = replace(state, strikes=0, crowding=_ease(state.crowding))
-    if seen.remaining is None or (seen.limit is not None and seen.remaining >= seen.limit):
+def observe(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitState:
+    """Correct the state by a response's headers; they never loosen it past the plan."""
+    state = _learn_plan(state, headers)
+    state = _learn_window(state, slot, headers)
+    if headers.limited:
+        return _pause(state, slot, headers)
+    if state.consecutive_429s or state.contention > 1:
+        state = replace(state, consecutive_429s=0, contention=_ease(state.contention))
+    if headers.remaining is None or (headers.limit is not None and headers.remaining >= headers.limit):
         return state
     # The header counts whole tokens, so up to one more may be left than it says.
-    spent = max(0.0, state.plan.burst - seen.remaining - 1)
-    full_at = seen.sent_at + spent * state.plan.interval
+    spent = max(0.0, state.plan.burst - headers.remaining - 1)
+    full_at = headers.sent_at + spent * state.plan.interval
     return replace(state, full_at=full_at) if full_at > state.full_at else state
+
+
+def _within_reason(state: LimitState, now: float) -> LimitState:
+    """Return the state without what no true one can hold, whoever wrote it and whatever became of the clock."""
+    if now < state.reserved_at - _BACKWARDS:
+        shift = now - state.reserved_at
+        moved = {name: time + shift for name in _TIMES if (time := getattr(state, name))}
+        state = replace(state, **moved)
+    paused_until = min(state.paused_until, now + LONGEST_PAUSE)
+    latest = max(paused_until, now + MINUTE)
+    spent = state.plan.spendable - 1 + max(state.contention, _SINGLE_PACE)
+    full_at = min(state.full_at, latest + spent * state.plan.interval)
+    return replace(
+        state,
+        full_at=full_at,
+        reserved_at=now,
+        paused_until=paused_until,
+        window_end=state.window_end if state.window_end <= max(now, full_at) + MINUTE + _ROUNDING else 0.0,
+        polls_at=min(state.polls_at, latest),
+        worked_at=min(state.worked_at, latest),
+    )
+
+
+def _reset(headers: RateLimitHeaders) -> float | None:
+    """Return in how many seconds the limit resets, if that is ahead within the minute: anything else is a mistake."""
+    is_ahead = headers.resets_in is not None and 0 < headers.resets_in <= MINUTE + _ROUNDING
+    return headers.resets_in if is_ahead else None
 
 
 def _due(state: LimitState, at: float, now: float, *, poll: bool) -> float:
@@ -149,8 +212,8 @@ def _due(state: LimitState, at: float, now: float, *, poll: bool) -> float:
     return max(state.polls_at, line) if is_contended else at
 
 
-def _ease(crowding: float) -> float:
-    eased = 1 + (crowding - 1) * _EASED
+def _ease(contention: float) -> float:
+    eased = 1 + (contention - 1) * _EASED
     return eased if eased > _ALONE else 1.0
 
 
@@ -170,58 +233,60 @@ def _enter_window(state: LimitState, at: float) -> LimitState:
     return replace(state, window_end=state.window_end + passed * MINUTE, window_used=0)
 
 
-def _learn_plan(state: LimitState, seen: Seen) -> LimitState:
-    if not seen.limit:
+def _learn_plan(state: LimitState, headers: RateLimitHeaders) -> LimitState:
+    if not headers.limit:
         return state
-    told = plan_for_limit(seen.limit)
-    if told == state.told:
+    advertised = plan_for_limit(headers.limit)
+    if advertised == state.advertised:
         return state
-    owed = max(0.0, state.full_at - seen.received_at) / state.plan.interval
-    state = replace(state, told=told)
-    return replace(state, full_at=seen.received_at + owed * state.plan.interval)
+    owed = max(0.0, state.full_at - headers.received_at) / state.plan.interval
+    state = replace(state, advertised=advertised)
+    return replace(state, full_at=headers.received_at + owed * state.plan.interval)
 
 
-def _learn_window(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
-    if state.refills or seen.remaining is None or seen.resets_in is None or seen.limit is None:
+def _learn_window(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitState:
+    resets_in = _reset(headers)
+    if state.refills or headers.remaining is None or resets_in is None or headers.limit is None:
         return state
-    reset = seen.received_at + seen.resets_in
-    size = max(state.window_size, seen.limit, seen.remaining + 1)
+    reset = headers.received_at + resets_in
+    size = max(state.window_size, headers.limit, headers.remaining + 1)
     if not state.window_end or reset > state.window_end + MINUTE / 2:
         known = bool(state.window_end)
-        used = max(0 if known else state.window_used, math.ceil(size - seen.remaining))
+        used = max(0 if known else state.window_used, math.ceil(size - headers.remaining))
         return replace(state, window_end=reset, window_used=used, window_size=size, first_reset=reset)
     moved = _MOVED < reset - state.first_reset < MINUTE - _MOVED
-    refilled = not seen.limited and size - seen.remaining < slot.used - _REORDERED
+    refilled = not headers.limited and size - headers.remaining < slot.used - _REORDERED
     if moved or refilled:
         return replace(state, refills=True)
     if reset < state.window_end - MINUTE / 2:
         return state
     # ``Date`` counts whole seconds: each answer puts the end up to a second late, so the earliest is nearest.
     end = min(state.window_end, reset)
-    used = max(state.window_used, math.ceil(size - seen.remaining))
+    used = max(state.window_used, math.ceil(size - headers.remaining))
     return replace(state, window_end=end, window_used=used, window_size=size)
 
 
-def _pause(state: LimitState, slot: Slot, seen: Seen) -> LimitState:
+def _pause(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitState:
     if slot.pauses < state.pauses:
         return state
-    strikes = state.strikes + 1
-    until = seen.received_at + _pause_seconds(state, strikes, seen)
+    consecutive_429s = state.consecutive_429s + 1
+    until = headers.received_at + _pause_seconds(state, consecutive_429s, headers)
     return replace(
         state,
         paused_until=until,
         full_at=until + (state.plan.spendable - 1) * state.plan.interval,
-        strikes=strikes,
+        consecutive_429s=consecutive_429s,
         pauses=state.pauses + 1,
-        crowding=min(_MOST_CROWDED, state.crowding * _CROWDED),
+        contention=min(_SLOWEST, state.contention * _SLOWER),
         polls_at=until,
     )
 
 
-def _pause_seconds(state: LimitState, strikes: int, seen: Seen) -> float:
-    if seen.retry_after is not None:
-        return min(_LONGEST_PAUSE, max(seen.retry_after, state.plan.interval))
-    if seen.resets_in is not None and 0 <= seen.resets_in <= MINUTE and not (state.refills and strikes == 1):
-        return max(seen.resets_in, state.plan.interval)
-    doubled = max(1.0, state.plan.interval) * 2.0 ** min(strikes - 1, _MOST_DOUBLINGS)
-    return max(state.plan.interval, min(_LONGEST_BACKOFF, doubled) * seen.backoff)
+def _pause_seconds(state: LimitState, consecutive_429s: int, headers: RateLimitHeaders) -> float:
+    if headers.retry_after is not None:
+        return min(LONGEST_PAUSE, max(headers.retry_after, state.plan.interval))
+    resets_in = _reset(headers)
+    if resets_in is not None and not (state.refills and consecutive_429s == 1):
+        return max(min(resets_in, MINUTE), state.plan.interval)
+    doubled = max(1.0, state.plan.interval) * 2.0 ** min(consecutive_429s - 1, _MOST_DOUBLINGS)
+    return max(state.plan.interval, min(_LONGEST_BACKOFF, doubled) * headers.backoff)

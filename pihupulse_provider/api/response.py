@@ -1,13 +1,21 @@
-"""One answer of the service, and what its headers say."""
+"""One response of the service: what its headers say, and the model or the typed error that its body makes."""
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-from pihupulse_provider.api.rate_limit import Seen
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from pihupulse_provider.api.endpoints import Call, ResultT
+from pihupulse_provider.api.errors import ResponseError, StatusError, status_error_class
+from pihupulse_provider.api.models import Page
+from pihupulse_provider.api.rate_limit import RateLimitHeaders
 
 _LARGEST = 1e11
 """Numbers beyond it are no seconds since 1970: such a header counts as absent."""
@@ -35,12 +43,12 @@ class Response:
         until = _moment(text)
         return _number(text) if until is None else max(0.0, until.timestamp() - self._server_now())
 
-    def limits(self, backoff: float) -> Seen:
+    def limits(self, backoff: float) -> RateLimitHeaders:
         """Return what the answer says about the rate limit (API reference, "Rate Limiting")."""
         limit = _number(self.headers.get("x-ratelimit-limit"))
         remaining = _number(self.headers.get("x-ratelimit-remaining"))
         reset = _number(self.headers.get("x-ratelimit-reset"))
-        return Seen(
+        return RateLimitHeaders(
             sent_at=self.sent_at,
             received_at=self.received_at,
             limited=self.status == 429,
@@ -75,3 +83,99 @@ def _moment(text: str | None) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
+
+
+_CODES = ("invalid_request", "unauthorized", "forbidden", "not_found", "rate_limited")
+"""API reference, "Common Error Codes"; another code is the service's own text, and in no message."""
+_NOT_PIHUPULSE = "This does not look like PihuPulse: check the connection's host."
+_ADVICE = {
+    400: "Check the values that were sent; the error's service_message and details say what PihuPulse objects to.",
+    401: "Check the connection's API key (Settings → API in the dashboard).",
+    403: "Ask the account's owner what the API key may do (Settings → API in the dashboard).",
+    429: "Other programs may use the same account: lower requests_per_minute in the connection, or try later.",
+}
+
+
+def decode(call: Call[ResultT], response: Response) -> ResultT:
+    """Return the model in a successful response.
+
+    :raises StatusError: for any status but 2xx.
+    :raises ResponseError: for a body that is not what the reference describes.
+    """
+    if not 200 <= response.status < 300:
+        raise _status_error(call, response)
+    document = _json_object(response.body)
+    data = document.get("data") if document is not None and call.enveloped else document
+    if not isinstance(data, dict):
+        raise _response_error(call, response, f"is {_kind_of(response.body)}, not what the reference describes")
+    try:
+        if issubclass(call.result, Page):
+            data = {**data, "served_at": response.served_at}
+        return call.result.model_validate(data)
+    except ValidationError as error:
+        fields = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()})
+        raise _response_error(call, response, f"does not fit at {', '.join(fields[:5])}") from None
+
+
+def _status_error(call: Call[Any], response: Response) -> StatusError:
+    error = _error_object(response.body)
+    code, words, details = error.get("code"), error.get("message"), error.get("details")
+    documented = f" {code}" if code in _CODES else ""
+    return status_error_class(response.status)(
+        f"{call.subject} failed with status {response.status}{documented}. {_advice(call, response, error)}",
+        status=response.status,
+        code=code if isinstance(code, str) else None,
+        service_message=words if isinstance(words, str) else None,
+        details=details if isinstance(details, dict) else None,
+        retry_after=response.seconds_to_wait(),
+        asked_for=call.asked_for,
+    )
+
+
+def _error_object(body: bytes) -> dict[str, Any]:
+    error = (_json_object(body) or {}).get("error")
+    return error if isinstance(error, dict) else {}
+
+
+def _advice(call: Call[Any], response: Response, error: Mapping[str, Any]) -> str:
+    status = response.status
+    if 300 <= status < 400:
+        return f"Redirects are not followed, so that the API key stays where it belongs. {_NOT_PIHUPULSE}"
+    if status >= 500 or status in (408, 425):
+        return f"The server has a fault of its own (it sent {_kind_of(response.body)}): try again later."
+    if not error and status != 429:
+        return f"It sent {_kind_of(response.body)} where PihuPulse describes the error. {_NOT_PIHUPULSE}"
+    if status == 404:
+        return (
+            "There is none with that id: check it, and which account the API key belongs to."
+            if call.asked_for
+            else (_NOT_PIHUPULSE)
+        )
+    return _ADVICE.get(status, _ADVICE[400])
+
+
+def _response_error(call: Call[Any], response: Response, what: str) -> ResponseError:
+    return ResponseError(
+        f"{call.subject} got status {response.status} with a body that {what}. {_NOT_PIHUPULSE}", status=response.status
+    )
+
+
+def _kind_of(body: bytes) -> str:
+    """Return what kind of thing a body is, for a person to recognise what sent it, without a word of it.
+
+    >>> _kind_of(b"<h1>502 Bad Gateway</h1>")
+    'HTML of 24 bytes'
+    """
+    start = body[:1000].removeprefix(codecs.BOM_UTF8).lstrip()
+    if not start:
+        return "an empty body"
+    kinds = {b"<": "HTML", b"{": "JSON", b"[": "JSON", b'"': "JSON"}
+    return f"{kinds.get(start[:1], 'something')} of {len(body)} bytes"
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        document = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None

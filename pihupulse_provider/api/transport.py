@@ -15,7 +15,6 @@ from pihupulse_provider.api.account import Account, is_loopback
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import ConfigurationError, NoAnswerError, NotSentError, TransportError
 from pihupulse_provider.api.models import Model
-from pihupulse_provider.api.privacy import scrub
 from pihupulse_provider.api.response import Response
 
 _GZIP = 16 + zlib.MAX_WBITS
@@ -90,13 +89,17 @@ def _json(name: str, body: Model) -> bytes:
         ) from None
 
 
+class UnusableBodyError(httpx.ReadError):
+    """A body that is not read any further; its message is ours, and holds nothing of it."""
+
+
 class Body:
     """The body of one response while it comes in, as it is on the wire.
 
     It is unpacked here, and not by httpx, which has no bound: 3.5 kB packed three times over make 4 GB.
 
     :ivar is_whole: whether it was there from the start, as that of a transport without a network is.
-    :raises httpx.DecodingError: if it is packed in a way that was not asked for.
+    :raises UnusableBodyError: if it is packed in a way that was not asked for.
     """
 
     def __init__(self, response: httpx.Response) -> None:
@@ -106,27 +109,26 @@ class Body:
         coding = "identity" if self.is_whole else response.headers.get("Content-Encoding", "identity").strip().lower()
         self._gzip = zlib.decompressobj(_GZIP) if coding in ("gzip", "x-gzip") else None
         if self._gzip is None and coding != "identity":
-            raise httpx.DecodingError("the response is packed in a way that was not asked for")
+            raise UnusableBodyError("it is packed in a way that was not asked for")
         if self.is_whole:
             self.add(response.content)
 
     def add(self, part: bytes) -> None:
         """Add what came next.
 
-        :raises httpx.DecodingError: if it can't be unpacked.
-        :raises httpx.ReadError: if it gets longer than any response that the reference describes.
+        :raises UnusableBodyError: if it can't be unpacked, or gets longer than any response of the reference.
         """
         if self._gzip is not None:
             try:
                 part = self._gzip.decompress(part, LONGEST_BODY - self._size + 1)
             except zlib.error:
-                raise httpx.DecodingError("the response is not the gzip that it says it is") from None
+                raise UnusableBodyError("it is not the gzip that it says it is") from None
         self._size += len(part)
         if self._size > LONGEST_BODY:
-            raise httpx.ReadError(f"the response is longer than {LONGEST_BODY} bytes")
+            raise UnusableBodyError(f"it is longer than {LONGEST_BODY} bytes")
         self._parts.append(part)
 
-    def answer(self, response: httpx.Response, sent_at: float, received_at: float) -> Response:
+    def response(self, response: httpx.Response, sent_at: float, received_at: float) -> Response:
         """Return the response, now that its body is whole."""
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Response(response.status_code, headers, b"".join(self._parts), sent_at, received_at)
@@ -134,9 +136,30 @@ class Body:
 
 def transport_error(account: Account, call: Call[Any], error: httpx.HTTPError) -> TransportError:
     """Return our error for one of httpx's: a failed connection sent nothing, anything later may have."""
-    kind = NotSentError if isinstance(error, _NEVER_SENT) else NoAnswerError
-    what = "could not be sent" if kind is NotSentError else "got no whole answer"
-    # After that word the message repeats bytes that came instead of an answer's head: any of them may be personal.
-    why = str(error).partition("bytearray")[0]
-    why = f"{type(error).__name__}: {scrub(why, call.personal_values)}".rstrip(": ")
-    return kind(f"{call.name} to {account.base_url} {what}: {why}")
+    to = f"{call.subject} to {account.base_url}"
+    if isinstance(error, _NEVER_SENT):
+        return NotSentError(
+            f"{to} could not be sent: {_why_not_sent(error)}. Check the host, the proxy and the network."
+        )
+    unknown = "" if call.repeatable else " Whether it was carried out is not known."
+    return NoAnswerError(f"{to} got no whole response: {_why_lost(error)}.{unknown}")
+
+
+def _why_not_sent(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.ConnectTimeout):
+        return "there was no connection in time"
+    if isinstance(error, httpx.ProxyError):
+        status = str(error)[:3]  # what follows is the proxy's text
+        return f"the proxy refused it with status {status}" if status.isdecimal() else "the proxy refused it"
+    return str(error) or "there is no connection"  # the operating system's and OpenSSL's words
+
+
+def _why_lost(error: httpx.HTTPError) -> str:
+    """Say it in our words: httpx's may repeat bytes that came, and any of them may be personal."""
+    if isinstance(error, UnusableBodyError):
+        return str(error)
+    if isinstance(error, httpx.TimeoutException):
+        return "it took too long"
+    if isinstance(error, httpx.ProtocolError):
+        return "the connection was closed early, or what came is not HTTP"
+    return "the connection broke"

@@ -16,6 +16,8 @@ from pihupulse_provider.exporting.atomic_file import StorageError
 from pihupulse_provider.exporting.file_formats import import_pyarrow
 
 _ROW_GROUP = 20_000
+_SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
+_CELL_END = re.compile(r"[;\t\r\n]")
 _FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """Where a spreadsheet would begin a formula: also behind what it may take for the end of a cell."""
 _NO_FORMULA = re.compile(r"[+-]?[\d\s().-]+")
@@ -81,11 +83,14 @@ class _Csv:
         self._file.write("".join(f"{line[:-2]}\n" for line in text).encode())
 
     def _cell(self, value: Any) -> Any:
-        if isinstance(value, list | dict):
-            return json.dumps(value)
-        if self._neutralise and isinstance(value, str) and not _NO_FORMULA.fullmatch(value):
-            return _FORMULA.sub("'", value)
-        return value
+        if isinstance(value, str):
+            return _neutralised(value) if self._neutralise else value
+        return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def _neutralised(text: str) -> str:
+    is_plain = text.lstrip()[:1] not in _SIGNS and not _CELL_END.search(text)  # nearly all are, and this is quick
+    return text if is_plain or _NO_FORMULA.fullmatch(text) else _FORMULA.sub("'", text)
 
 
 class _Parquet:

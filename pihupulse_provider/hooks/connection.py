@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account
+from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account, is_masked
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.plans import PLANS, Plan
 
@@ -32,7 +32,23 @@ def _blank_is_none(value: Any) -> Any:
 
 
 def _secrets(value: Any) -> Any:
-    return str(value).split() if isinstance(value, str | int) else value
+    """Take each secret as the whole text, spaces included; a list of several is taken too."""
+    if value is None or value == "":
+        return None
+    return [str(one) if isinstance(one, int) else one for one in (value if isinstance(value, list) else [value])]
+
+
+def _usable_secrets(secrets: list[str] | None) -> list[str] | None:
+    for secret in secrets or ():
+        if is_masked(secret):
+            raise PydanticCustomError("secret", "is blank or masked (***): copy the secret itself from the dashboard")
+        if len(secret) < _SHORTEST_SECRET:
+            raise PydanticCustomError(
+                "secret",
+                "is shorter than {shortest} characters: anybody could guess it",
+                {"shortest": _SHORTEST_SECRET},
+            )
+    return secrets
 
 
 def _lower(value: Any) -> Any:
@@ -51,6 +67,10 @@ def _known_plan(value: str | None) -> str | None:
 
 
 Blank = BeforeValidator(_blank_is_none)
+Secrets = Annotated[
+    list[str] | None, AfterValidator(_usable_secrets), BeforeValidator(_secrets), Field(default=None, repr=False)
+]
+_SHORTEST_SECRET = 8
 
 
 class Extras(BaseModel):
@@ -58,14 +78,19 @@ class Extras(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
-    webhook_secret: Annotated[list[str] | None, BeforeValidator(_secrets), Blank] = None
+    webhook_secret: Secrets
+    previous_webhook_secret: Secrets
     plan: Annotated[str | None, AfterValidator(_known_plan), BeforeValidator(_lower), Blank] = None
     requests_per_minute: Annotated[float | None, Field(ge=1), Blank] = None
     burst: Annotated[float | None, Field(ge=1), Blank] = None
     timeout: Annotated[float | None, Field(gt=0), Blank] = None
     verify: Annotated[bool | str | None, BeforeValidator(_verify), Blank] = None
-    proxy: Annotated[str | None, Blank] = None
+    proxy: Annotated[str | None, Field(default=None, repr=False), Blank]
     allow_http: Annotated[bool | None, Blank] = None
+
+    def webhook_secrets(self) -> list[str]:
+        """Return the secrets that sign the account's webhooks; while they are rotated, the new one first."""
+        return [*(self.webhook_secret or ()), *(self.previous_webhook_secret or ())]
 
     def limit(self) -> Plan | None:
         """Return the limit that the user named, or None to learn it from the service."""
@@ -85,12 +110,14 @@ class Extras(BaseModel):
 def read_extras(connection: AirflowConnection) -> Extras:
     """Return the connection's extras.
 
-    :raises ConfigurationError: naming each extra that is unknown or has no usable value.
+    :raises ConfigurationError: naming each extra that is unknown or has no usable value, and those that there are.
     """
     try:
         return Extras.model_validate(connection.extra_dejson)
     except ValidationError as error:
         problems = "; ".join(_problem(item["loc"], item["msg"]) for item in error.errors())
+        if any(item["type"] == "extra_forbidden" for item in error.errors()):
+            problems += f". The extras that there are: {', '.join(Extras.model_fields)}"
         raise ConfigurationError(
             f"The extras of connection {connection.conn_id!r} can't be used: {problems}."
         ) from None
@@ -122,7 +149,7 @@ def read_account(connection: AirflowConnection) -> Account:
             allow_http=bool(extras.allow_http),
         )
     except ConfigurationError as error:
-        raise ConfigurationError(f"Connection {connection.conn_id!r}: {error}") from error
+        raise ConfigurationError(f"Connection {connection.conn_id!r}: {error}") from None
 
 
 def _address(connection: AirflowConnection) -> str:

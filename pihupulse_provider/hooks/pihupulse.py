@@ -14,9 +14,6 @@ from pihupulse_provider.api.errors import (
     ForbiddenError,
     PihuPulseError,
     RateLimitedError,
-    ResponseError,
-    ServerError,
-    StatusError,
     TransportError,
     UnauthorizedError,
 )
@@ -44,10 +41,7 @@ _DIAGNOSES: tuple[tuple[type[PihuPulseError], str], ...] = (
     (UnauthorizedError, "PihuPulse does not accept this API key: check it in the dashboard under Settings → API."),
     (ForbiddenError, "PihuPulse knows this API key, but it may not list the screening templates."),
     (RateLimitedError, "Connected, but the account's rate limit is used up at the moment."),
-    (TransportError, "PihuPulse can't be reached: {error}. Check the host, the proxy and the network."),
-    (ServerError, "The server has a fault of its own: {error}. Try again later, or check the host."),
-    (StatusError, "This does not look like PihuPulse: {error}. Check the host."),
-    (ResponseError, "This does not look like PihuPulse: {error}. Check the host."),
+    (TransportError, "PihuPulse can't be reached. {error}"),
     (PihuPulseError, "{error}"),
 )
 
@@ -97,7 +91,7 @@ class PihuPulseHook(BaseHook):
         """Return the secrets that sign the account's webhooks; several while they are rotated."""
         from pihupulse_provider.hooks.connection import read_extras
 
-        return read_extras(self.get_connection(self.pihupulse_conn_id)).webhook_secret or []
+        return read_extras(self.get_connection(self.pihupulse_conn_id)).webhook_secrets()
 
     @cached_property
     def store(self) -> Store:

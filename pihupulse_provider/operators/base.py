@@ -1,16 +1,16 @@
-"""What every PihuPulse operator has."""
+"""What every PihuPulse operator and sensor has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator, Context
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
-from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.operators.rendering import RenderedFields
 
@@ -19,7 +19,61 @@ if TYPE_CHECKING:
     from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
 
-class PihuPulseOperator(RenderedFields, BaseOperator):
+def _guarded(run: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(run)
+    def guarded(self: PihuPulseTask, *args: Any, **kwargs: Any) -> Any:
+        try:
+            self.check_rendered()
+            return run(self, *args, **kwargs)
+        except PihuPulseError as error:
+            if error.permanent and not isinstance(error, AirflowException):
+                error.__class__ = _failing(type(error))  # type: ignore[arg-type]
+            raise
+
+    return guarded
+
+
+@cache
+def _failing(kind: Any) -> Any:
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    return type(kind.__name__, (kind, AirflowFailException), names)
+
+
+class PihuPulseTask(RenderedFields):
+    """A task that talks to PihuPulse, operator or sensor; put it before Airflow's base class.
+
+    What its fields were rendered to is checked before it does anything. An error that says it is permanent, such as a
+    404 or a wrong argument, fails the task without a retry: it becomes an ``AirflowFailException`` as well as what it
+    was (Airflow 3.0 to 3.3 spend no retry on one).
+    """
+
+    pihupulse_conn_id: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in {"execute", "resume_execution"} & vars(cls).keys():
+            setattr(cls, name, _guarded(vars(cls)[name]))
+
+    @_guarded
+    def execute(self, context: Context) -> Any:
+        """Run the task from its start."""
+        return super().execute(context)  # type: ignore[misc]
+
+    @_guarded
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Run the task from where it deferred."""
+        return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+
+    @cached_property
+    def hook(self) -> PihuPulseHook:
+        """Return the hook of the connection."""
+        # The client and the store are for the task: a DAG file, which imports this module too, has no need of them.
+        from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+
+        return PihuPulseHook(self.pihupulse_conn_id)
+
+
+class PihuPulseOperator(PihuPulseTask, BaseOperator):
     """A task that talks to PihuPulse.
 
     Each field of its result also gets an XCom of its own, so that ``output["id"]`` works; ``multiple_outputs=False``
@@ -44,14 +98,6 @@ class PihuPulseOperator(RenderedFields, BaseOperator):
         self.pihupulse_conn_id = pihupulse_conn_id
         self.include_personal = include_personal
 
-    @cached_property
-    def hook(self) -> PihuPulseHook:
-        """Return the hook of the connection."""
-        # The client and the store are for the task: a DAG file, which imports this module too, has no need of them.
-        from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-
-        return PihuPulseHook(self.pihupulse_conn_id)
-
     def output_of(self, model: Model) -> dict[str, Any]:
         """Return what of an object goes into the XCom."""
         return outputs(model.document() if self.include_personal else model.public())
@@ -71,6 +117,31 @@ def seconds(argument: str, value: Any) -> float:
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < float("inf"):
         raise ConfigurationError(f"{argument} must be a number of seconds above 0 or a timedelta, not {value!r}.")
     return float(number)
+
+
+def boolean(argument: str, value: Any) -> bool:
+    """Return a boolean, also of the text that a template makes of one. :raises ConfigurationError: if it is none."""
+    meant = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+        str(value).strip().lower()
+    )
+    if meant is None:
+        raise ConfigurationError(f"{argument} must be True or False, also where a template gives it.")
+    return meant
+
+
+def texts(argument: str, value: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return a list of texts; a text is a list of one. :raises ConfigurationError: if it is none."""
+    found = (value,) if isinstance(value, str) else tuple(value or ())
+    if not all(isinstance(one, str) for one in found):
+        raise ConfigurationError(f"{argument} must be a list of texts.")
+    return tuple(one for one in found if one.strip())
+
+
+def is_literal(*values: Any) -> bool:
+    """Return whether nothing of these arguments is left to be rendered or to come from another task."""
+    return all(
+        value is None or (isinstance(value, str | bool | int | float) and "{" not in str(value)) for value in values
+    )
 
 
 def create_terms(context: Context) -> dict[str, Any]:

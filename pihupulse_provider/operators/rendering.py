@@ -7,7 +7,8 @@ template nor be stored there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sized
+import re
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any, ClassVar
 
 import jinja2
@@ -18,6 +19,8 @@ from pihupulse_provider.api.errors import ConfigurationError
 _NOTHING = "None"
 """What a template renders to that found nothing."""
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
+_OBJECT = re.compile(r"""\s*[\[{(]+\s*["'].*[\]})]\s*\Z""", re.DOTALL)
+"""How the text of a list or an object looks, in JSON or Python, that holds texts."""
 
 
 class Private:
@@ -40,9 +43,11 @@ class RenderedFields:
     - A field is text, and an id that came as a number is made one, unless it is among ``native_fields``: those may be
       lists, numbers or booleans, also by ``render_template_as_native_obj``.
     - A template that found nothing, which is the text ``None`` to Airflow, gives None.
-    - What ``private_fields`` are rendered to is not stored. Nor is text where a list was meant: it may hold people.
+    - What ``private_fields`` are rendered to is not stored. Nor is the text of a list or an object, which a template
+      makes of what another task returned: it may hold people, and :meth:`check_rendered` refuses it.
     """
 
+    template_fields: Sequence[str]
     native_fields: ClassVar[tuple[str, ...]] = ()
     private_fields: ClassVar[tuple[str, ...]] = ()
 
@@ -75,29 +80,46 @@ class RenderedFields:
         return value is not None
 
     def reveal(self, name: str) -> Any:
-        """Return the value of a native or private field.
-
-        :raises ConfigurationError: if it is the text of a list, which a template makes of one.
-        """
+        """Return the value of a native or private field."""
         value = getattr(self, name)
-        value = value.value if isinstance(value, Private) else value
-        if name in self.native_fields and _is_text_of_list(value):
-            raise ConfigurationError(
-                f"{name} is the text of a list where a list was meant, as a template makes one. Give the other task's "
-                f"output itself ({name}=other_task.output), or set render_template_as_native_obj=True on the DAG."
+        return value.value if isinstance(value, Private) else value
+
+    def check_rendered(self) -> None:
+        """Check what the fields were rendered to.
+
+        :raises ConfigurationError: if one is the text of a list or an object, which a template makes of one.
+        """
+        for field in self.template_fields:
+            if self._is_text_of_object(field, self.reveal(field)):
+                raise ConfigurationError(
+                    f"{field} is the text of a list or an object, as a template makes one of another task's output. "
+                    f"{self._advice(field)}"
+                )
+
+    def _advice(self, field: str) -> str:
+        if field in self.native_fields:
+            return (
+                f"Give the other task's output itself ({field}=other_task.output), or set "
+                "render_template_as_native_obj=True on the DAG."
             )
-        return value
+        return f'Give the part that is meant, such as {field}=other_task.output["id"].'
 
     def _shown(self, field: str, value: Any) -> Any:
         if field not in self.native_fields and isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         is_personal = field in self.private_fields and self.is_private(value)
-        is_hidden = is_personal or (field in self.native_fields and _is_text_of_list(value))
-        return Private(value) if is_hidden else value
+        return Private(value) if is_personal or self._is_text_of_object(field, value) else value
+
+    def _is_text_of_object(self, field: str, value: Any) -> bool:
+        if field in self.native_fields:
+            found = value if isinstance(value, list | tuple) else [value]
+            return any(isinstance(one, str) and _is_text_of_list(one) for one in found)
+        # Some texts begin with a bracket: a query, a job title. A person's fields are nobody else's to see anyway.
+        return field not in self.private_fields and isinstance(value, str) and _OBJECT.match(value) is not None
 
 
-def _is_text_of_list(value: Any) -> bool:
-    text = value.strip() if isinstance(value, str) else ""
+def _is_text_of_list(text: str) -> bool:
+    text = text.strip()
     return len(text) > 1 and _BRACKETS.get(text[0]) == text[-1]
 
 

@@ -30,4 +30,11 @@ class PihuPulseGetReportOperator(PihuPulseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the report."""
-        return self.output_of(self.hook.get_report(self.screening_id))
+        report = self.hook.get_report(self.screening_id)
+        self.log.info(
+            "The report of screening %s, completed at %s, gives a score of %s.",
+            self.screening_id,
+            report.completed_at,
+            report.score,
+        )
+        return self.output_of(report)

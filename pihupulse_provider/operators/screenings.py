@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,16 +11,16 @@ from airflow.providers.common.compat.sdk import Context, conf
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
-from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, seconds
-from pihupulse_provider.operators.create_screenings import PihuPulseCreateScreeningsOperator
+from pihupulse_provider.creating.readers import FileFormat, Row, Source
+from pihupulse_provider.operators.base import PihuPulseOperator, boolean, create_terms, is_literal, seconds, texts
+from pihupulse_provider.operators.bulk import BulkOperator
+from pihupulse_provider.operators.storage import open_source
 from pihupulse_provider.triggers.waiting import begin_wait, end_wait, is_timed_out, resume_wait, wait_here
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import NewScreening, Screening
-
-__all__ = ["PihuPulseCreateScreeningOperator", "PihuPulseCreateScreeningsOperator"]
 
 WEEK = 7 * 24 * 3600.0
 
@@ -91,6 +91,8 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         self.poke_interval = seconds("poke_interval", poke_interval)
         self.timeout = None if timeout is None else seconds("timeout", timeout)
         self.failed_statuses = failed_statuses
+        if is_literal(send_invitation):
+            boolean("send_invitation", send_invitation)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the screening, or find the one that an earlier try created; wait for it if wanted."""
@@ -118,15 +120,10 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
     def _create(self, context: Context) -> Screening:
         from pihupulse_provider.creating.once import create_screening_once
 
-        new = _checked(
-            candidate_id=self.candidate_id,
-            template_id=self.template_id,
-            job_title=self.job_title,
-            send_invitation=self.send_invitation,
-        )
+        new, spec = self._checked(), self._spec()
         options = CreateOptions(**create_terms(context), on_existing=self.on_existing)
         return create_screening_once(
-            self.hook.connect, self.hook.ledger, options, new, failed_statuses=self.failed_statuses
+            self.hook.connect, self.hook.ledger, options, new, failed_statuses=spec.failed_statuses
         )
 
     def _wait(self, screening: Screening) -> dict[str, Any]:
@@ -145,20 +142,145 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
             started_at=0.0,
             interval=self.poke_interval,
             timeout=self.timeout,
-            failed_statuses=tuple(self.reveal("failed_statuses")),
+            failed_statuses=texts("failed_statuses", self.reveal("failed_statuses")),
         )
 
+    def _checked(self) -> NewScreening:
+        from pydantic import ValidationError
 
-def _checked(**fields: Any) -> NewScreening:
-    from pydantic import ValidationError
+        from pihupulse_provider.api.models import NewScreening
 
-    from pihupulse_provider.api.models import NewScreening
+        _check_not_empty(candidate_id=self.candidate_id, template_id=self.template_id)
+        try:
+            return NewScreening(
+                candidate_id=self.candidate_id,
+                template_id=self.template_id,
+                job_title=self.job_title,
+                send_invitation=boolean("send_invitation", self.send_invitation),
+            )
+        except ValidationError as error:
+            names = sorted({str(item["loc"][0]) for item in error.errors()})
+            raise ConfigurationError(f"Nothing was sent: {' and '.join(names)} must be text.") from None
 
-    empty = [name for name in ("candidate_id", "template_id") if not str(fields[name] or "").strip()]
+
+class PihuPulseCreateScreeningsOperator(BulkOperator):
+    """Create one screening for each of many candidates, each once (API reference, "Create Screening").
+
+    One screening and, with ``send_invitation``, one e-mail each, also over retries, killed workers and lost answers.
+    A candidate that is named twice is screened once.
+
+    The XCom is ``{"rows", "created", "existing", "duplicates", "rejected", "requests", "seconds", "results_path",
+    "rejects_path"}``.
+
+    :param candidate_ids: ids of candidates, or objects with an ``id``; or the ``results_path`` of an import, or the
+        import's XCom with its ``results_path``; or a list of any of these, also of lists, such as mapped tasks return.
+        (templated)
+    :param template_id: the screening template's id. (templated)
+    :param job_title: the job that the candidates are screened for. (templated)
+    :param send_invitation: whether PihuPulse mails the candidates. (templated)
+    :param on_existing: what to do with a candidate who has a screening by this template that has not failed: ``skip``
+        them, ``create`` another one, or ``fail`` before anything is created.
+    :param failed_statuses: statuses that end a screening badly, upper and lower case alike. (templated)
+    :param max_rejects: how many candidates may be missing or refused: a count, or a share of them below 1.
+    :param results_path: where ``{"row", "status", "id"}`` of each screening goes, as JSON Lines. (templated)
+    :param rejects_path: where ``{"row", "field", "reason"}`` of each problem goes, as JSON Lines. (templated)
+    :param pihupulse_conn_id: the connection. (templated)
+    :raises RejectedRowsError: if more candidates can't be screened than ``max_rejects``.
+    :raises ExistingRowsError: if ``on_existing`` is ``fail`` and there are some.
+    """
+
+    template_fields: Sequence[str] = (
+        "candidate_ids",
+        "template_id",
+        "job_title",
+        "send_invitation",
+        "failed_statuses",
+        *BulkOperator.template_fields,
+    )
+    native_fields: ClassVar[tuple[str, ...]] = ("candidate_ids", "send_invitation", "failed_statuses")
+
+    def __init__(
+        self,
+        *,
+        candidate_ids: str | Iterable[Any] | Mapping[str, Any],
+        template_id: str,
+        job_title: str | None = None,
+        send_invitation: bool | str = False,
+        on_existing: str = "skip",
+        failed_statuses: Sequence[str] = FAILED,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.candidate_ids = candidate_ids
+        self.template_id = template_id
+        self.job_title = job_title
+        self.send_invitation = send_invitation
+        self.on_existing = check_on_existing(on_existing)
+        self.failed_statuses = failed_statuses
+        if is_literal(send_invitation):
+            boolean("send_invitation", send_invitation)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Create the screenings."""
+        from pihupulse_provider.creating.resources import ScreeningResource
+
+        _check_not_empty(template_id=self.template_id)
+        kind = ScreeningResource(
+            self.template_id,
+            self.job_title,
+            send_invitation=boolean("send_invitation", self.send_invitation),
+            failed_statuses=texts("failed_statuses", self.reveal("failed_statuses")),
+        )
+        source = Source(_rows(self.reveal("candidate_ids")))
+        return self.create(context, kind, source, on_existing=self.on_existing, on_repeated="skip")
+
+
+def _check_not_empty(**ids: Any) -> None:
+    empty = [name for name, value in ids.items() if not str(value or "").strip()]
     if empty:
-        raise ConfigurationError(f"The screening was not sent: {' and '.join(empty)} must not be empty.")
-    try:
-        return NewScreening(**fields)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigurationError(f"The screening was not sent: {problems}.") from None
+        raise ConfigurationError(f"Nothing was sent: {' and '.join(empty)} must not be empty.")
+
+
+def _rows(candidate_ids: Any) -> Iterator[Row]:
+    if isinstance(candidate_ids, Mapping) and isinstance(candidate_ids.get("results_path"), str):
+        candidate_ids = candidate_ids["results_path"]
+    if isinstance(candidate_ids, str) and "/" in candidate_ids:
+        yield from _rows_of_results(candidate_ids)
+        return
+    for number, one in enumerate(_flat(candidate_ids), start=1):
+        yield Row(number, {"candidate_id": one})
+
+
+def _rows_of_results(path: str) -> Iterator[Row]:
+    with open_source(path, FileFormat("jsonl")) as results:
+        for row in results.rows:
+            if row.values is None:
+                yield row
+            elif row.values.get("status") != "rejected":
+                number = row.values.get("row")
+                yield Row(number if isinstance(number, int) else row.number, {"candidate_id": row.values.get("id")})
+
+
+def _flat(candidate_ids: Any) -> Iterator[Any]:
+    """Yield the ids of lists of lists, of objects, and of files of results."""
+    is_list = isinstance(candidate_ids, Iterable) and not isinstance(candidate_ids, str | Mapping)
+    for one in candidate_ids if is_list else [candidate_ids]:
+        if isinstance(one, Mapping):
+            yield from _ids_of(one)
+        elif isinstance(one, list | tuple):
+            yield from _flat(one)
+        else:
+            yield str(one) if isinstance(one, int) and not isinstance(one, bool) else one
+
+
+def _ids_of(output: Mapping[str, Any]) -> Iterator[Any]:
+    path = output.get("results_path")
+    if path is not None:
+        yield from (row.values["candidate_id"] for row in _rows_of_results(path) if row.values is not None)
+    elif "id" in output:
+        yield output["id"]
+    else:
+        raise ConfigurationError(
+            "candidate_ids holds an object with neither a results_path nor an id. Set results_path of the import "
+            "before it, or give a list of ids."
+        )

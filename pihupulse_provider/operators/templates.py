@@ -22,4 +22,6 @@ class PihuPulseListTemplatesOperator(PihuPulseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the templates."""
-        return [self.output_of(template) for template in self.hook.list_templates()]
+        templates = self.hook.list_templates()
+        self.log.info("Found %d screening template%s.", len(templates), "" if len(templates) == 1 else "s")
+        return [self.output_of(template) for template in templates]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
@@ -21,7 +20,7 @@ from pihupulse_provider.api.events import EVENTS
 from pihupulse_provider.api.iso_time import read_iso
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller, webhook_connections
-from pihupulse_provider.operators.rendering import RenderedFields
+from pihupulse_provider.operators.base import PihuPulseTask, is_literal
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, first_event
 from pihupulse_provider.triggers.waiting import BACKSTOP, is_timed_out
@@ -33,7 +32,7 @@ _LAST_POLL_SHARED = 1.0
 """Seconds: who polls a last time shares that poll with those that do so at the same time."""
 
 
-class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
+class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
     """Waits for an event, and returns it: ids, status, score and times, nothing personal.
 
     Of several that match, the oldest counts. What it returns is one of the objects that
@@ -93,13 +92,8 @@ class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
         self.allow_unknown_event = allow_unknown_event
         self._seconds = float(self.timeout)
         self._described = False
-        if _is_literal(event):
+        if is_literal(event):
             self._check_event()
-
-    @cached_property
-    def hook(self) -> PihuPulseHook:
-        """Return the hook."""
-        return PihuPulseHook(self.pihupulse_conn_id)
 
     def execute(self, context: Context) -> Any:
         """Wait."""
@@ -226,11 +220,6 @@ class PihuPulseEventSensor(RenderedFields, BaseSensorOperator):
 
     def _output(self, found: InboxEvent) -> dict[str, Any]:
         return found.document() if self.include_personal else found.public()
-
-
-def _is_literal(value: object) -> bool:
-    """Return whether it is known when the DAG is parsed: no template, and no output of another task."""
-    return isinstance(value, str) and "{" not in value
 
 
 def _epoch(moment: datetime | str | None) -> float | None:

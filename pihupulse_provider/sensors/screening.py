@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -17,8 +16,7 @@ from airflow.providers.common.compat.sdk import (
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.operators.base import seconds
-from pihupulse_provider.operators.rendering import RenderedFields
+from pihupulse_provider.operators.base import PihuPulseTask, seconds, texts
 from pihupulse_provider.operators.storage import check_writable, read_lines, write_lines
 from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, is_timed_out, outcome, recall
 from pihupulse_provider.waiting.screening_ids import read_screenings
@@ -27,7 +25,7 @@ from pihupulse_provider.waiting.wait_spec import FAILED, SUCCEEDED, WaitFor, Wai
 from pihupulse_provider.waiting.wait_state import WaitState
 
 
-class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
+class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
     """Waits until screenings are completed, be it one or ten thousand.
 
     It returns a list with one ``{"screening_id", "candidate_id", "status", "score", "completed_at"}`` for each
@@ -99,11 +97,6 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
         self._poller: TaskPoller | None = None
         check_limits(self.timeout, self.deadline)
 
-    @cached_property
-    def hook(self) -> PihuPulseHook:
-        """Return the hook."""
-        return PihuPulseHook(self.pihupulse_conn_id)
-
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once; defer afterwards if that is wanted and the wait goes on."""
         poller = self._poller or self._begin(context)
@@ -154,8 +147,8 @@ class PihuPulseScreeningSensor(RenderedFields, BaseSensorOperator):
             screenings={},
             started_at=0.0,
             wait_for=self.reveal("wait_for"),
-            succeeded_statuses=tuple(self.reveal("succeeded_statuses")),
-            failed_statuses=tuple(self.reveal("failed_statuses")),
+            succeeded_statuses=texts("succeeded_statuses", self.reveal("succeeded_statuses")),
+            failed_statuses=texts("failed_statuses", self.reveal("failed_statuses")),
             interval=self.poke_interval,
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
 
@@ -13,9 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from pihupulse_provider.api.clock import now
 from pihupulse_provider.api.limiter import MemoryRateLimit
+from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.api.plans import Plan
-from pihupulse_provider.api.rate_limit import LimitState, Seen, Slot, observe, reserve
+from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, Slot, observe, reserve
 from pihupulse_provider.store.engine import Store, StoreError, metadata
 
 log = logging.getLogger(__name__)
@@ -34,19 +35,17 @@ limits = sa.Table(
 class StoreRateLimit:
     """An account's limit, shared by all processes that use the same store.
 
-    While the store can't be reached, this process keeps a limit of its own, which the answers' headers correct.
+    While the store can't be reached, this process keeps a limit of its own, which the responses' headers correct.
 
     :param store: where the limit is kept.
     :param account: the account's key.
     :param plan: the most that this process uses, whatever the service tells; None to learn it from the service.
-    :param clock: returns this machine's time in epoch seconds.
+    :param clock: returns this process's steady time in epoch seconds; a slot's time is the store's.
     """
 
     blocks = True
 
-    def __init__(
-        self, store: Store, account: str, plan: Plan | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, store: Store, account: str, plan: Plan | None = None, clock: Callable[[], float] = now) -> None:
         self._store = store
         self._account = account
         self._clock = clock
@@ -54,6 +53,7 @@ class StoreRateLimit:
         self._own = MemoryRateLimit(plan, self.now)
         self._known = LimitState(cap=plan)
         self._away_until = 0.0
+        self._outage = OutageLog(log)
         self._lock = threading.Lock()
 
     @property
@@ -74,13 +74,13 @@ class StoreRateLimit:
                 self._leave(error)
         return self._own.reserve(poll=poll)
 
-    def observe(self, slot: Slot, seen: Seen) -> None:
-        """Correct the limit by what an answer says; most answers say nothing new and cost nothing."""
-        self._own.observe(slot, seen)
-        if self._is_away() or observe(self._known, slot, seen) == self._known:
+    def observe(self, slot: Slot, headers: RateLimitHeaders) -> None:
+        """Correct the limit by what a response says; most say nothing new and cost nothing."""
+        self._own.observe(slot, headers)
+        if self._is_away() or observe(self._known, slot, headers) == self._known:
             return
         try:
-            self._change(lambda state, _now: (observe(state, slot, seen), slot))
+            self._change(lambda state, _now: (observe(state, slot, headers), slot))
         except StoreError as error:
             self._leave(error)
 
@@ -91,13 +91,14 @@ class StoreRateLimit:
     def _change(self, step: Callable[[LimitState, float], tuple[LimitState, Slot]]) -> Slot:
         with self._lock, self._store.begin(durable=False) as connection:
             state = self._read(connection)
-            now = self._store.now(connection)
-            self._ahead = now - self._clock()
-            self._known, slot = step(state, now)
+            shared_now = self._store.now(connection)
+            self._ahead = shared_now - self._clock()
+            self._known, slot = step(state, shared_now)
             if self._known != state:
                 connection.execute(
                     limits.update().where(limits.c.account == self._account).values(state=_dump(self._known))
                 )
+        self._outage.recovered("The store keeps the rate limit again.")
         return slot
 
     def _read(self, connection: Connection) -> LimitState:
@@ -119,7 +120,7 @@ class StoreRateLimit:
         return self._clock() < self._away_until
 
     def _leave(self, error: StoreError) -> None:
-        log.warning("%s. For the next %.0f seconds this process keeps the rate limit on its own.", error, _AWAY_SECONDS)
+        self._outage.failed("%s. Until it can be reached, this process keeps the rate limit on its own.", error)
         self._away_until = self._clock() + _AWAY_SECONDS
 
 
@@ -133,10 +134,10 @@ def _dump(state: LimitState) -> str:
 def _load(text: str, cap: Plan | None) -> LimitState:
     """Read a state; one that another version of this package wrote otherwise counts as none."""
     document = json.loads(text)
-    if document.keys() != _WRITTEN:
+    if not isinstance(document, dict) or document.keys() != _WRITTEN:
         return LimitState(cap=cap)
-    told = document.pop("told")
-    return LimitState(told=Plan(*told) if told else None, cap=cap, **document)
+    advertised = document.pop("advertised")
+    return LimitState(advertised=Plan(*advertised) if advertised else None, cap=cap, **document)
 
 
 _shared: dict[tuple[int, str, Plan | None], StoreRateLimit] = {}

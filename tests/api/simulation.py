@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pihupulse_provider.api.rate_limit import LimitState, Seen, observe, reserve
+from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, observe, reserve
 
 MINUTE = 60.0
 Reading = Literal["bucket", "window"]
@@ -48,7 +48,7 @@ class Server:
         self._refilled_at = self.starts_at
 
     def handle(self, now: float) -> tuple[bool, dict[str, Any]]:
-        """Admit or refuse a request; return what the headers tell as arguments for ``Seen``."""
+        """Admit or refuse a request; return what the headers tell as arguments for ``RateLimitHeaders``."""
         admitted, remaining, reset = self._bucket(now) if self.reading == "bucket" else self._fixed_window(now)
         if admitted:
             self.accepted.append(now)
@@ -149,8 +149,10 @@ class Simulation:
                 yield self._now + self.latency / 2 + self.jitter * self._chance.random()
                 admitted, told = self.server.handle(self._now)
                 yield self._now + self.latency / 2 + self.jitter * self._chance.random()
-                seen = Seen(sent_at=sent_at, received_at=self._now, limited=not admitted, backoff=0.75, **told)
-                self.states[sender.state_of] = observe(self.states[sender.state_of], slot, seen)
+                headers = RateLimitHeaders(
+                    sent_at=sent_at, received_at=self._now, limited=not admitted, backoff=0.75, **told
+                )
+                self.states[sender.state_of] = observe(self.states[sender.state_of], slot, headers)
             sender.done.append(sent_at)
 
     def _slot(self, sender: Sender) -> Iterator[float]:

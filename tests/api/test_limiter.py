@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pihupulse_provider.api import Account, AsyncClient, Client, MemoryRateLimit, Plan
 from pihupulse_provider.api.limiter import process_rate_limit
-from pihupulse_provider.api.rate_limit import Seen
+from pihupulse_provider.api.rate_limit import RateLimitHeaders
 
 
 async def test_clients_of_an_account_share_its_limit() -> None:
@@ -31,7 +31,7 @@ def test_pause_makes_older_slots_void() -> None:
     limit = MemoryRateLimit(Plan(600, 10), clock=lambda: 50.0)
     slot, other = limit.reserve(), limit.reserve()
 
-    limit.observe(slot, Seen(sent_at=50.0, received_at=50.0, limited=True))
+    limit.observe(slot, RateLimitHeaders(sent_at=50.0, received_at=50.0, limited=True))
 
     assert limit.is_void(other)
     assert not limit.is_void(limit.reserve())

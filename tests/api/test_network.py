@@ -104,7 +104,7 @@ def test_slow_answer_is_a_lost_one(sandbox: Sandbox, account: Account) -> None:
     sandbox.fail("latency", seconds=0.5)
 
     hasty = Account(account.api_key, account.base_url, timeout=0.1)
-    with Client(hasty, retry=ONCE) as client, pytest.raises(NoAnswerError, match="ReadTimeout"):
+    with Client(hasty, retry=ONCE) as client, pytest.raises(NoAnswerError, match="it took too long"):
         client.create_candidate(JANE)
 
 
@@ -119,7 +119,7 @@ def test_client_that_nobody_closed_closes_itself(account: Account) -> None:
 
 def test_refused_connection_was_not_sent() -> None:
     nowhere = Account("key", f"http://127.0.0.1:{free_port()}")
-    with Client(nowhere, retry=ONCE) as client, pytest.raises(NotSentError, match="ConnectError"):
+    with Client(nowhere, retry=ONCE) as client, pytest.raises(NotSentError, match="Connection refused"):
         client.create_candidate(JANE)
 
 
@@ -146,7 +146,7 @@ def test_key_does_not_follow_a_redirect(sandbox: Sandbox) -> None:
     before = len(sandbox.requests)
     moved = f"HTTP/1.1 308 Moved\r\nLocation: {sandbox.base_url}/templates\r\nContent-Length: 0\r\n\r\n".encode()
 
-    assert "redirects are not followed" in str(_fail_against(moved, Account(sandbox.api_key)))
+    assert "Redirects are not followed" in str(_fail_against(moved, Account(sandbox.api_key)))
     assert len(sandbox.requests) == before
 
 
@@ -178,7 +178,7 @@ class TestAServerThatNeverEnds:
     def test_it_is_given_up(self, read, head, again):
         with _dripping_server(head, again) as address:
             account = Account("key", address, timeout=0.3)
-            with pytest.raises(NoAnswerError, match=r"took too long as a whole|ReadTimeout"):
+            with pytest.raises(NoAnswerError, match="it took too long"):
                 read(account)
 
     @pytest.mark.parametrize("coding", ["gzip, gzip", "gzip, gzip, gzip", "br", "zstd"])

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from pihupulse_provider.api import PLANS, Plan
-from pihupulse_provider.api.rate_limit import LimitState, Seen, observe, reserve
+from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, observe, reserve
 from tests.api.simulation import MINUTE, Reading, Reset, Sender, Server, Simulation, run
 
 CREATES = 600
@@ -122,7 +122,7 @@ def test_plan_of_the_user_holds_against_a_larger_one_told() -> None:
 def test_smaller_plan_told_holds_against_the_users_and_a_later_larger_one_is_taken_up() -> None:
     state, slot = reserve(LimitState(cap=PLANS["enterprise"]), 0.0)
     for limit, plan in ((100, "starter"), (300, "professional"), (6_000_000, "enterprise")):
-        state = observe(state, slot, Seen(sent_at=0.0, received_at=0.1, limit=limit))
+        state = observe(state, slot, RateLimitHeaders(sent_at=0.0, received_at=0.1, limit=limit))
         assert state.plan == PLANS[plan]
 
 
@@ -177,12 +177,14 @@ def test_429_makes_every_slot_void_that_was_taken_before() -> None:
     for _ in range(10):
         state, slot = reserve(state, 1000.0)
         slots.append(slot)
-    limited = Seen(sent_at=1000.0, received_at=1000.1, limited=True, retry_after=20.0)
+    limited = RateLimitHeaders(sent_at=1000.0, received_at=1000.1, limited=True, retry_after=20.0)
 
     state = observe(state, slots[0], limited)
     assert all(slot.pauses < state.pauses for slot in slots)
 
-    late = observe(state, slots[1], Seen(sent_at=1000.0, received_at=1000.2, limited=True, retry_after=20.0))
+    late = observe(
+        state, slots[1], RateLimitHeaders(sent_at=1000.0, received_at=1000.2, limited=True, retry_after=20.0)
+    )
     assert late == state, "a request that was under way is no reason to wait longer"
 
     state, slot = reserve(state, 1000.3)
@@ -194,7 +196,7 @@ def test_backoff_of_a_429_without_headers_doubles_up_to_a_minute() -> None:
     for _ in range(2000):
         state, slot = reserve(state, now)
         now = max(now, slot.at)
-        state = observe(state, slot, Seen(sent_at=now, received_at=now, limited=True))
+        state = observe(state, slot, RateLimitHeaders(sent_at=now, received_at=now, limited=True))
         waits.append(state.paused_until - now)
 
     assert waits[:8] == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60])
@@ -203,13 +205,13 @@ def test_backoff_of_a_429_without_headers_doubles_up_to_a_minute() -> None:
 
 def test_pace_recovers_after_a_429() -> None:
     state, slot = reserve(LimitState(cap=PROFESSIONAL), 0.0)
-    state = observe(state, slot, Seen(sent_at=0.0, received_at=0.0, limited=True))
-    assert state.crowding > 1.1
+    state = observe(state, slot, RateLimitHeaders(sent_at=0.0, received_at=0.0, limited=True))
+    assert state.contention > 1.1
 
     for _ in range(1000):
-        state = observe(state, slot, Seen(sent_at=1.0, received_at=1.0))
+        state = observe(state, slot, RateLimitHeaders(sent_at=1.0, received_at=1.0))
 
-    assert state.crowding == 1.0
+    assert state.contention == 1.0
 
 
 def _sent(senders: list[Sender], server: Server, *, poll: bool) -> int:

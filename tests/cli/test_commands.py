@@ -24,7 +24,7 @@ from tests.webhooks.running import CONNECTION, SECRET, receiving
 
 @pytest.fixture(autouse=True)
 def configured(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    connection = {"conn_type": "pihupulse", "password": "key", "extra": {"webhook_secret": [SECRET, "old"]}}
+    connection = {"conn_type": "pihupulse", "password": "key", "extra": {"webhook_secret": [SECRET, "old secret"]}}
     monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", CONNECTION)
     monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")

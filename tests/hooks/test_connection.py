@@ -14,10 +14,15 @@ from pihupulse_provider.api.account import DEFAULT_TIMEOUT
 from pihupulse_provider.hooks.connection import Extras
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
-EXTRA: dict[str, Any] = {"plan": "starter", "requests_per_minute": 60, "timeout": 5, "webhook_secret": ["one", "two"]}
+EXTRA: dict[str, Any] = {
+    "plan": "starter",
+    "requests_per_minute": 60,
+    "timeout": 5,
+    "webhook_secret": "It's a Secret to Everybody",
+}
 ACCOUNT = Account("k:y/%", "http://127.0.0.1:9000/v1", timeout=5, plan=Plan(60, 150))
 EXTRA_TEXT = json.dumps(EXTRA)
-QUERY = "plan=starter&requests_per_minute=60&timeout=5&webhook_secret=one%20two"
+QUERY = "plan=starter&requests_per_minute=60&timeout=5&webhook_secret=It%27s%20a%20Secret%20to%20Everybody"
 KEY = "k%3Ay%2F%25"
 
 AS_OBJECT: dict[str, dict[str, Any]] = {
@@ -36,7 +41,7 @@ AS_OBJECT: dict[str, dict[str, Any]] = {
                 "requests_per_minute": "60",
                 "burst": "",
                 "timeout": 5.0,
-                "webhook_secret": "one two",
+                "webhook_secret": "It's a Secret to Everybody",
                 "verify": "",
                 "proxy": "  ",
                 "allow_http": None,
@@ -84,7 +89,7 @@ def test_form(fields: dict[str, Any]) -> None:
     hook = Hook()
 
     assert hook.account == ACCOUNT
-    assert hook.webhook_secrets == ["one", "two"]
+    assert hook.webhook_secrets == ["It's a Secret to Everybody"]
 
 
 @pytest.mark.parametrize("text", AS_TEXT.values(), ids=AS_TEXT)
@@ -93,7 +98,7 @@ def test_environment_variable(text: str, monkeypatch: pytest.MonkeyPatch) -> Non
     hook = PihuPulseHook()
 
     assert hook.account == ACCOUNT
-    assert hook.webhook_secrets == ["one", "two"]
+    assert hook.webhook_secrets == ["It's a Secret to Everybody"]
 
 
 async def test_it_is_the_same_in_an_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +160,14 @@ def test_plan_and_numbers_make_the_limit(extra: dict[str, Any], plan: Plan | Non
         ({"requests_per_minute": "inf"}, "requests_per_minute"),
         ({"burst": 10}, "burst needs requests_per_minute or plan"),
         ({"timeout": -1}, "timeout"),
-        ({"webhook_secrets": "hunter2"}, "webhook_secrets"),
+        (
+            {"webhook_secrets": "hunter2"},
+            "webhook_secrets.*The extras that there are: webhook_secret, previous_webhook",
+        ),
+        ({"webhook_secret": "hunter2"}, "webhook_secret: is shorter than 8 characters"),
+        ({"webhook_secret": "   "}, r"webhook_secret: is blank or masked \(\*\*\*\)"),
+        ({"webhook_secret": ["hunter2 hunter2", "***"]}, "webhook_secret: is blank or masked"),
+        ({"previous_webhook_secret": "********"}, "previous_webhook_secret: is blank or masked"),
         ({"webhook_secret": {"a": "hunter2"}}, "webhook_secret"),
         ({"proxy": "hunter2@proxy"}, "proxy"),
         ({"allow_http": "perhaps"}, "allow_http"),
@@ -171,7 +183,7 @@ def test_unusable_extra_is_named_and_not_repeated(extra: dict[str, Any], named: 
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("password", [None, "", "  ", "two words"])
+@pytest.mark.parametrize("password", [None, "", "  ", "two words", "***"])
 def test_connection_without_a_usable_key_says_where_to_get_one(password: str | None) -> None:
     Hook.connection = Connection(conn_id="mine", conn_type="pihupulse", password=password)
 
@@ -180,7 +192,22 @@ def test_connection_without_a_usable_key_says_where_to_get_one(password: str | N
 
 
 def test_number_as_webhook_secret_is_text() -> None:
-    assert Extras.model_validate({"webhook_secret": 12345}).webhook_secret == ["12345"]
+    assert Extras.model_validate({"webhook_secret": 12345678}).webhook_secrets() == ["12345678"]
+
+
+def test_both_secrets_count_while_they_are_rotated() -> None:
+    """Each is the whole text, never split."""
+    extras = Extras.model_validate({"webhook_secret": "the new secret", "previous_webhook_secret": " the old secret "})
+
+    assert extras.webhook_secrets() == ["the new secret", " the old secret "]
+
+
+def test_repr_shows_no_secret() -> None:
+    secrets = dict.fromkeys(("webhook_secret", "previous_webhook_secret", "proxy"), "http://me:hunter2@proxy")
+    extras = Extras.model_validate({**secrets, "plan": "starter"})
+
+    assert "starter" in repr(extras)
+    assert "hunter2" not in f"{extras!r} {extras}"
 
 
 def test_form_has_a_field_for_every_extra_and_knows_the_defaults() -> None:

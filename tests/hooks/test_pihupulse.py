@@ -112,7 +112,7 @@ def test_nobody_there(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     is_good, sentence = PihuPulseHook().test_connection()
 
     assert not is_good
-    assert sentence.startswith("PihuPulse can't be reached: GET /templates to http")
+    assert sentence.startswith("PihuPulse can't be reached. GET /templates to http")
     assert sentence.endswith("Check the host, the proxy and the network.")
     assert "wrong_key" not in sentence
 
@@ -120,12 +120,12 @@ def test_nobody_there(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("fault", "options", "begins"),
     [
-        ("html", {"status": 200}, "This does not look like PihuPulse: GET /templates answered 200"),
-        ("html", {"status": 404}, "This does not look like PihuPulse: GET /templates answered 404"),
-        ("html", {"status": 302}, "This does not look like PihuPulse: GET /templates answered 302"),
-        ("error", {"status": 503}, "The server has a fault of its own: GET /templates answered 503"),
+        ("html", {"status": 200}, "GET /templates got status 200"),
+        ("html", {"status": 404}, "GET /templates failed with status 404"),
+        ("html", {"status": 302}, "GET /templates failed with status 302"),
+        ("error", {"status": 503}, "GET /templates failed with status 503. The server has a fault of its own"),
         ("error", {"status": 403}, "PihuPulse knows this API key, but it may not"),
-        ("drop", {}, "PihuPulse can't be reached: GET /templates to http"),
+        ("drop", {}, "PihuPulse can't be reached. GET /templates to http"),
     ],
 )
 def test_strange_answer(sandbox: Sandbox, fault: str, options: dict[str, Any], begins: str) -> None:
@@ -199,7 +199,11 @@ def test_form_of_older_airflow_has_the_same_fields(monkeypatch: pytest.MonkeyPat
 
     assert list(widgets) == [field.name for field in connection_form.FIELDS]
     kinds = {name: type(widget).__name__ for name, widget in widgets.items()}
-    assert {name for name, kind in kinds.items() if kind == "PasswordField"} == {"webhook_secret", "proxy"}
+    assert {name for name, kind in kinds.items() if kind == "PasswordField"} == {
+        "webhook_secret",
+        "previous_webhook_secret",
+        "proxy",
+    }
     assert kinds["burst"] == "IntegerField"
     assert kinds["allow_http"] == "BooleanField"
 

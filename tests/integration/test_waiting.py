@@ -132,7 +132,7 @@ def test_a_timeout_fails_the_task_without_a_retry_and_skips_one_that_may_fail(ai
     airflow.wait_for_run("wait_briefly", run_id)
     assert airflow.task_state("wait_briefly", run_id, "fail") == "failed"
     assert airflow.task_state("wait_briefly", run_id, "skip") == "skipped"
-    assert "0 of 1 screenings completed" in airflow.task_log("wait_briefly", run_id, "fail")
+    assert "0 of 1 screening completed" in airflow.task_log("wait_briefly", run_id, "fail")
     assert {instance["try_number"] for instance in airflow.task_instances("wait_briefly", run_id)} == {1}
 
 

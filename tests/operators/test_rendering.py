@@ -9,6 +9,7 @@ import pkgutil
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.sdk import task
+from airflow.sdk import task as task_of_airflow
 
 import pihupulse_provider
 from pihupulse_provider.api import ConfigurationError
@@ -214,12 +215,86 @@ class TestTextWhereAListWasMeant:
         run = dag_runs.run(dag)
         [error] = run.errors["t", -1]
         assert isinstance(error, ConfigurationError)
-        assert f"{field} is the text of a list" in str(error)
+        assert f"{field} is the text of a list or an object" in str(error)
         assert f"{field}=other_task.output" in str(error)
         assert pihupulse_sandbox.requests == []
         shown = f"{error}{run.rendered('t')}{caplog.text}"
         assert "Grace" not in shown
         assert "grace@" not in shown
+
+    @pytest.mark.parametrize(
+        "task",
+        [
+            lambda given: PihuPulseGetCandidateOperator(task_id="t", candidate_id=given),
+            lambda given: PihuPulseCreateScreeningOperator(task_id="t", candidate_id="c12345", template_id=given),
+            lambda given: PihuPulseCreateScreeningsOperator(task_id="t", candidate_ids=[given], template_id="t54321"),
+        ],
+    )
+    def test_also_where_one_id_was_meant(self, dag_runs, pihupulse_sandbox, task, caplog):
+        @task_of_airflow
+        def fetch():
+            return {"name": "Grace Hopper", "email": "grace@example.com", "id": "c1"}
+
+        with dag_runs.dag() as dag:
+            fetch() >> task("{{ ti.xcom_pull(task_ids='fetch') }}")
+        run = dag_runs.run(dag)
+        [error] = run.errors["t", -1]
+        assert isinstance(error, ConfigurationError)
+        assert "is the text of a list or an object" in str(error)
+        assert pihupulse_sandbox.requests == []
+        shown = f"{error}{run.rendered('t')}{caplog.text}"
+        assert "Grace" not in shown
+        assert "grace@" not in shown
+
+    def test_a_job_title_in_brackets_is_a_text(self, dag_runs, pihupulse_sandbox):
+        [candidate_id] = pihupulse_sandbox.insert_candidates(1)
+        with dag_runs.dag() as dag:
+            PihuPulseCreateScreeningOperator(
+                task_id="t", candidate_id=candidate_id, template_id="t54321", job_title="[Remote] Engineer [EU]"
+            )
+        assert dag_runs.run(dag).rendered("t")["job_title"] == "[Remote] Engineer [EU]"
+
+
+class TestListsOfMappedTasks:
+    def test_a_list_of_ids_from_each(self, dag_runs, pihupulse_sandbox):
+        ids = pihupulse_sandbox.insert_candidates(4)
+
+        @task_of_airflow
+        def fetch(page):
+            return ids[page : page + 2]
+
+        with dag_runs.dag() as dag:
+            fetched = fetch.expand(page=[0, 2])
+            PihuPulseCreateScreeningsOperator(task_id="t", candidate_ids=fetched, template_id="t54321")
+        assert dag_runs.run(dag).xcom("t")["created"] == 4
+
+    def test_results_of_each_import(self, dag_runs, pihupulse_sandbox, tmp_path):
+        with dag_runs.dag() as dag:
+            imported = PihuPulseImportCandidatesOperator.partial(
+                task_id="import", results_path=f"{tmp_path}/{{{{ ti.map_index }}}}.jsonl"
+            ).expand(source=[[{"name": "Ada", "email": f"{n}@example.com"}] for n in "ab"])
+            PihuPulseCreateScreeningsOperator(
+                task_id="t", candidate_ids=imported.output, template_id="t54321", send_invitation="{{ 'yes' }}"
+            )
+        assert dag_runs.run(dag).xcom("t")["created"] == 2
+        assert len(pihupulse_sandbox.invitations) == 2
+
+
+class TestOneTextWhereAListOfTextsIsTaken:
+    def test_a_status(self, dag_runs, pihupulse_sandbox):
+        [candidate_id] = pihupulse_sandbox.insert_candidates(1)
+        [screening_id] = pihupulse_sandbox.insert_screenings([candidate_id])
+        pihupulse_sandbox.put(screening_id, "withdrawn")
+        with dag_runs.dag() as dag:
+            PihuPulseScreeningSensor(task_id="t", screening_ids=screening_id, failed_statuses="withdrawn", timeout=5)
+        assert "withdrawn" in str(dag_runs.run(dag).errors["t", -1][0])
+
+
+@pytest.mark.parametrize("operator", [PihuPulseCreateScreeningOperator, PihuPulseCreateScreeningsOperator])
+def test_an_invitation_that_is_neither_true_nor_false_is_refused_when_the_dag_is_parsed(operator):
+    given = {"candidate_id": "c1"} if operator is PihuPulseCreateScreeningOperator else {"candidate_ids": ["c1"]}
+    with pytest.raises(ConfigurationError, match="send_invitation must be True or False"):
+        operator(task_id="t", template_id="t54321", send_invitation="maybe", **given)
 
 
 @pytest.mark.parametrize("invite", ["True", "false", True])

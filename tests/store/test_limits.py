@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,12 +14,12 @@ import pytest
 import sqlalchemy as sa
 
 from pihupulse_provider.api import MemoryRateLimit, Plan
-from pihupulse_provider.api.rate_limit import Seen, Slot
+from pihupulse_provider.api.rate_limit import RateLimitHeaders, Slot
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.limits import StoreRateLimit, limits, shared_rate_limit
 
 NOW = 1_700_000_000.0
-LIMITED = Seen(sent_at=NOW, received_at=NOW, limited=True, retry_after=30.0)
+LIMITED = RateLimitHeaders(sent_at=NOW, received_at=NOW, limited=True, retry_after=30.0)
 RESERVE = """
 import sys
 from pihupulse_provider.api import Plan
@@ -87,7 +88,7 @@ def test_what_one_learns_the_other_knows(shared: Callable[..., StoreRateLimit]) 
     slot = one.reserve()
     now = one.now()
 
-    one.observe(slot, Seen(sent_at=now, received_at=now, limit=1000.0))
+    one.observe(slot, RateLimitHeaders(sent_at=now, received_at=now, limit=1000.0))
     other.reserve()
 
     assert other.plan == one.plan == Plan(1000, 1500)
@@ -98,7 +99,7 @@ def test_a_429_pauses_everyone(shared: Callable[..., StoreRateLimit]) -> None:
     slot = one.reserve()
     now = one.now()
 
-    one.observe(slot, Seen(sent_at=now, received_at=now, limited=True, retry_after=30.0))
+    one.observe(slot, RateLimitHeaders(sent_at=now, received_at=now, limited=True, retry_after=30.0))
 
     assert one.is_void(slot)
     assert other.reserve().at == pytest.approx(now + 30, abs=0.01)
@@ -126,8 +127,8 @@ def test_answer_that_says_nothing_new_writes_nothing(store: Store) -> None:
     limit = StoreRateLimit(store, "account", Plan(600, 10), clock=lambda: NOW)
     slot = limit.reserve()
     with _statements(store) as sent:
-        limit.observe(slot, Seen(sent_at=NOW, received_at=NOW, limit=600.0))
-        limit.observe(slot, Seen(sent_at=NOW, received_at=NOW, limit=600.0))
+        limit.observe(slot, RateLimitHeaders(sent_at=NOW, received_at=NOW, limit=600.0))
+        limit.observe(slot, RateLimitHeaders(sent_at=NOW, received_at=NOW, limit=600.0))
 
     assert len([text for text in sent if text.startswith("UPDATE")]) == 1
 
@@ -198,3 +199,32 @@ def _statements(store: Store) -> Iterator[list[str]]:
     sa.event.listen(store._engine, "before_cursor_execute", note)
     yield sent
     sa.event.remove(store._engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize(
+    "change", [{"paused_until": 1e10}, {"full_at": 1e10}, {"window_end": 1e10, "window_used": 999}]
+)
+def test_stored_state_of_a_far_future_stops_nobody(store: Store, change: dict[str, float]) -> None:
+    """Across restarts: one bad header that an earlier process stored held the account for 263 years."""
+    limit = StoreRateLimit(store, "account", Plan(600, 10))
+    limit.reserve()
+    with store.begin() as connection:
+        state = json.loads(connection.execute(sa.select(limits.c.state)).scalar_one())
+        connection.execute(limits.update().values(state=json.dumps({**state, **change})))
+
+    after_restart = StoreRateLimit(store, "account", Plan(600, 10))
+
+    assert after_restart.reserve().at <= after_restart.now() + 61
+
+
+def test_state_of_version_1_0_0_counts_as_none(store: Store) -> None:
+    limit = StoreRateLimit(store, "account", Plan(600, 10))
+    limit.reserve()
+    told = {"told": [100, 150], "full_at": 1e10, "paused_until": 1e10, "strikes": 3, "pauses": 7, "crowding": 2.0}
+    with store.begin() as connection:
+        connection.execute(limits.update().values(state=json.dumps(told)))
+
+    slot = limit.reserve()
+
+    assert (slot.used, slot.pauses) == (1, 0)
+    assert slot.at <= limit.now()
