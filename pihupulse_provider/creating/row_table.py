@@ -257,7 +257,7 @@ class RowTable(TemporaryDatabase):
         self.run("UPDATE rows SET at = ? WHERE state = 0", since)
 
     def set_aside_existing(self) -> int:
-        """Take the rows whose key was found, and has not failed, for existing; unsure ones too: a clock may be wrong."""
+        """Take the rows whose key was found and has not failed for existing; unsure ones too: a clock may be wrong."""
         standing = "SELECT min(id) FROM found f WHERE f.key = rows.key AND f.has_failed = 0"
         return self.run(
             f"UPDATE rows SET state = 3, id = ({standing}) WHERE state < 2 AND "  # noqa: S608 - no value in it
