@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ EVENTS = (CANDIDATE_CREATED, SCREENING_CREATED, SCREENING_STARTED, SCREENING_COM
 """The events that PihuPulse sends (API reference, "Available Events")."""
 LONGEST = 255
 """The most characters that the name of an event or an id may have."""
-NAME_PATTERN = r"[^\x00-\x1f\x7f-\x9f]{1,255}"
-"""What the name of an event or an id may look like: no control characters, so that it can be stored and logged."""
+NAME_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ufffd]{1,255}"
+"""What the name of an event or an id may look like: no control characters, so that it can be stored and logged, and
+none that stands for what was no character."""
 _NAME = re.compile(NAME_PATTERN)
 
 
@@ -48,11 +50,14 @@ class WebhookEvent:
     def parse(cls, body: bytes | str) -> WebhookEvent:
         """Return the event in the raw body of a webhook.
 
+        A byte order mark is skipped, and what is no character (bytes that are not UTF-8, half a surrogate pair) becomes
+        U+FFFD: nobody may need the field that it is in.
+
         :raises EventError: if it is not a JSON object, is nested more than 200 deep, or names no event.
         """
         try:
-            document = from_json(body, allow_inf_nan=False)
-        except ValueError:
+            document = _document(body)
+        except (ValueError, RecursionError):
             raise EventError("The body is not a JSON document.") from None
         if not isinstance(document, dict):
             raise EventError("The body is not a JSON object.")
@@ -94,6 +99,25 @@ class WebhookEvent:
         # The reference shows one payload only; an event about a candidate may well call the candidate's id "id".
         named = _text(self.data.get(f"{what}_id"))
         return _text(self.data.get("id")) if named is None and self.event.startswith(f"{what}.") else named
+
+
+def _document(body: bytes | str) -> Any:
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return from_json(_repaired(body), allow_inf_nan=False)
+
+
+def _repaired(body: bytes | str) -> str:
+    """Return the JSON text with characters only, and with None for numbers of more digits than Python takes."""
+    text = body if isinstance(body, str) else body.decode("utf-8", "replace")
+    document = json.loads(text.removeprefix("\ufeff"), parse_int=_whole_number)
+    written = json.dumps(document, ensure_ascii=False)
+    return written.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _whole_number(digits: str) -> int | None:
+    return int(digits) if len(digits) < 400 else None
 
 
 def _text(value: object) -> str | None:

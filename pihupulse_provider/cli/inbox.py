@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 from datetime import UTC, datetime
 
@@ -12,7 +11,7 @@ from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import retention
 from pihupulse_provider.store.cursors import Cursor, list_cursors
 from pihupulse_provider.store.inbox import EventFilter, Inbox
-from pihupulse_provider.webhooks.retention import prune as prune_inbox
+from pihupulse_provider.store.retention import prune_before
 
 
 @command
@@ -68,7 +67,10 @@ def replay(arguments: Namespace) -> None:
 def prune(arguments: Namespace) -> None:
     """Delete what is older than the retention, or than the days given."""
     days = retention() / 86400 if arguments.days is None else arguments.days
-    deleted = prune_inbox(Inbox(settings.store()), time.time() - days * 86400)
+    store = settings.store()
+    with store.begin() as connection:
+        now = store.now(connection)
+    deleted = prune_before(store, now - days * 86400)
     print(f"Deleted {counted(deleted, 'event')} older than {counted(days, 'day')}.")
 
 

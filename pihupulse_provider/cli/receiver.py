@@ -4,48 +4,47 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from argparse import Namespace
 from datetime import UTC, datetime
 
 import httpx
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError, TransportError
 from pihupulse_provider.cli.output import command, counted
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import read_secrets, receiver, webhook_connections
 from pihupulse_provider.store.inbox import Inbox
-from pihupulse_provider.webhooks.receiver import PREFIX
+from pihupulse_provider.webhooks.receiver import PREFIX, Receiver
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
 
-MOST_AT_ONCE = 1024
-"""Open requests of one process; any more get a 503."""
 _GOOD = {202: "stored", 200: "already known"}
 
 
 @command
 def serve(arguments: Namespace) -> None:
     """Serve until stopped."""
-    import uvicorn
+    from pihupulse_provider.webhooks.server import run
 
     if not webhook_connections():
         raise ConfigurationError(_NONE_NAMED)
     receiver(prefix=PREFIX)  # a configuration that can't work is reported here, once, and not by each worker
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for connection in webhook_connections():
         print(f"Receiving at http://{arguments.host}:{arguments.port}{PREFIX}/webhooks/{connection}", flush=True)
-    uvicorn.run(
-        "pihupulse_provider.webhooks.standalone:application",
-        factory=True,
-        host=arguments.host,
-        port=arguments.port,
-        workers=arguments.workers,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        limit_concurrency=MOST_AT_ONCE,
-        timeout_graceful_shutdown=10,
-    )
+        try:
+            _secrets(connection)
+        except PihuPulseError as error:
+            print(f"Its deliveries are refused for now: {error}", file=sys.stderr, flush=True)
+    run(f"{__name__}:application", host=arguments.host, port=arguments.port, workers=arguments.workers)
+
+
+def application() -> Receiver:
+    """Return the receiver as Airflow's configuration says, under the same path as in the API server.
+
+    :raises ConfigurationError: if the configuration can't work.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return receiver(prefix=PREFIX)
 
 
 @command
@@ -100,11 +99,6 @@ def _secrets(connection_id: str) -> list[str]:
         return read_secrets(connection_id)
     except PihuPulseError:
         raise
-    except AirflowNotFoundException:
-        raise ConfigurationError(
-            f"There is no connection {connection_id}: add it in Airflow's UI, with airflow connections add, as an "
-            "environment variable or in the secrets backend."
-        ) from None
     except Exception as error:
         # A secrets backend may raise anything, and put anything into its message.
         raise ConfigurationError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import conf, mask_secret
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.hooks import settings
+from pihupulse_provider.hooks.connection import AirflowConnection, read_extras
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
 # A DAG file imports this module too, and has no need of a receiver: it comes with first use.
@@ -43,15 +44,60 @@ def retention() -> float:
 def read_secrets(connection_id: str) -> list[str]:
     """Return a connection's webhook secrets.
 
-    :raises ConfigurationError: if it has none.
+    :raises ConfigurationError: if there is no such connection, or it has no secret that can be used.
     """
-    secrets = PihuPulseHook(connection_id).webhook_secrets
+    secrets = read_extras(find_connection(connection_id)).webhook_secrets()
     if not secrets:
         raise ConfigurationError(
             f"Connection {connection_id!r} has no webhook_secret: copy it from the dashboard (Settings → Webhooks) "
             'into the connection\'s extra "webhook_secret".'
         )
+    for secret in secrets:
+        mask_secret(secret)
     return secrets
+
+
+def find_connection(connection_id: str) -> AirflowConnection:
+    """Return a connection from wherever it was made: the UI, the command line, the environment, a secrets backend.
+
+    Airflow's servers look there too. Anything else, as the receiver by itself is, would not find what was made in the
+    UI; and what is away for a moment would look like a connection that was deleted.
+
+    :raises ConfigurationError: if there is no such connection.
+    :raises Exception: what the secrets backend raised that could not be asked.
+    """
+    from airflow.configuration import ensure_secrets_loaded
+
+    failures: list[Exception] = []
+    for backend in ensure_secrets_loaded():
+        try:
+            found = backend.get_connection(connection_id)
+        except Exception as error:
+            if not _is_database_unused(backend):
+                failures.append(error)
+            continue
+        if found is not None:
+            return cast("AirflowConnection", found)
+    if failures:
+        raise failures[0]
+    raise ConfigurationError(
+        f"There is no connection {connection_id}: add it in Airflow's UI, with airflow connections add, as an "
+        "environment variable or in the secrets backend."
+    )
+
+
+def _is_database_unused(backend: object) -> bool:
+    """Return whether it asks Airflow's database where there is none, as beside a receiver by itself."""
+    from airflow import settings as airflow_settings
+    from airflow.secrets.metastore import MetastoreBackend
+    from sqlalchemy import inspect
+
+    if not isinstance(backend, MetastoreBackend):
+        return False
+    try:
+        return not inspect(airflow_settings.engine).has_table("connection")
+    except Exception:
+        return False
 
 
 def screening_updates(connection_id: str) -> Updates | None:
@@ -78,7 +124,7 @@ def receiver(*, report: Callable[[Mapping[str, int]], None] | None = None, prefi
     :param prefix: the path before the receiver's own, when it is not mounted under one.
     :raises ConfigurationError: if the configuration can't work.
     """
-    from pihupulse_provider.webhooks.assembly import assemble
+    from pihupulse_provider.webhooks.receiver import Receiver
 
     secrets = {connection: partial(read_secrets, connection) for connection in webhook_connections()}
-    return assemble(settings.store(), secrets, retention=retention(), report=report, prefix=prefix)
+    return Receiver.of(settings.store(), secrets, retention=retention(), report=report, prefix=prefix)

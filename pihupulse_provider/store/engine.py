@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -21,12 +21,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store import migrations
-from pihupulse_provider.store.kept import KeptConnection
 from pihupulse_provider.store.postgresql import postgresql_engine
 from pihupulse_provider.store.sqlite import SqliteFile, sqlite_engine, sqlite_path
 from pihupulse_provider.store.store_url import parse_store_url, shown_url, without_secrets
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 metadata = sa.MetaData()
 _SCHEMA_LOCK = 0x70696875
@@ -66,8 +64,7 @@ class Store:
         reading: dict[str, Any] = {"pihupulse_read": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reading = self._engine.execution_options(**reading)
         self._driver_error: type[Exception] = self._engine.dialect.dbapi.Error  # type: ignore[union-attr]
-        self._kept = KeptConnection(self._engine, self._is_moved)
-        weakref.finalize(self, _dispose, self._engine, self._kept, os.getpid()).atexit = False
+        weakref.finalize(self, _dispose, self._engine, os.getpid()).atexit = False
         self._upgraded: object = None
         self._lock = threading.Lock()
 
@@ -110,18 +107,6 @@ class Store:
             with self._reading.begin() as connection:
                 yield connection
 
-    def run_kept(self, work: Callable[[Any], T]) -> T:
-        """Return what ``work`` does with a cursor of the driver's, on one connection that is kept for such work.
-
-        This is for what must take as few steps as it can. Nothing is around it: ``work`` begins and commits, durably,
-        and it is done a second time when the connection turns out to be broken.
-
-        :raises StoreError: if the database can't be reached, is full, or stays locked for 30 seconds.
-        """
-        with self._failing():
-            self._upgrade()
-            return self._kept.run(work)
-
     def check_space(self) -> None:
         """Check that the disk of a SQLite file takes more: on a full one small writes can go well for a while.
 
@@ -143,7 +128,7 @@ class Store:
 
     def dispose(self) -> None:
         """Close all connections."""
-        _dispose(self._engine, self._kept, os.getpid())
+        _dispose(self._engine, os.getpid())
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -158,10 +143,6 @@ class Store:
         self._upgraded = None
         if self._file is not None:
             self._file.give_up_connections()
-
-    def _is_moved(self, info: dict[Any, Any]) -> bool:
-        """Return whether a connection is to another file than the one that is at the path now."""
-        return self._file is not None and info.get("file") != self._file.identity()
 
     def _upgrade(self) -> None:
         """Bring the schema to this package's version; one look at it, once a process, where it is there already."""
@@ -205,10 +186,9 @@ class Store:
         return StoreError(f"{message}: {problem}" if problem else message)
 
 
-def _dispose(engine: Engine, kept: KeptConnection, owner: int) -> None:
+def _dispose(engine: Engine, owner: int) -> None:
     """Close what is left open when a store is collected, but never a parent process's connections."""
     if os.getpid() == owner:
-        kept.close()
         engine.dispose()
 
 

@@ -1,13 +1,12 @@
-"""What the inbox is made of: its tables, what goes in and what comes out."""
+"""The tables of the inbox, and what is read from them."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -38,36 +37,6 @@ head_table = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("position", POSITION, nullable=False),
 )
-
-
-class EventRow(NamedTuple):
-    """A row of :data:`events_table` that has no position yet."""
-
-    connection: str
-    event: str
-    identity: bytes
-    received_at: float
-    screening_id: str | None
-    candidate_id: str | None
-    template_id: str | None
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """An event to be stored: the connection that it came in for, what it says, and its raw body."""
-
-    connection: str
-    event: WebhookEvent
-    body: bytes = field(repr=False)
-
-    def row(self, now: float) -> EventRow:
-        """Return what is stored of it; its identity, by which a second copy is known, is a SHA-256 over all three."""
-        event = self.event
-        body = hashlib.sha256(self.body).digest()
-        identity = hashlib.sha256(f"{self.connection}\n{event.event}\n".encode() + body).digest()
-        ids = event.screening_id, event.candidate_id, event.template_id
-        return EventRow(self.connection, event.event, identity, now, *ids, self.body)
 
 
 @dataclass(frozen=True)

@@ -55,16 +55,19 @@ class EventWatermarks:
         self._store = store
         self._key = {"connection": connection, "account": account, "kind": kind}
 
-    def claim(self, now: float, every: float, since: float | None = None) -> bool:
+    def claim(self, every: float, since: float | None = None) -> bool:
         """Return whether it is time for a sweep, and nobody else began one in the last ``every`` seconds.
 
-        :param now: the time in epoch seconds.
         :param since: from when on the next sweep, whoever makes it, is to tell events (epoch seconds).
         """
         with self._store.begin() as connection:
             insert_once(connection, sweeps_table, {**self._key, "begun_at": 0.0})
             self._lower(connection, sweeps_table.c.wanted_since, since)
-            due = sa.update(sweeps_table).where(*self._is_of(sweeps_table), sweeps_table.c.begun_at <= now - every)
+            now = self._store.now(connection)
+            begun_at = sweeps_table.c.begun_at
+            # What began later than now began before the clock was set back.
+            is_due = sa.or_(begun_at <= now - every, begun_at > now)
+            due = sa.update(sweeps_table).where(*self._is_of(sweeps_table), is_due)
             return connection.execute(due.values(begun_at=now)).rowcount == 1
 
     def release(self) -> None:

@@ -6,17 +6,18 @@ a reader that has seen position 7 never meets a 6 later, however many processes 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from pihupulse_provider.store.appending import append_rows
+from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.event_rows import Delivery, EventFilter, InboxEvent, events_table, head_table
+from pihupulse_provider.store.event_rows import EventFilter, InboxEvent, events_table, head_table, insert_once
 
 __all__ = ["Batch", "Delivery", "EventFilter", "Inbox", "InboxEvent"]
 
@@ -27,6 +28,41 @@ PAGE = 1000
 """How many events are read in one transaction."""
 _PRUNED_AT_ONCE = 5000
 """How many events are deleted in one transaction: deliveries wait for it."""
+_MOVE_HEAD = sa.update(head_table).values(position=head_table.c.position + sa.bindparam("count"))
+_INSERT: dict[bool, Any] = {
+    is_sqlite: insert(events_table)
+    .values(position=sa.select(head_table.c.position).scalar_subquery() - sa.bindparam("behind"))
+    .on_conflict_do_nothing()
+    for is_sqlite, insert in ((True, sqlite.insert), (False, postgresql.insert))
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """An event to be stored: the connection that it came in for, what it says, and its raw body."""
+
+    connection: str
+    event: WebhookEvent
+    body: bytes = field(repr=False)
+
+    def identity(self) -> bytes:
+        """Return a SHA-256 over all three, by which a second copy is known."""
+        body = hashlib.sha256(self.body).digest()
+        return hashlib.sha256(f"{self.connection}\n{self.event.event}\n".encode() + body).digest()
+
+    def row(self, identity: bytes, now: float) -> dict[str, Any]:
+        """Return the row of :data:`events_table`, but for its position."""
+        event = self.event
+        return {
+            "connection": self.connection,
+            "event": event.event,
+            "identity": identity,
+            "received_at": now,
+            "screening_id": event.screening_id,
+            "candidate_id": event.candidate_id,
+            "template_id": event.template_id,
+            "body": self.body,
+        }
 
 
 @dataclass(frozen=True)
@@ -40,13 +76,11 @@ class Batch:
 class Inbox:
     """The webhook events in a store; any number of processes may write and read at once.
 
-    :param store: where they are.
-    :param clock: returns the time in epoch seconds.
+    The times of events are the store's, whichever process stored them.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self._clock = clock
 
     def append(self, deliveries: Sequence[Delivery]) -> list[bool]:
         """Store deliveries durably in one transaction, and return for each whether it was new.
@@ -55,10 +89,24 @@ class Inbox:
         """
         if not deliveries:
             return []
-        now = self._clock()
-        rows = [delivery.row(now) for delivery in deliveries]
-        appended = append_rows(self.store, rows)
-        return [_take(appended, row.identity) for row in rows]
+        identities = [delivery.identity() for delivery in deliveries]
+        different = dict(zip(identities, deliveries, strict=True))
+        with self.store.begin() as connection:
+            self._move_head(connection, len(different))
+            now = self.store.now(connection)
+            rows = [
+                {**delivery.row(identity, now), "behind": len(different) - number}
+                for number, (identity, delivery) in enumerate(different.items(), 1)
+            ]
+            inserted = connection.execute(_INSERT[self.store.is_sqlite], rows).rowcount
+            new = set(different) if inserted == len(rows) else _newest(connection, len(rows))
+        return [_take(new, identity) for identity in identities]
+
+    def _move_head(self, connection: Connection, count: int) -> None:
+        """Give out positions, and keep everybody else from giving out any until the commit."""
+        if connection.execute(_MOVE_HEAD, {"count": count}).rowcount == 0:
+            insert_once(connection, head_table, {"id": 1, "position": 0})
+            connection.execute(_MOVE_HEAD, {"count": count})
 
     def head(self) -> int:
         """Return the position of the newest event; 0 before the first."""
@@ -152,8 +200,15 @@ def _head(connection: Connection) -> int:
     return position or 0
 
 
-def _take(appended: set[bytes], identity: bytes) -> bool:
-    """Return whether it was appended, once: of two copies in one call the first is new, the second known."""
-    is_new = identity in appended
-    appended.discard(identity)
+def _newest(connection: Connection, positions: int) -> set[bytes]:
+    """Return the identities of the events at the last so many positions."""
+    first = sa.select(head_table.c.position - positions).scalar_subquery()
+    query = sa.select(events_table.c.identity).where(events_table.c.position > first)
+    return {bytes(row[0]) for row in connection.execute(query)}
+
+
+def _take(new: set[bytes], identity: bytes) -> bool:
+    """Return whether it is new, once: of two copies in one call the first is new, the second known."""
+    is_new = identity in new
+    new.discard(identity)
     return is_new

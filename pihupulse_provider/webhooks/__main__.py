@@ -1,8 +1,8 @@
-"""Receives webhooks, and looks after what was received: see ``--help``."""
+"""A short name for ``python -m pihupulse_provider.cli``: receives webhooks, and looks after what was received."""
 
 from __future__ import annotations
 
-from pihupulse_provider.cli.main import main
+from importlib import import_module
 
 if __name__ == "__main__":
-    main()
+    import_module("pihupulse_provider.cli.main").main()

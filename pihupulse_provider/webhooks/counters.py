@@ -1,4 +1,7 @@
-"""Counts what came of deliveries, and tells it now and then: a line for each one would let forgers fill the log."""
+"""What can come of a request, and how often it did.
+
+The counts are logged now and then: a line for each request would let forgers fill the log.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,40 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-
-from pihupulse_provider.webhooks.outcome import Outcome
+from enum import StrEnum
 
 _log = logging.getLogger(__name__)
 
+Report = Callable[[Mapping[str, int]], None]
 
-class Tally:
+
+class Outcome(StrEnum):
+    """What came of a request; the value names it in the log and in metrics."""
+
+    STORED = "stored"
+    KNOWN = "known"
+    BAD_SIGNATURE = "bad_signature"
+    NOT_AN_EVENT = "not_an_event"
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    UNAVAILABLE = "unavailable"
+    NOT_FOUND = "not_found"
+    MALFORMED = "malformed"
+    TURNED_AWAY = "turned_away"
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether the event is in the inbox."""
+        return self in (Outcome.STORED, Outcome.KNOWN)
+
+
+class Counters:
     """Counts outcomes, and logs and reports them ``interval`` seconds after the first of them.
 
     :param report: takes the counts, for metrics.
     """
 
-    def __init__(self, report: Callable[[Mapping[str, int]], None] | None = None, interval: float = 10.0) -> None:
+    def __init__(self, report: Report | None = None, interval: float = 10.0) -> None:
         self._report = report
         self._interval = interval
         self._counts: Counter[Outcome] = Counter()

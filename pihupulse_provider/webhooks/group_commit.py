@@ -24,7 +24,7 @@ class InboxBusyError(PihuPulseError):
     """So many deliveries wait to be stored, or for so long, that the sender had better come again."""
 
 
-class GroupWriter:
+class GroupCommit:
     """Stores deliveries through one thread, all that wait in one transaction.
 
     It belongs to one event loop, whose callbacks it uses rather than tasks: each step is one that a sender waits for.
@@ -119,7 +119,7 @@ class GroupWriter:
 
     def _tell_failure(self, error: BaseException) -> None:
         if not self._is_failing:
-            _log.error("Webhooks can't be stored; senders are told to send them again: %s", error)
+            _log.error("Webhooks can't be stored, and senders are asked to send them again: %s", error)
         self._is_failing = True
 
 

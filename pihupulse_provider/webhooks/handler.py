@@ -1,15 +1,24 @@
-"""Takes one delivery: bounds it, checks its signature, parses it and stores it."""
+"""Handles one delivery: bounds it, checks its signature, parses it and stores it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from pihupulse_provider.api.events import EventError, WebhookEvent
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import Delivery
-from pihupulse_provider.webhooks.group_commit import GroupWriter, InboxBusyError
-from pihupulse_provider.webhooks.http import Receive, Scope, TooLargeError, TooSlowError, header_values, read_body
-from pihupulse_provider.webhooks.outcome import Outcome
+from pihupulse_provider.webhooks.counters import Outcome
+from pihupulse_provider.webhooks.group_commit import GroupCommit, InboxBusyError
+from pihupulse_provider.webhooks.http import (
+    DisconnectedError,
+    Receive,
+    Scope,
+    TooLargeError,
+    TooSlowError,
+    header_values,
+    read_body,
+)
 from pihupulse_provider.webhooks.secrets import SecretCache, SecretsUnavailableError
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, is_well_formed, verify
 
@@ -19,62 +28,63 @@ BODY_SECONDS = 10.0
 MOST_SUSPECTS = 1024
 """How many deliveries whose signature fits no known secret may wait for the secrets to be read again."""
 
+_log = logging.getLogger(__name__)
 _SIGNATURE = SIGNATURE_HEADER.lower().encode()
-_REFUSED: Mapping[type[Exception], Outcome] = {
-    TooLargeError: Outcome.TOO_LARGE,
-    TooSlowError: Outcome.TOO_SLOW,
-    EventError: Outcome.NOT_AN_EVENT,
-    StoreError: Outcome.UNAVAILABLE,
-    InboxBusyError: Outcome.UNAVAILABLE,
-    SecretsUnavailableError: Outcome.UNAVAILABLE,
-}
+_EXPECTED: tuple[tuple[type[Exception], Outcome], ...] = (
+    (TooLargeError, Outcome.TOO_LARGE),
+    (TooSlowError, Outcome.TOO_SLOW),
+    (EventError, Outcome.NOT_AN_EVENT),
+    (StoreError, Outcome.UNAVAILABLE),
+    (InboxBusyError, Outcome.UNAVAILABLE),
+    (SecretsUnavailableError, Outcome.UNAVAILABLE),
+)
 
 
-class Intake:
-    """Takes the deliveries of all connections.
+class Handler:
+    """Handles the deliveries of all connections.
 
     :param secrets: the connections that webhooks are received for, each with its secrets.
-    :param writer: stores the deliveries.
+    :param commit: stores the deliveries.
     :param body_seconds: how long a sender may take to send the body.
     """
 
     def __init__(
-        self, secrets: Mapping[str, SecretCache], writer: GroupWriter, *, body_seconds: float = BODY_SECONDS
+        self, secrets: Mapping[str, SecretCache], commit: GroupCommit, *, body_seconds: float = BODY_SECONDS
     ) -> None:
         self._secrets = secrets
-        self._writer = writer
+        self._commit = commit
         self._body_seconds = body_seconds
         self._suspects = 0
+        self._unexpected: set[type[Exception]] = set()
 
     def knows(self, connection: str) -> bool:
         """Return whether webhooks are received for a connection."""
         return connection in self._secrets
 
-    async def take(self, connection: str, scope: Scope, receive: Receive) -> Outcome:
+    async def handle(self, connection: str, scope: Scope, receive: Receive) -> Outcome:
         """Return what came of a delivery for a known connection.
 
         :raises DisconnectedError: if the sender went away.
         """
         try:
-            return await self._take(connection, scope, receive)
-        except tuple(_REFUSED) as error:
-            return _REFUSED[type(error)]
+            return await self._handle(connection, scope, receive)
+        except DisconnectedError:
+            raise
+        except Exception as error:
+            return self._outcome(error)
 
     async def close(self) -> None:
         """Store what still waits."""
-        await self._writer.close()
+        await self._commit.close()
 
-    async def _take(self, connection: str, scope: Scope, receive: Receive) -> Outcome:
+    async def _handle(self, connection: str, scope: Scope, receive: Receive) -> Outcome:
         signatures = header_values(scope, _SIGNATURE)
         if len(signatures) != 1 or not is_well_formed(signatures[0]):
             return Outcome.BAD_SIGNATURE
         body = await read_body(scope, receive, largest=LARGEST_BODY, seconds=self._body_seconds)
         if not await self._is_signed(connection, body, signatures[0]):
             return Outcome.BAD_SIGNATURE
-        return await self._store(Delivery(connection, WebhookEvent.parse(body), body))
-
-    async def _store(self, delivery: Delivery) -> Outcome:
-        is_new = await self._writer.store(delivery)
+        is_new = await self._commit.store(Delivery(connection, WebhookEvent.parse(body), body))
         return Outcome.STORED if is_new else Outcome.KNOWN
 
     async def _is_signed(self, connection: str, body: bytes, signature: str) -> bool:
@@ -89,3 +99,13 @@ class Intake:
             return verify(body, signature, await secrets.newer_than(arrived))
         finally:
             self._suspects -= 1
+
+    def _outcome(self, error: Exception) -> Outcome:
+        for kind, outcome in _EXPECTED:
+            if isinstance(error, kind):
+                return outcome
+        if type(error) not in self._unexpected:
+            # Its message may hold some of the body.
+            _log.error("A delivery can't be handled, and is to be sent again: %s", type(error).__name__)
+            self._unexpected.add(type(error))
+        return Outcome.UNAVAILABLE

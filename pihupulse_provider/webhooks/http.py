@@ -7,12 +7,16 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+RETRY_SECONDS = 5
+"""When a sender that is turned away had better come again, as every 503 says in ``Retry-After``."""
 
 
 class TooLargeError(Exception):
@@ -28,31 +32,40 @@ class DisconnectedError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer, with a JSON document or without a body: one write of the server instead of two."""
+class Response:
+    """A response, with a JSON document or without a body: one write of the server instead of two."""
 
     status: int
     document: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     async def send(self, send: Send) -> None:
-        """Send it."""
-        for message in self._messages:
-            await send(message)
+        """Send it, in new messages each time: middleware of the server that it runs in may change their headers."""
+        await send({"type": "http.response.start", "status": self.status, "headers": list(self._headers)})
+        await send({"type": "http.response.body", "body": self._body})
+
+    def encoded(self) -> bytes:
+        """Return it as HTTP/1.1, for a connection on which no request was read."""
+        lines = b"".join(b"%s: %s\r\n" % header for header in self._headers)
+        start = f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n"
+        return start.encode() + lines + b"\r\n" + self._body
 
     @cached_property
-    def _messages(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        body = b"" if self.document is None else json.dumps(self.document).encode()
-        kind = {"content-type": "application/json"} if body else {}
-        headers = {**kind, "content-length": str(len(body)), **self.headers}
-        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        start = {"type": "http.response.start", "status": self.status, "headers": encoded}
-        return start, {"type": "http.response.body", "body": body}
+    def _body(self) -> bytes:
+        return b"" if self.document is None else json.dumps(self.document).encode()
+
+    @cached_property
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        kind = {"content-type": "application/json"} if self._body else {}
+        headers = {**kind, "content-length": str(len(self._body)), **self.headers}
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """Return an answer that says what was wrong."""
-    return Answer(status, {"error": {"code": code, "message": message}}, headers or {})
+def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response that says what was wrong, and ends the connection."""
+    later = {"retry-after": str(RETRY_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    document = {"error": {"code": code, "message": message}}
+    return Response(status, document, {"connection": "close", **later, **(headers or {})})
 
 
 def header_values(scope: Scope, name: bytes) -> list[str]:
@@ -61,10 +74,13 @@ def header_values(scope: Scope, name: bytes) -> list[str]:
 
 
 def path_below(scope: Scope, prefix: str) -> str:
-    """Return the path below where the application is mounted and the prefix; empty if it is elsewhere."""
+    """Return the path below where the application is mounted and the prefix, without a slash at its end.
+
+    It is empty if the path is elsewhere.
+    """
     path: str = scope["path"]
     below = path.removeprefix(scope.get("root_path", ""))
-    return below.removeprefix(prefix) if below.startswith(f"{prefix}/") else ""
+    return below.removeprefix(prefix).rstrip("/") if below.startswith(f"{prefix}/") else ""
 
 
 async def read_body(scope: Scope, receive: Receive, *, largest: int, seconds: float) -> bytes:

@@ -1,27 +1,106 @@
-"""Fills the inbox from lists, where no webhook can come in.
+"""Fills the inbox from lists, where no webhook can come in, with what PihuPulse would have sent.
 
-A sweep of a list stores an event for every stage that was reached since the list is followed, once, in the order in
-which a candidate or a screening reached them. A list is followed since its first sweep, or since the earliest time
-that a reader wants events from. Of stages without a time, those that the first sweep finds are taken for older.
+Each reading of a list stores an event for every stage that was reached since the list is followed, once, in the order
+in which a candidate or a screening reached them. A list is followed since its first reading, or since the earliest time
+that a reader wants events from. Of stages without a time, those that the first reading finds are taken for older.
 """
 
 from __future__ import annotations
 
-import time
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic
 
+from pihupulse_provider.api import clock as process_clock
+from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.client import Client
-from pihupulse_provider.api.events import EVENTS, WebhookEvent
-from pihupulse_provider.api.models import Page
+from pihupulse_provider.api.endpoints import Call
+from pihupulse_provider.api.events import (
+    CANDIDATE_CREATED,
+    EVENTS,
+    REPORT_GENERATED,
+    SCREENING_COMPLETED,
+    SCREENING_CREATED,
+    SCREENING_STARTED,
+    WebhookEvent,
+)
+from pihupulse_provider.api.iso_time import write_iso
+from pihupulse_provider.api.models import Candidate, ItemT, Page, Screening
 from pihupulse_provider.api.server_time import MARGIN
 from pihupulse_provider.store.event_watermarks import EventWatermarks, Reach
 from pihupulse_provider.store.inbox import Delivery, Inbox
-from pihupulse_provider.webhooks.derived import CANDIDATES, SCREENINGS, Followed, Step
 
-"""Seconds by which PihuPulse's times may differ from its ``Date`` header, which counts whole seconds."""
+
+@dataclass(frozen=True)
+class Step:
+    """One stage that a candidate or a screening has reached.
+
+    :ivar at: when, by PihuPulse's clock; None where the list does not show it.
+    :ivar events: what is reported of it.
+    """
+
+    stage: int
+    at: datetime | None
+    events: tuple[str, ...]
+    data: dict[str, Any]
+
+    def bodies(self) -> Iterator[bytes]:
+        """Yield the events as raw bodies; the same step always gives the same bytes."""
+        for event in self.events:
+            created_at = {"created_at": write_iso(self.at)} if self.at else {}
+            yield json.dumps({"event": event, **created_at, "data": self.data}).encode()
+
+
+@dataclass(frozen=True)
+class Followed(Generic[ItemT]):
+    """A list that events are derived from.
+
+    :ivar page: makes the call for a page of it.
+    :ivar steps: returns the stages that a row has reached, in their order.
+    """
+
+    kind: str
+    events: tuple[str, ...]
+    page: Callable[[int], Call[Page[ItemT]]]
+    steps: Callable[[ItemT], list[Step]]
+
+
+def candidate_steps(candidate: Candidate) -> list[Step]:
+    """Return the one stage of a candidate; the event holds nothing personal."""
+    return [Step(1, candidate.created_at, (CANDIDATE_CREATED,), {"candidate_id": candidate.id})]
+
+
+def screening_steps(screening: Screening) -> list[Step]:
+    """Return the stages that a screening has reached; a completed one has a report."""
+    ids = {
+        "screening_id": screening.id,
+        "candidate_id": screening.candidate_id,
+        "template_id": screening.template_id,
+    }
+    steps = [Step(1, None, (SCREENING_CREATED,), ids)]
+    if screening.started_at:
+        steps.append(Step(2, screening.started_at, (SCREENING_STARTED,), ids))
+    if screening.completed_at:
+        result = {**ids, "score": screening.score, "completed_at": write_iso(screening.completed_at)}
+        steps.append(Step(3, screening.completed_at, (SCREENING_COMPLETED, REPORT_GENERATED), result))
+    return steps
+
+
+CANDIDATES = Followed(
+    "candidates",
+    (CANDIDATE_CREATED,),
+    lambda number: endpoints.list_candidates(number, endpoints.MAX_PAGE_SIZE, "all"),
+    candidate_steps,
+)
+SCREENINGS = Followed(
+    "screenings",
+    (SCREENING_CREATED, SCREENING_STARTED, SCREENING_COMPLETED, REPORT_GENERATED),
+    endpoints.list_screenings,
+    screening_steps,
+)
+LISTS: tuple[Followed[Any], ...] = (CANDIDATES, SCREENINGS)
 
 
 class Poller:
@@ -34,7 +113,13 @@ class Poller:
     """
 
     def __init__(
-        self, inbox: Inbox, client: Client, connection: str, *, retention: float, clock: Callable[[], float] = time.time
+        self,
+        inbox: Inbox,
+        client: Client,
+        connection: str,
+        *,
+        retention: float,
+        clock: Callable[[], float] = process_clock.now,
     ) -> None:
         self._inbox = inbox
         self._client = client
@@ -52,12 +137,11 @@ class Poller:
         :raises PihuPulseError: if PihuPulse or the store can't be reached; the sweep is made up for next time.
         """
         wanted = set(events) or set(EVENTS)
-        return sum(self._poll(followed, every, since) for followed in _LISTS if wanted.intersection(followed.events))
+        return sum(self._poll(followed, every, since) for followed in LISTS if wanted.intersection(followed.events))
 
     def _poll(self, followed: Followed[Any], every: float, since: float | None) -> int:
-        now = self._clock()
         progress = EventWatermarks(self._inbox.store, self._connection, self._client.account.key, followed.kind)
-        if not progress.claim(now, every, None if since is None else max(since, now - self._retention)):
+        if not progress.claim(every, None if since is None else max(since, self._clock() - self._retention)):
             return 0
         try:
             return self._sweep(followed, progress)
@@ -103,9 +187,6 @@ class Poller:
     def _served_at(self, page: Page[Any]) -> float:
         served_at: datetime | None = page.served_at
         return served_at.timestamp() if served_at else self._clock()
-
-
-_LISTS: tuple[Followed[Any], ...] = (CANDIDATES, SCREENINGS)
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from pihupulse_provider.webhooks.counters import Tally
-from pihupulse_provider.webhooks.handler import BODY_SECONDS, LARGEST_BODY, Intake
+from collections.abc import Mapping
+
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.inbox import Inbox
+from pihupulse_provider.webhooks.counters import Counters, Outcome, Report
+from pihupulse_provider.webhooks.group_commit import GroupCommit
+from pihupulse_provider.webhooks.handler import BODY_SECONDS, LARGEST_BODY, Handler
 from pihupulse_provider.webhooks.health import Health
-from pihupulse_provider.webhooks.http import Answer, DisconnectedError, Receive, Scope, Send, path_below, refusal
+from pihupulse_provider.webhooks.http import DisconnectedError, Receive, Response, Scope, Send, path_below, refusal
 from pihupulse_provider.webhooks.openapi import openapi
-from pihupulse_provider.webhooks.outcome import Outcome
+from pihupulse_provider.webhooks.retention import Retention
+from pihupulse_provider.webhooks.secrets import LoadSecrets, SecretCache
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER
 
 PREFIX = "/pihupulse"
 """The path under which everything is served, in Airflow's API server and alone."""
-_LATER = {"retry-after": "5"}
-_CLOSE = {"connection": "close"}
 
-ANSWERS = {
-    Outcome.STORED: Answer(202),
-    Outcome.KNOWN: Answer(200),
+RESPONSES = {
+    Outcome.STORED: Response(202),
+    Outcome.KNOWN: Response(200),
     Outcome.BAD_SIGNATURE: refusal(401, "bad_signature", f"{SIGNATURE_HEADER} is missing or does not fit the body."),
     Outcome.NOT_AN_EVENT: refusal(400, "not_an_event", 'The body is not a JSON object that names an "event".'),
-    Outcome.TOO_LARGE: refusal(413, "too_large", f"The body has more than {LARGEST_BODY} bytes.", _CLOSE),
-    Outcome.TOO_SLOW: refusal(408, "too_slow", f"The body took more than {BODY_SECONDS:.0f} seconds.", _CLOSE),
-    Outcome.UNAVAILABLE: refusal(503, "unavailable", "The event can't be stored now: send it again.", _LATER),
+    Outcome.TOO_LARGE: refusal(413, "too_large", f"The body has more than {LARGEST_BODY} bytes."),
+    Outcome.TOO_SLOW: refusal(408, "too_slow", f"The body took more than {BODY_SECONDS:.0f} seconds."),
+    Outcome.UNAVAILABLE: refusal(503, "unavailable", "The event can't be stored now: send it again."),
     Outcome.NOT_FOUND: refusal(404, "not_found", "There is nothing here."),
 }
 
@@ -30,34 +34,75 @@ ANSWERS = {
 class Receiver:
     """Receives webhooks at ``/webhooks/<connection id>``, and tells its health at ``/health``.
 
-    :param intake: takes the deliveries.
-    :param health: tells whether the inbox can be written.
-    :param tally: counts the outcomes.
+    :param handler: handles the deliveries.
+    :param health: tells whether they can be stored.
+    :param counters: counts the outcomes.
+    :param retention: deletes old events while the receiver runs.
     :param prefix: the path before its own, when it is not mounted under one.
     """
 
-    def __init__(self, intake: Intake, health: Health, tally: Tally, *, prefix: str = "") -> None:
-        self._intake = intake
+    def __init__(
+        self,
+        handler: Handler,
+        health: Health,
+        counters: Counters,
+        retention: Retention | None = None,
+        *,
+        prefix: str = "",
+    ) -> None:
+        self._handler = handler
         self._health = health
-        self._tally = tally
+        self._counters = counters
+        self._retention = retention
         self._prefix = prefix
+
+    @classmethod
+    def of(
+        cls,
+        store: Store,
+        secrets: Mapping[str, LoadSecrets],
+        *,
+        retention: float,
+        report: Report | None = None,
+        prefix: str = "",
+    ) -> Receiver:
+        """Return a receiver that stores into the inbox of a store.
+
+        :param secrets: the connections that webhooks are received for, each with what reads its secrets.
+        :param retention: seconds for which an event is kept.
+        :param report: takes the counts of outcomes every few seconds, for metrics.
+        """
+        inbox = Inbox(store)
+        caches = {connection: SecretCache(connection, load) for connection, load in secrets.items()}
+        handler = Handler(caches, GroupCommit(inbox.append))
+        kept = Retention(store, retention)
+        return cls(handler, Health(inbox.check, caches), Counters(report), kept, prefix=prefix)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "http":
+        if scope["type"] == "http":
             await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
+    def start(self) -> None:
+        """Begin what goes on beside the deliveries, on the running event loop."""
+        if self._retention is not None:
+            self._retention.start()
+
     async def close(self) -> None:
         """Store what still waits, and log what was counted."""
-        await self._intake.close()
-        self._tally.flush()
+        if self._retention is not None:
+            self._retention.stop()
+        await self._handler.close()
+        self._counters.flush()
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
+        self.start()
+        scope.get("state", {})["count"] = self._counters.count
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.close()
@@ -65,35 +110,34 @@ class Receiver:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            answer = await self._answer(scope, receive)
+            response = await self._respond(scope, receive)
         except DisconnectedError:
             return
-        await answer.send(send)
+        await response.send(send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
         match path_below(scope, self._prefix).split("/"):
+            case ["", "webhooks", connection] if self._handler.knows(connection):
+                return await self._receive(connection, scope, receive)
             case ["", "health"]:
                 return await self._tell_health() if scope["method"] == "GET" else _wrong_method("GET")
             case ["", "openapi.json"]:
-                return Answer(200, openapi(PREFIX)) if scope["method"] == "GET" else _wrong_method("GET")
-            case ["", "webhooks", connection] if self._intake.knows(connection):
-                return await self._receive(connection, scope, receive)
+                return Response(200, openapi(PREFIX)) if scope["method"] == "GET" else _wrong_method("GET")
         return self._count(Outcome.NOT_FOUND)
 
-    async def _receive(self, connection: str, scope: Scope, receive: Receive) -> Answer:
+    async def _receive(self, connection: str, scope: Scope, receive: Receive) -> Response:
         if scope["method"] != "POST":
             return _wrong_method("POST")
-        return self._count(await self._intake.take(connection, scope, receive))
+        return self._count(await self._handler.handle(connection, scope, receive))
 
-    def _count(self, outcome: Outcome) -> Answer:
-        self._tally.count(outcome)
-        return ANSWERS[outcome]
+    def _count(self, outcome: Outcome) -> Response:
+        self._counters.count(outcome)
+        return RESPONSES[outcome]
 
-    async def _tell_health(self) -> Answer:
-        if await self._health.is_good():
-            return Answer(200, {"status": "ok"})
-        return refusal(503, "unavailable", "The inbox can't be written.", _LATER)
+    async def _tell_health(self) -> Response:
+        problems = await self._health.problems()
+        return refusal(503, "unavailable", " ".join(problems)) if problems else Response(200, {"status": "ok"})
 
 
-def _wrong_method(right: str) -> Answer:
+def _wrong_method(right: str) -> Response:
     return refusal(405, "wrong_method", f"Use {right}.", {"allow": right})

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,12 @@ import httpx
 from tests.servers import free_port
 from tests.webhooks.deliveries import completed, signed
 from tests.webhooks.running import CONNECTION, SECRET
+
+
+def connection_json(current: str, previous: str = "") -> str:
+    """Return a connection with webhook secrets."""
+    extra = {"webhook_secret": current, "previous_webhook_secret": previous}
+    return json.dumps({"conn_type": "pihupulse", "password": "key", "extra": extra})
 
 
 class ReceiverProcess:
@@ -46,15 +53,37 @@ class ReceiverProcess:
         }
         self.set_secrets(SECRET)
 
-    def set_secrets(self, *secrets: str) -> None:
+    def set_secrets(self, current: str, previous: str = "") -> None:
         """Set the connection's webhook secrets, in one step."""
-        connection = {"conn_type": "pihupulse", "password": "key", "extra": {"webhook_secret": list(secrets)}}
+        self._set({CONNECTION: json.loads(connection_json(current, previous))})
+
+    def remove_secrets(self) -> None:
+        """Leave the connection without a webhook secret."""
+        self._set({CONNECTION: {"conn_type": "pihupulse", "password": "key"}})
+
+    def remove_connection(self) -> None:
+        """Delete the connection."""
+        self._set({})
+
+    def _set(self, connections: dict[str, object]) -> None:
         written = self._connections.with_suffix(".new.json")
-        written.write_text(json.dumps({CONNECTION: connection}))
+        written.write_text(json.dumps(connections))
         written.replace(self._connections)
 
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
+    def keep_connections_in_airflow(self) -> None:
+        """Use a database of Airflow's instead of the file."""
+        for name in [name for name in self._environment if name.startswith("AIRFLOW__SECRETS")]:
+            del self._environment[name]
+        self.airflow("db", "migrate")
+
+    def airflow(self, *arguments: str) -> None:
+        """Run a command of Airflow's."""
+        subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments], env=self._environment, check=True, capture_output=True
+        )
+
+    def start(self, *, healthy: bool = True) -> None:
+        """Start it, and wait until it answers, or says that it can store."""
         command = [sys.executable, "-m", "pihupulse_provider.webhooks", "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -65,10 +94,18 @@ class ReceiverProcess:
                 start_new_session=True,
             )
         deadline = time.monotonic() + 60
-        while not self.is_healthy():
+        while not (self.is_healthy() if healthy else self.answers()):
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
+
+    def answers(self) -> bool:
+        """Return whether it takes connections."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
 
     def is_healthy(self) -> bool:
         """Return whether it says that it can store."""

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -15,10 +16,10 @@ import pytest
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.webhooks import SIGNATURE_HEADER
-from tests.reliability.receivers import Connection, Sender, receiver
+from tests.reliability.receivers import Connection, ReceiverProcess, Sender, connection_json, receiver
 from tests.servers import Postgres
 from tests.webhooks.deliveries import completed, deliver, signed
-from tests.webhooks.running import SECRET
+from tests.webhooks.running import CONNECTION, SECRET
 
 FORGED = int(os.environ.get("FORGED_DELIVERIES", "4000"))
 
@@ -65,12 +66,11 @@ async def test_a_rotation_loses_no_delivery(tmp_path: Path):
     with receiver(tmp_path, f"sqlite:///{tmp_path / 'store.db'}") as process:
         sender, done = Sender(process.url), asyncio.Event()
         sending = asyncio.create_task(sender.send(4, done))
-        listed = [sender.secret]
         for number in range(3):
             await asyncio.sleep(0.3)
-            listed.insert(0, f"secret number {number}")
-            process.set_secrets(*listed)
-            sender.secret = listed[0]
+            previous, secret = sender.secret, f"secret number {number}"
+            process.set_secrets(secret, previous)
+            sender.secret = secret
         await asyncio.sleep(1.5)
         done.set()
         await sending
@@ -102,15 +102,15 @@ async def _forge(url: str, count: int) -> Counter[str]:
     numbers = iter(range(count))
 
     async def forge() -> None:
-        async with Connection(url) as connection:
-            for number in numbers:
-                body = completed(f"forged-{number}")
-                headers = [
-                    {},
-                    {SIGNATURE_HEADER: "0" * 63},
-                    {SIGNATURE_HEADER: secrets.token_hex(32)},
-                    {SIGNATURE_HEADER: "\xe9" * 64},
-                ][number % 4]
+        for number in numbers:
+            body = completed(f"forged-{number}")
+            headers = [
+                {},
+                {SIGNATURE_HEADER: "0" * 63},
+                {SIGNATURE_HEADER: secrets.token_hex(32)},
+                {SIGNATURE_HEADER: "\xe9" * 64},
+            ][number % 4]
+            async with Connection(url) as connection:
                 statuses[await connection.post(body, headers)] += 1
 
     await asyncio.gather(*(forge() for _ in range(500)))
@@ -130,3 +130,34 @@ def test_a_database_that_stops_and_starts_again(tmp_path: Path):
         assert deliver(process.url, completed("s1")).status_code == 200
         assert set(stored(database.url)) == {"s1", "s2"}
         assert SECRET not in process.log.read_text()
+
+
+@pytest.mark.parametrize("remove", [ReceiverProcess.remove_secrets, ReceiverProcess.remove_connection])
+def test_a_secret_that_is_gone_stops_working_once_the_connection_was_read(
+    tmp_path: Path, remove: Callable[[ReceiverProcess], None]
+):
+    with receiver(tmp_path, f"sqlite:///{tmp_path / 'store.db'}") as process:
+        assert deliver(process.url, completed("s1")).status_code == 202
+        remove(process)
+        time.sleep(1.1)
+        assert deliver(process.url, completed("s2"), "a forger's secret").status_code == 503  # has it read again
+        assert deliver(process.url, completed("s3")).status_code == 503
+        assert not process.is_healthy()
+        process.set_secrets(SECRET)
+        assert deliver(process.url, completed("s3")).status_code == 202
+    assert CONNECTION in process.log.read_text()
+
+
+def test_a_connection_that_was_made_in_airflow_is_found(tmp_path: Path):
+    process = ReceiverProcess(tmp_path, f"sqlite:///{tmp_path / 'store.db'}")
+    process.keep_connections_in_airflow()
+    try:
+        process.start(healthy=False)
+        assert deliver(process.url, completed("s1")).status_code == 503
+        assert "There is no connection pihupulse_default" in process.log.read_text()
+        process.airflow("connections", "add", CONNECTION, "--conn-json", connection_json(SECRET))
+        time.sleep(1.1)
+        assert deliver(process.url, completed("s1")).status_code == 202
+        assert process.is_healthy()
+    finally:
+        process.stop()

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 
@@ -69,21 +68,10 @@ def no_umask() -> Iterator[None]:
     os.umask(before)
 
 
-def _note_in_transaction(store: Store, text: str) -> None:
+def _note(store: Store, text: str) -> None:
     with store.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS notes (text)")
         connection.exec_driver_sql(f"INSERT INTO notes VALUES ('{text}')")
-
-
-def _note_kept(store: Store, text: str) -> None:
-    def note(cursor: Any) -> None:
-        cursor.execute("CREATE TABLE IF NOT EXISTS notes (text)")
-        cursor.execute(f"INSERT INTO notes VALUES ('{text}')")
-
-    store.run_kept(note)
-
-
-WAYS = pytest.mark.parametrize("note", [_note_in_transaction, _note_kept])
 
 
 def notes(path: Path) -> list[str]:
@@ -99,9 +87,8 @@ def modes(folder: Path) -> dict[str, str]:
     return {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()}
 
 
-@WAYS
-def test_it_is_private_from_the_start(no_umask: None, store: Store, path: Path, note: Callable[..., None]) -> None:
-    note(store, "private")
+def test_it_is_private_from_the_start(no_umask: None, store: Store, path: Path) -> None:
+    _note(store, "private")
 
     assert modes(path.parent) == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), "0o600")
 
@@ -115,7 +102,7 @@ def test_one_that_others_could_read_is_made_private(
     other.execute("CREATE TABLE notes (text)")
     assert set(modes(path.parent).values()) == {"0o644"}
 
-    _note_in_transaction(store, "private")
+    _note(store, "private")
 
     assert set(modes(path.parent).values()) == {"0o600"}
     assert caplog.messages[0] == f"Other users could read {path}, which can hold personal data; now only its owner can."
@@ -125,7 +112,7 @@ def test_one_that_others_could_read_is_made_private(
 def test_folders_that_it_makes_are_private(no_umask: None, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     store = Store(f"sqlite:///{tmp_path}/there/made/inside/store.db")
-    _note_in_transaction(store, "private")
+    _note(store, "private")
 
     made = [oct(folder.stat().st_mode & 0o777) for folder in (tmp_path / "there/made/inside", tmp_path / "there/made")]
     assert made == ["0o700", "0o700"]
@@ -135,14 +122,14 @@ def test_folders_that_it_makes_are_private(no_umask: None, tmp_path: Path) -> No
 
 def test_a_link_leads_to_a_private_file(no_umask: None, store: Store, path: Path, tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "target.db")
-    _note_in_transaction(store, "private")
+    _note(store, "private")
 
     assert modes(tmp_path)["target.db"] == "0o600"
 
 
 def test_a_uri_names_a_private_file(no_umask: None, path: Path) -> None:
     store = Store(f"sqlite:///file:{path}?mode=rwc&uri=true")
-    _note_in_transaction(store, "private")
+    _note(store, "private")
 
     assert modes(path.parent)["store.db"] == "0o600"
     store.dispose()
@@ -159,7 +146,7 @@ def open_path() -> Iterator[Path]:
 @as_root
 def test_a_file_of_another_user_is_said_to_be_one(open_path: Path) -> None:
     path, store = open_path, Store(f"sqlite:///{open_path}")
-    _note_in_transaction(store, "private")
+    _note(store, "private")
     store.dispose()
 
     command = [sys.executable, "-c", AS_NOBODY, f"sqlite:///{path}"]
@@ -174,7 +161,7 @@ def test_a_file_of_another_user_is_said_to_be_one(open_path: Path) -> None:
 @as_root
 def test_that_others_can_read_it_is_said_once_where_it_cannot_be_changed(open_path: Path) -> None:
     store = Store(f"sqlite:///{open_path}")
-    _note_in_transaction(store, "private")
+    _note(store, "private")
     store.dispose()
     open_path.parent.chmod(0o777)
     open_path.chmod(0o666)
@@ -188,7 +175,7 @@ def test_that_others_can_read_it_is_said_once_where_it_cannot_be_changed(open_pa
 @as_root
 def test_one_that_was_read_only_is_written_once_it_is_not(open_path: Path) -> None:
     path, store = open_path, Store(f"sqlite:///{open_path}")
-    _note_in_transaction(store, "first")
+    _note(store, "first")
     store.dispose()
     for mine in (path.parent, path):
         os.chown(mine, 65534, 65534)
@@ -202,22 +189,21 @@ def test_one_that_was_read_only_is_written_once_it_is_not(open_path: Path) -> No
     assert notes(path) == ["first", "again"]
 
 
-@WAYS
 @pytest.mark.parametrize("replacement", ["nothing", "another store"])
 def test_one_that_was_moved_is_not_written_any_more(
     store: Store, path: Path, note: Callable[..., None], replacement: str
 ) -> None:
-    note(store, "before")
+    _note(store, "before")
     if replacement == "another store":
         other = Store(f"sqlite:///{path}.new")
-        _note_in_transaction(other, "restored")
+        _note(other, "restored")
         other.dispose()
     for end in ("", "-wal", "-shm"):
         Path(f"{path}{end}").rename(path.parent / f"moved.db{end}")
     if replacement == "another store":
         Path(f"{path}.new").rename(path)
 
-    note(store, "after")
+    _note(store, "after")
     with store.read() as connection:
         seen = [row[0] for row in connection.exec_driver_sql("SELECT text FROM notes")]
 
@@ -227,12 +213,12 @@ def test_one_that_was_moved_is_not_written_any_more(
 
 def test_letting_go_of_a_moved_file_leaves_the_new_ones_log_alone(store: Store, path: Path) -> None:
     """SQLite names its write-ahead log by the path: that of the new file is another process's by then."""
-    _note_in_transaction(store, "before")
+    _note(store, "before")
     path.rename(path.parent / "moved.db")
     other = Store(f"sqlite:///{path}")
-    _note_in_transaction(other, "other")
+    _note(other, "other")
 
-    _note_in_transaction(store, "mine")
+    _note(store, "mine")
 
     assert notes(path) == ["other", "mine"]
     other.dispose()
@@ -241,34 +227,33 @@ def test_letting_go_of_a_moved_file_leaves_the_new_ones_log_alone(store: Store, 
 
 def test_a_folder_that_went_away_is_made_again(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/folder/store.db")
-    _note_in_transaction(store, "before")
+    _note(store, "before")
     shutil.rmtree(tmp_path / "folder")
 
-    _note_in_transaction(store, "after")
+    _note(store, "after")
 
     assert notes(tmp_path / "folder/store.db") == ["after"]
     store.dispose()
 
 
-@WAYS
-def test_a_full_disk_fails_each_time_until_there_is_room(store: Store, path: Path, note: Callable[..., None]) -> None:
-    note(store, "first")
+def test_a_full_disk_fails_each_time_until_there_is_room(store: Store, path: Path) -> None:
+    _note(store, "first")
     with _files_of_at_most(4096):
         for _ in range(3):
             with pytest.raises(StoreError):
-                note(store, "x" * 100_000)
+                _note(store, "x" * 100_000)
             with pytest.raises(StoreError, match="can't grow: File too large"):
                 store.check_space()
 
     store.check_space()
-    note(store, "last")
+    _note(store, "last")
     assert notes(path) == ["first", "last"]
     assert not [name for name in modes(path.parent) if not name.startswith("store.db")], "checking leaves nothing"
 
 
 def test_reading_waits_for_no_writer(path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_LOCK_SECONDS", 0.1)
-    _note_in_transaction(store, "first")
+    _note(store, "first")
     reader = Store(f"sqlite:///{path}")
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
@@ -280,17 +265,17 @@ def test_reading_waits_for_no_writer(path: Path, store: Store, monkeypatch: pyte
         assert connection.exec_driver_sql("SELECT text FROM notes").scalars().all() == ["first"], "one state for all"
     writer.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="locked"):
-        _note_in_transaction(reader, "locked out")
+        _note(reader, "locked out")
     writer.close()
     reader.dispose()
 
 
 def test_a_reader_keeps_no_writer_waiting(path: Path, store: Store) -> None:
-    _note_in_transaction(store, "first")
+    _note(store, "first")
     other = Store(f"sqlite:///{path}")
     with store.read() as connection:
         connection.exec_driver_sql("SELECT text FROM notes").all()
-        _note_in_transaction(other, "second")
+        _note(other, "second")
 
     assert notes(path) == ["first", "second"]
     other.dispose()

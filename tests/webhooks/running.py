@@ -10,8 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.webhooks.assembly import assemble
-from pihupulse_provider.webhooks.receiver import PREFIX
+from pihupulse_provider.webhooks.receiver import PREFIX, Receiver
 from tests.servers import free_port
 
 CONNECTION = "pihupulse_default"
@@ -42,6 +41,6 @@ def receiving(
     report: Callable[[Mapping[str, int]], None] | None = None,
 ) -> Iterator[str]:
     """Run a receiver, and yield the address to deliver to."""
-    app = assemble(store, {CONNECTION: load}, retention=30 * 86400, report=report, prefix=PREFIX)
+    app = Receiver.of(store, {CONNECTION: load}, retention=30 * 86400, report=report, prefix=PREFIX)
     with serving(app) as address:
         yield f"{address}{PREFIX}/webhooks/{CONNECTION}"

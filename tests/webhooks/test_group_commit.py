@@ -11,7 +11,7 @@ import pytest
 from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import Delivery
-from pihupulse_provider.webhooks.group_commit import GroupWriter, InboxBusyError
+from pihupulse_provider.webhooks.group_commit import GroupCommit, InboxBusyError
 from tests.webhooks.deliveries import completed
 
 
@@ -38,7 +38,7 @@ def delivery(screening_id: str = "s1") -> Delivery:
 
 async def test_what_arrives_during_a_commit_shares_the_next():
     store = Store()
-    writer = GroupWriter(store.append, largest=6)
+    writer = GroupCommit(store.append, largest=6)
     waiting = [asyncio.create_task(writer.store(delivery())) for _ in range(1)]
     await asyncio.sleep(0.05)
     waiting += [asyncio.create_task(writer.store(delivery(name))) for name in ["s2", "known"] + ["s3"] * 8]
@@ -53,7 +53,7 @@ async def test_a_failure_reaches_everyone_in_the_group_and_nobody_after_it(caplo
     store = Store()
     store.is_open.set()
     store.error = StoreError("The disk is full.")
-    writer = GroupWriter(store.append)
+    writer = GroupCommit(store.append)
     results = await asyncio.gather(*(writer.store(delivery()) for _ in range(5)), return_exceptions=True)
     assert results == [store.error] * 5
     assert len(caplog.records) == 1
@@ -64,7 +64,7 @@ async def test_a_failure_reaches_everyone_in_the_group_and_nobody_after_it(caplo
 
 async def test_more_than_may_wait_are_refused_at_once():
     store = Store()
-    writer = GroupWriter(store.append, most_waiting=3, largest=1)
+    writer = GroupCommit(store.append, most_waiting=3, largest=1)
     first = asyncio.create_task(writer.store(delivery()))
     await asyncio.sleep(0.05)
     waiting = [asyncio.create_task(writer.store(delivery())) for _ in range(3)]
@@ -78,7 +78,7 @@ async def test_more_than_may_wait_are_refused_at_once():
 
 async def test_a_sender_that_went_away_disturbs_nobody():
     store = Store()
-    writer = GroupWriter(store.append)
+    writer = GroupCommit(store.append)
     gone, stays = (asyncio.create_task(writer.store(delivery())) for _ in range(2))
     await asyncio.sleep(0.05)
     gone.cancel()
@@ -89,7 +89,7 @@ async def test_a_sender_that_went_away_disturbs_nobody():
 
 async def test_a_commit_that_hangs_sends_everyone_away_in_time(caplog: pytest.LogCaptureFixture):
     store = Store()
-    writer = GroupWriter(store.append, largest=2, patience=0.1)
+    writer = GroupCommit(store.append, largest=2, patience=0.1)
     results = await asyncio.gather(*(writer.store(delivery()) for _ in range(5)), return_exceptions=True)
     assert [type(result) for result in results] == [InboxBusyError] * 5
     with pytest.raises(InboxBusyError):

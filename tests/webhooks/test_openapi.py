@@ -12,7 +12,7 @@ import pytest
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.webhooks import SIGNATURE_HEADER, sign
-from pihupulse_provider.webhooks.assembly import assemble
+from pihupulse_provider.webhooks.receiver import Receiver
 from pihupulse_provider.webhooks.signature import is_well_formed
 from tests.webhooks.conftest import stored
 from tests.webhooks.running import CONNECTION, SECRET, serving
@@ -55,7 +55,7 @@ def _again(body: bytes) -> Any:
 def test_generated_requests_are_answered_as_described(tmp_path: Path, is_signed: bool):
     pytest.importorskip("schemathesis", reason="a tool of development, not in the environment of oldest versions")
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    app: Any = assemble(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix="/pihupulse")
+    app: Any = Receiver.of(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix="/pihupulse")
     with serving(SignedOnTheWay(app) if is_signed else app) as address:
         command = Path(sys.executable).with_name("schemathesis")
         options = ["--max-examples", "40", "--seed", "1", "--no-color"]

@@ -14,9 +14,9 @@ import pytest
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.webhooks import SIGNATURE_HEADER, sign
-from pihupulse_provider.webhooks.counters import Tally
-from pihupulse_provider.webhooks.group_commit import GroupWriter
-from pihupulse_provider.webhooks.handler import LARGEST_BODY, Intake
+from pihupulse_provider.webhooks.counters import Counters
+from pihupulse_provider.webhooks.group_commit import GroupCommit
+from pihupulse_provider.webhooks.handler import LARGEST_BODY, Handler
 from pihupulse_provider.webhooks.health import Health
 from pihupulse_provider.webhooks.receiver import Receiver
 from pihupulse_provider.webhooks.secrets import SecretCache
@@ -174,9 +174,9 @@ def test_a_store_that_fails_makes_the_sender_come_again(url: str, store: Store):
 
 
 def test_a_slow_sender_is_cut_off_and_keeps_nobody_waiting(store: Store):
-    writer = GroupWriter(Inbox(store).append)
-    intake = Intake({CONNECTION: SecretCache(CONNECTION, lambda: [SECRET])}, writer, body_seconds=0.3)
-    receiver = Receiver(intake, Health(lambda: None), Tally(), prefix="/pihupulse")
+    writer = GroupCommit(Inbox(store).append)
+    handler = Handler({CONNECTION: SecretCache(CONNECTION, lambda: [SECRET])}, writer, body_seconds=0.3)
+    receiver = Receiver(handler, Health(lambda: None), Counters(), prefix="/pihupulse")
     with serving(receiver) as address:
         url = f"{address}/pihupulse/webhooks/{CONNECTION}"
         with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as slow:
@@ -190,9 +190,9 @@ def test_a_slow_sender_is_cut_off_and_keeps_nobody_waiting(store: Store):
 def test_the_log_counts_and_names_nobody(store: Store, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG, "pihupulse_provider")
     counted: dict[str, int] = {}
-    writer = GroupWriter(Inbox(store).append)
-    intake = Intake({CONNECTION: SecretCache(CONNECTION, lambda: [SECRET])}, writer)
-    receiver = Receiver(intake, Health(lambda: None), Tally(counted.update))
+    writer = GroupCommit(Inbox(store).append)
+    handler = Handler({CONNECTION: SecretCache(CONNECTION, lambda: [SECRET])}, writer)
+    receiver = Receiver(handler, Health(lambda: None), Counters(counted.update))
     with serving(receiver) as address:
         url = f"{address}/webhooks/{CONNECTION}"
         body = completed("s1", "candidate.created", name="Jane Doe", email="jane@example.com")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from pihupulse_provider.webhooks.plugin import PihuPulsePlugin
+from pihupulse_provider.plugins.pihupulse import PihuPulsePlugin
 from tests.webhooks.deliveries import completed, signed
 from tests.webhooks.running import CONNECTION, SECRET
 
@@ -81,9 +81,9 @@ async def test_a_connection_without_a_secret_makes_the_sender_come_again(
 def test_loading_the_plugin_loads_neither_the_receiver_nor_a_web_framework():
     code = (
         "import sys; import airflow.plugins_manager; before = set(sys.modules); "
-        "import pihupulse_provider.webhooks.plugin; "
+        "import pihupulse_provider.plugins.pihupulse; "
         "print([name for name in set(sys.modules) - before if name.split('.')[0] in "
-        "('fastapi', 'starlette', 'uvicorn') or name.endswith(('receiver', 'assembly'))])"
+        "('fastapi', 'starlette', 'uvicorn') or name.endswith(('receiver', 'handler'))])"
     )
     ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ended.stdout.splitlines()[-1] == "[]"

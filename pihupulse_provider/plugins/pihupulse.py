@@ -19,6 +19,7 @@ class ReceiverOnFirstUse:
 
     def __init__(self) -> None:
         self._receiver: Any = None
+        self._problem = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -26,10 +27,15 @@ class ReceiverOnFirstUse:
             try:
                 self._receiver = _build()
             except PihuPulseError as error:
-                _log.error("The webhook receiver can't work: %s", error)
+                self._log_problem(str(error))
                 await refusal(503, "unavailable", "The receiver is not configured.").send(send)
                 return
         await self._receiver(scope, receive, send)
+
+    def _log_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            _log.error("The webhook receiver can't work: %s", problem)
+        self._problem = problem
 
 
 class PihuPulsePlugin(AirflowPlugin):
@@ -51,7 +57,9 @@ class PihuPulsePlugin(AirflowPlugin):
 def _build() -> Any:
     from pihupulse_provider.hooks.webhooks import receiver
 
-    return receiver(report=_count)
+    built = receiver(report=_count)
+    built.start()
+    return built
 
 
 def _count(outcomes: Mapping[str, int]) -> None:

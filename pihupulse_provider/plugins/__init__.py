@@ -1,0 +1,3 @@
+"""What Airflow loads as plugins."""
+
+from __future__ import annotations
