@@ -5,12 +5,13 @@ The engine is imported where it is used: a DAG file, which imports this module t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from pihupulse_provider.creating.options import CreateOptions, check_max_rejects
+from pihupulse_provider.creating.candidate_input import CandidateInput
+from pihupulse_provider.creating.options import CreateOptions, check_max_rejects, check_on_existing
 from pihupulse_provider.creating.readers import Source
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, outputs
 from pihupulse_provider.operators.storage import check_writable, write_lines
@@ -60,6 +61,47 @@ class BulkOperator(PihuPulseOperator):
         )
         summary = bulk.run(source).as_dict()
         return outputs({**summary, "results_path": self.results_path, "rejects_path": self.rejects_path})
+
+
+class ImportOperator(BulkOperator):
+    """Creates a candidate for each row, wherever the rows come from.
+
+    :param field_map: from each of ``name``, ``email``, ``phone`` and ``resume_url`` to its column, or to a list of
+        columns that are joined with a space; None if the columns have the fields' names.
+    :param on_existing: what to do with a row whose e-mail address a candidate of the account or an earlier row has:
+        ``skip`` it, ``create`` it all the same, or ``fail`` before anything is created.
+    :param phone_region: the country (ISO 3166, such as ``US``) of phone numbers without a country code.
+    :param drop_invalid_optional: whether a phone number or résumé link that can't be used, such as ``N/A``, is left
+        out, rather than the row rejected.
+    :param allow_special_domains: whether e-mail addresses may be of domains for special use, such as ``.test``,
+        ``.local`` and names without a dot.
+    """
+
+    def __init__(
+        self,
+        *,
+        field_map: Mapping[str, str | Sequence[str]] | None = None,
+        on_existing: str = "skip",
+        phone_region: str | None = None,
+        drop_invalid_optional: bool = False,
+        allow_special_domains: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.on_existing = check_on_existing(on_existing)
+        self.candidates = CandidateInput(
+            field_map,
+            phone_region=phone_region,
+            drop_invalid_optional=drop_invalid_optional,
+            allow_special_domains=allow_special_domains,
+        )
+
+    def create_candidates(self, context: Context, source: Source) -> dict[str, Any]:
+        """Create what the rows say, and return the summary."""
+        from pihupulse_provider.creating.resources import CandidateResource
+
+        kind = CandidateResource(self.candidates)
+        return self.create(context, kind, source, on_existing=self.on_existing, on_repeated=self.on_existing)
 
 
 def _count(name: str, by: int) -> None:

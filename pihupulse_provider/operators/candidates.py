@@ -11,7 +11,7 @@ from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, read_records
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
-from pihupulse_provider.operators.bulk import BulkOperator
+from pihupulse_provider.operators.bulk import ImportOperator
 from pihupulse_provider.operators.storage import open_source
 
 _NO_ALERTS = {"email_on_failure": False, "email_on_retry": False}
@@ -104,7 +104,7 @@ class PihuPulseGetCandidateOperator(PihuPulseOperator):
         return self.output_of(candidate)
 
 
-class PihuPulseImportCandidatesOperator(BulkOperator):
+class PihuPulseImportCandidatesOperator(ImportOperator):
     """Create a candidate for each row of a file or a list, each once (API reference, "Create Candidate").
 
     Every row is checked before a request is spent. Then 16 requests are in flight, as fast as the account's limit
@@ -136,7 +136,7 @@ class PihuPulseImportCandidatesOperator(BulkOperator):
     :raises SourceError: if the source can't be read, or has changed since a try that created some of it.
     """
 
-    template_fields: Sequence[str] = ("source", *BulkOperator.template_fields)
+    template_fields: Sequence[str] = ("source", *ImportOperator.template_fields)
     native_fields: ClassVar[tuple[str, ...]] = ("source",)
     private_fields: ClassVar[tuple[str, ...]] = ("source",)
 
@@ -144,40 +144,24 @@ class PihuPulseImportCandidatesOperator(BulkOperator):
         self,
         *,
         source: str | Iterable[Mapping[str, Any]],
-        field_map: Mapping[str, str | Sequence[str]] | None = None,
-        on_existing: str = "skip",
         format: str | None = None,  # noqa: A002 - what users of other transfers expect
         encoding: str = "utf-8",
         delimiter: str = ",",
-        phone_region: str | None = None,
-        drop_invalid_optional: bool = False,
-        allow_special_domains: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.source = source
-        self.on_existing = check_on_existing(on_existing)
         self.file_format = FileFormat(format, encoding, delimiter)
         if isinstance(source, str) and "{" not in source:  # nothing is left to be rendered
             self.file_format.of(source)
-        self.candidates = CandidateInput(
-            field_map,
-            phone_region=phone_region,
-            drop_invalid_optional=drop_invalid_optional,
-            allow_special_domains=allow_special_domains,
-        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the candidates."""
-        from pihupulse_provider.creating.resources import CandidateResource
-
-        kind = CandidateResource(self.candidates)
-        terms = {"on_existing": self.on_existing, "on_repeated": self.on_existing}
         source = self.reveal("source")
         if not _is_path(source):
-            return self.create(context, kind, read_records(source), **terms)
+            return self.create_candidates(context, read_records(source))
         with open_source(str(source), self.file_format) as rows:
-            return self.create(context, kind, rows, **terms)
+            return self.create_candidates(context, rows)
 
     def is_private(self, value: Any) -> bool:
         """Return whether the source is a list of people; a path helps whoever reads the task's page."""

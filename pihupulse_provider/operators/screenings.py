@@ -257,8 +257,8 @@ def _rows_of_results(path: str) -> Iterator[Row]:
             if row.values is None:
                 yield row
             elif row.values.get("status") != "rejected":
-                number = row.values.get("row")
-                yield Row(number if isinstance(number, int) else row.number, {"candidate_id": row.values.get("id")})
+                # By its line: in results of several imports, one behind the other, the numbers of rows repeat.
+                yield Row(row.number, {"candidate_id": row.values.get("id")})
 
 
 def _flat(candidate_ids: Any) -> Iterator[Any]:

@@ -10,11 +10,9 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, Context
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.errors import SourceError
-from pihupulse_provider.creating.options import check_on_existing
 from pihupulse_provider.creating.readers import Row, Source
-from pihupulse_provider.operators.bulk import BulkOperator
+from pihupulse_provider.operators.bulk import ImportOperator
 
 _FETCH = 1000
 _SYNTAX_ERROR = "42601"
@@ -22,7 +20,7 @@ _SYNTAX_ERROR = "42601"
 _NO_ROWS = "The SQL statement gives no rows: it must be a query, such as SELECT name, email FROM …."
 
 
-class SqlToPihuPulseOperator(BulkOperator):
+class SqlToPihuPulseOperator(ImportOperator):
     """Create a candidate for each row of a query, each once (API reference, "Create Candidate").
 
     It does what :class:`PihuPulseImportCandidatesOperator` does, with rows of any Airflow connection that speaks SQL.
@@ -49,7 +47,7 @@ class SqlToPihuPulseOperator(BulkOperator):
     :raises SourceChangedError: if a retry's query gives other rows than the try that created some of them.
     """
 
-    template_fields: Sequence[str] = ("sql", "conn_id", *BulkOperator.template_fields)
+    template_fields: Sequence[str] = ("sql", "conn_id", *ImportOperator.template_fields)
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql"}
 
@@ -60,11 +58,6 @@ class SqlToPihuPulseOperator(BulkOperator):
         conn_id: str,
         parameters: Mapping[str, Any] | Iterable[Any] | None = None,
         hook_params: Mapping[str, Any] | None = None,
-        field_map: Mapping[str, str | Sequence[str]] | None = None,
-        on_existing: str = "skip",
-        phone_region: str | None = None,
-        drop_invalid_optional: bool = False,
-        allow_special_domains: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -72,22 +65,11 @@ class SqlToPihuPulseOperator(BulkOperator):
         self.conn_id = conn_id
         self.parameters = parameters
         self.hook_params = dict(hook_params or {})
-        self.on_existing = check_on_existing(on_existing)
-        self.candidates = CandidateInput(
-            field_map,
-            phone_region=phone_region,
-            drop_invalid_optional=drop_invalid_optional,
-            allow_special_domains=allow_special_domains,
-        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the rows."""
-        from pihupulse_provider.creating.resources import CandidateResource
-
-        kind = CandidateResource(self.candidates)
-        terms = {"on_existing": self.on_existing, "on_repeated": self.on_existing}
         with closing(self._connect()) as connection, stream(connection, self.sql, self.parameters) as rows:
-            return self.create(context, kind, rows, **terms)
+            return self.create_candidates(context, rows)
 
     def _connect(self) -> Any:
         connection: Any = BaseHook.get_connection(self.conn_id)

@@ -215,3 +215,12 @@ def test_screenings_take_ids_objects_and_single_ids(dag_runs, pihupulse_sandbox)
 def test_arguments_that_can_not_work_are_refused_where_the_dag_is_written(argument, said):
     with pytest.raises(ConfigurationError, match=said):
         PihuPulseImportCandidatesOperator(task_id="wrong", source="people.csv", **argument)
+
+
+def test_results_of_two_imports_in_one_file_are_screened_alike(dag_runs, pihupulse_sandbox, tmp_path):
+    ids = pihupulse_sandbox.insert_candidates(2)
+    path = tmp_path / "results.jsonl"
+    path.write_text("".join(json.dumps({"row": 1, "status": "created", "id": one}) + "\n" for one in ids))
+    with dag_runs.dag() as dag:
+        PihuPulseCreateScreeningsOperator(task_id="screen", candidate_ids=str(path), template_id="t54321")
+    assert dag_runs.run(dag).xcom("screen")["created"] == 2
