@@ -31,6 +31,8 @@ MAX_LENGTHS = {"name": 255, "phone": 50, "resume_url": 2083}
 
 _REGION = re.compile(r"[A-Z]{2}")
 _NEUTRALISED = re.compile(r"'(?=[=+\-@])")
+_FORMULA_OF_TEXT = re.compile(r'="([^"]*)"')
+"""What keeps a spreadsheet from making a number of a text."""
 _PHONE_PREFIX = re.compile(r"^['\u2018\u2019`\u00b4]*\s*(tel:\s*)?", re.IGNORECASE)
 _MAIL_PREFIX = re.compile(r"^mailto:\s*", re.IGNORECASE)
 _PLAIN_EMAIL = re.compile(
@@ -39,6 +41,7 @@ _PLAIN_EMAIL = re.compile(
 )
 """Addresses that the library takes for sure: nearly all there are, and it needs 100 µs for each."""
 _JOINERS = re.compile(r"[\u200c\u200d]")
+_PHONE_BEGINS = re.compile(r"[+\uff0b(\[]*\s*\d")
 _WHOLE_NUMBER = re.compile(r"(\+?\d{5,})\.00?")
 _LOST_DIGITS = re.compile(r"\d+([.,]\d+)?E\+?\d+|\d{7,}\.\d", re.IGNORECASE)
 _VALUE_BEGINS = re.compile(r"\s*[:(]")
@@ -202,7 +205,11 @@ def _check_supported(region: str | None) -> None:
 
 def _cleaned(field: str, text: str) -> str | None:
     """Return a value without what spreadsheets and address books put around it."""
-    value = _NEUTRALISED.sub("", text, count=1) if text.startswith("'") else text
+    formula = _FORMULA_OF_TEXT.fullmatch(text) if text.startswith("=") else None
+    value = cell_text(formula[1]) if formula else text
+    if value is None:
+        return None
+    value = _NEUTRALISED.sub("", value, count=1) if value.startswith("'") else value
     if field == "name":
         return value
     if not value.isascii():
@@ -241,6 +248,8 @@ def _check_phone(value: str, region: str | None) -> str | None:
 
     if _LOST_DIGITS.fullmatch(value):
         return "is a number that has lost digits in a spreadsheet: give it as text"
+    if not _PHONE_BEGINS.match(value):  # the library looks for a number behind whatever there is
+        return "is not a phone number"
     try:
         number = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException as error:

@@ -29,6 +29,8 @@ _INDEXES = (
 )
 _SENT = "state < 2 AND at IS NOT NULL"
 """Rows that were sent, or may have been, and of which it is not known what they came to."""
+_TO_BE_ADOPTED = "claimed = 0 AND known = 0 AND (has_failed = 0 OR at IS NOT NULL)"
+"""What may be a row's; one that has failed is not, unless its time tells that it is new: it stands in nobody's way."""
 
 
 class RowState(IntEnum):
@@ -207,7 +209,7 @@ class RowTable(TemporaryDatabase):
     def adoptable(self) -> Iterator[tuple[str, bytes, float | None]]:
         """Return id, key and earliest moment of what rows which may have been sent could adopt."""
         return self.rows(
-            "SELECT id, key, not_before FROM found WHERE claimed = 0 AND known = 0 "  # noqa: S608 - no value in it
+            f"SELECT id, key, not_before FROM found WHERE {_TO_BE_ADOPTED} "  # noqa: S608 - no value in it
             f"AND key IN (SELECT key FROM rows WHERE {_SENT})"
         )
 
@@ -226,7 +228,7 @@ class RowTable(TemporaryDatabase):
         self.run(
             "CREATE TEMP TABLE matches AS SELECT f.id, f.key, w.n FROM "  # noqa: S608 - no value in it
             "(SELECT id, key, row_number() OVER (PARTITION BY key ORDER BY at, id) AS place FROM found "
-            " WHERE claimed = 0 AND known = 0 AND (at IS NULL OR at >= (SELECT min(at) FROM rows r "
+            f" WHERE {_TO_BE_ADOPTED} AND (at IS NULL OR at >= (SELECT min(at) FROM rows r "
             f" WHERE r.key = found.key AND {_SENT}) - ?)) f LEFT JOIN "
             "(SELECT n, key, row_number() OVER (PARTITION BY key ORDER BY state DESC, n) AS place FROM rows "
             f" WHERE {_SENT}) w ON w.key = f.key AND w.place = f.place "
@@ -255,10 +257,10 @@ class RowTable(TemporaryDatabase):
         self.run("UPDATE rows SET at = ? WHERE state = 0", since)
 
     def set_aside_existing(self) -> int:
-        """Take the waiting rows whose key was found, and has not failed, for existing."""
+        """Take the rows whose key was found and has not failed for existing; unsure ones too: a clock may be wrong."""
         standing = "SELECT min(id) FROM found f WHERE f.key = rows.key AND f.has_failed = 0"
         return self.run(
-            f"UPDATE rows SET state = 3, id = ({standing}) WHERE state = 0 AND "  # noqa: S608 - no value in it
+            f"UPDATE rows SET state = 3, id = ({standing}) WHERE state < 2 AND "  # noqa: S608 - no value in it
             "key IN (SELECT key FROM found WHERE has_failed = 0)"
         )
 

@@ -205,10 +205,13 @@ class TestWhatIsText:
             ),
             ("name", "'t Hooft", "'t Hooft"),
             ("name", "'=Ana", "=Ana"),
+            ("name", '="Ana"', "Ana"),
             ("name", "👩\u200d🔬", "👩\u200d🔬"),
             ("email", "\u200bana@example.org\u200d", "ana@example.org"),
             ("email", "mailto:ana@example.org", "ana@example.org"),
             ("phone", "'+15417543010", "+15417543010"),
+            ("phone", '="+15417543010"', "+15417543010"),
+            ("phone", '=""', None),
             ("phone", "\u2019+15417543010", "+15417543010"),
             ("phone", "tel:+1-541-754-3010", "+1-541-754-3010"),
             ("phone", "TEL: +15417543010", "+15417543010"),
@@ -220,6 +223,12 @@ class TestWhatIsText:
     )
     def test_what_spreadsheets_and_address_books_add_goes(self, field, value, is_made):
         assert made(field, value) == is_made
+
+    @pytest.mark.parametrize("region", [None, "DE"])
+    @pytest.mark.parametrize("value", ["=+15417543010", '=HYPERLINK("+15417543010")', "abc+15417543010", -301234567])
+    def test_a_number_behind_something_else_is_no_phone_number(self, value, region):
+        with pytest.raises(InvalidCandidateError, match="phone is not a phone number"):
+            CandidateInput(phone_region=region).read({"name": "Ana", "email": "ana@example.org", "phone": value})
 
 
 class TestFieldMap:

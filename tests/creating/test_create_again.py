@@ -116,6 +116,21 @@ class TestClocks:
         assert run(world, people(100), first_try=False).created == 100
         assert_each_once(world, 100)
 
+    @pytest.mark.parametrize("ahead", [600, 3600])
+    def test_who_is_there_is_skipped_whatever_the_clock_said_when_they_were_sent(self, world, ahead):
+        """The machine's clock was ahead during the first try, and more time than that goes by until the second."""
+        world.sandbox.fail("drop", method="POST", probability=0.2, after_commit=True)
+        world.next_process(ahead)
+        world.wall_apart = ahead
+        with pytest.raises(KilledError):
+            run(world, people(100), kill_after=60, on_existing="skip")
+        world.sandbox.advance(2 * ahead)
+        world.next_process(0)
+        world.wall_apart = 0
+        summary = run(world, people(100), first_try=False, on_existing="skip")
+        assert summary.created + summary.existing == 100
+        assert_each_once(world, 100)
+
     @pytest.mark.parametrize("jump", [3600, -3600])
     def test_a_clock_that_is_set_after_a_lost_answer_changes_nothing(self, world, jump):
         began_at = world.now()

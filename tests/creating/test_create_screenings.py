@@ -43,6 +43,17 @@ class TestScreenings:
         run(world, ids, resource=self.resource(), first_try=False)
         assert self.invited(world) == Counter(row["candidate_id"] for row in ids)
 
+    @pytest.mark.parametrize("on_existing", ["create", "skip"])
+    def test_a_retry_does_not_take_old_screenings_that_failed_for_its_own(self, world, ids, on_existing):
+        """Nobody knows when those that were never started came to be; whoever got one would never be invited."""
+        for one in world.sandbox.insert_screenings([row["candidate_id"] for row in ids]):
+            world.sandbox.put(one, "expired")
+        with pytest.raises(KilledError):
+            run(world, ids, resource=self.resource(), kill_after=80, on_existing=on_existing)
+        summary = run(world, ids, resource=self.resource(), first_try=False, on_existing=on_existing)
+        assert summary.created == 200
+        assert self.invited(world) == Counter(row["candidate_id"] for row in ids)
+
     def test_a_retry_without_its_ledger_invites_nobody_twice(self, world, ids):
         since = world.moment()
         with pytest.raises(KilledError):

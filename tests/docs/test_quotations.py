@@ -1,4 +1,4 @@
-"""The messages that the troubleshooting page quotes are the package's own."""
+"""The messages that a page quotes, and the files that it names, are the package's own."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ def test_a_quoted_message_exists(quoted: str) -> None:
     """ "…" stands for a value: what lies between follows in one text."""
     parts = [re.escape(part) for part in quoted.split("…")]
     assert re.search(r"[^\n]*?".join(parts), messages())
+
+
+def test_the_files_that_contributing_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`(\w+(?:/\w+)*(?:\.py|/))`", text)
+    bases = (ROOT, ROOT / "pihupulse_provider")
+
+    assert len(named) > 40
+    assert {name for name in named if not any((base / name).exists() for base in bases)} == set()
