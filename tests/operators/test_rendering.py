@@ -8,6 +8,7 @@ import pkgutil
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import task
 from airflow.sdk import task as task_of_airflow
 
@@ -73,6 +74,7 @@ class TestWhatAnotherTaskGave:
         assert dag_runs.run(dag).states("create") == ["success", "success"]
         assert self.names(pihupulse_sandbox) == sorted(one["name"] for one in HOSTILE[:2])
 
+    @pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="Airflow 3.0 takes no email in partial()")
     def test_by_expand(self, dag_runs, pihupulse_sandbox, fetch):
         @task
         def names(people):
