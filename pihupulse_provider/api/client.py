@@ -24,11 +24,11 @@ from pihupulse_provider.api.models import (
     NewCandidate,
     NewScreening,
     Page,
+    Pages,
     Report,
     Screening,
     Template,
 )
-from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.plans import MINUTE
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response

@@ -32,11 +32,11 @@ CANDIDATE_STATUSES = ("active", "archived", "all")
 
 @dataclass(frozen=True)
 class Call(Generic[ResultT]):
-    """One request that the reference documents, and what it answers with.
+    """One request that the reference documents, and what it responds with.
 
     :ivar name: the endpoint's name in messages; it holds no id and no value.
-    :ivar result: the model of the answer.
-    :ivar enveloped: whether the model is what stands under ``data``, rather than the whole answer.
+    :ivar result: the model of the response.
+    :ivar enveloped: whether the model is what stands under ``data``, rather than the whole response.
     :ivar asked_for: the ids that the request names, for messages; None when it names nothing that can be missing.
     :ivar repeatable: whether doing it twice does no harm.
     """

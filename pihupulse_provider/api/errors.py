@@ -2,11 +2,11 @@
 
     PihuPulseError
     ├── ConfigurationError          the connection or an argument is unusable
-    ├── TransportError              no whole answer came
+    ├── TransportError              no whole response came
     │   ├── NotSentError            the request surely never reached the service
     │   └── NoAnswerError           it may have been carried out (timeout, dropped connection)
     ├── ResponseError               a success whose body is not what the reference describes
-    ├── StatusError                 the service answered with an error status
+    ├── StatusError                 the service responded with an error status
     │   ├── BadRequestError         400
     │   ├── UnauthorizedError       401
     │   ├── ForbiddenError          403
@@ -57,7 +57,7 @@ class ConfigurationError(PihuPulseError, ValueError):
 
 
 class TransportError(PihuPulseError):
-    """No whole answer came back."""
+    """No whole response came back."""
 
 
 class NotSentError(TransportError):
@@ -65,7 +65,7 @@ class NotSentError(TransportError):
 
 
 class NoAnswerError(TransportError):
-    """The request went out and no whole answer came: what it asked for may or may not have happened."""
+    """The request went out and no whole response came: what it asked for may or may not have happened."""
 
     may_have_happened = True
 
@@ -84,7 +84,7 @@ class ResponseError(PihuPulseError):
 
 
 class StatusError(PihuPulseError):
-    """PihuPulse answered with an error status (API reference, "Error Handling").
+    """PihuPulse responded with an error status (API reference, "Error Handling").
 
     :ivar status: the HTTP status.
     :ivar code: the error code, such as ``invalid_request``; None when the body was not the documented envelope.
@@ -174,13 +174,13 @@ class CreateError(PihuPulseError):
 
 
 class UnconfirmedCreateError(CreateError):
-    """A create was sent, no answer came, and it does not show yet: whether it happened is not known."""
+    """A create was sent, no response came, and it does not show yet: whether it happened is not known."""
 
     may_have_happened = True
 
 
 class DuplicateCreateError(CreateError):
-    """The look-up after a lost answer found more than one match.
+    """The look-up after a lost response found more than one match.
 
     :ivar ids: the ids that were found.
     """

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from pihupulse_provider.api.plans import MINUTE, PLANS, Plan, plan_for_limit
 
@@ -62,7 +63,7 @@ class LimitState:
 
     :ivar advertised: the plan that the service's headers say. ``cap``: what the user allows, whatever they say.
     :ivar full_at: when the burst will be whole again (the GCRA's theoretical arrival time).
-    :ivar reserved_at: when a slot was last asked for: a time before it means that the clock was set back.
+    :ivar reserved_at: when a slot was last taken: a time before it means that the clock was set back.
     :ivar paused_until: nobody sends before it. ``consecutive_429s``: how many came since the last success.
     :ivar pauses: how often the account was paused; a slot taken before a pause is void.
     :ivar window_end: when the window ends, if there is one. ``window_used``: slots taken in it.
@@ -153,6 +154,7 @@ def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[Limit
     state = replace(
         state,
         full_at=max(state.full_at, at) + interval,
+        reserved_at=now,
         window_used=state.window_used + 1,
         polls_at=now + 2 * interval if poll else state.polls_at,
         worked_at=state.worked_at if poll else at,
@@ -186,15 +188,15 @@ def _within_reason(state: LimitState, now: float) -> LimitState:
     latest = max(paused_until, now + MINUTE)
     spent = state.plan.spendable - 1 + max(state.contention, _SINGLE_PACE)
     full_at = min(state.full_at, latest + spent * state.plan.interval)
-    return replace(
-        state,
-        full_at=full_at,
-        reserved_at=now,
-        paused_until=paused_until,
-        window_end=state.window_end if state.window_end <= max(now, full_at) + MINUTE + _ROUNDING else 0.0,
-        polls_at=min(state.polls_at, latest),
-        worked_at=min(state.worked_at, latest),
-    )
+    bounds = {
+        "paused_until": paused_until,
+        "full_at": full_at,
+        "window_end": state.window_end if state.window_end <= max(now, full_at) + MINUTE + _ROUNDING else 0.0,
+        "polls_at": min(state.polls_at, latest),
+        "worked_at": min(state.worked_at, latest),
+    }
+    changed: dict[str, Any] = {name: time for name, time in bounds.items() if time != getattr(state, name)}
+    return replace(state, **changed) if changed else state
 
 
 def _reset(headers: RateLimitHeaders) -> float | None:
@@ -260,7 +262,7 @@ def _learn_window(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> L
         return replace(state, refills=True)
     if reset < state.window_end - MINUTE / 2:
         return state
-    # ``Date`` counts whole seconds: each answer puts the end up to a second late, so the earliest is nearest.
+    # ``Date`` counts whole seconds: each response puts the end up to a second late, so the earliest is nearest.
     end = min(state.window_end, reset)
     used = max(state.window_used, math.ceil(size - headers.remaining))
     return replace(state, window_end=end, window_used=used, window_size=size)

@@ -44,7 +44,7 @@ class Response:
         return _number(text) if until is None else max(0.0, until.timestamp() - self._server_now())
 
     def limits(self, backoff: float) -> RateLimitHeaders:
-        """Return what the answer says about the rate limit (API reference, "Rate Limiting")."""
+        """Return what the response says about the rate limit (API reference, "Rate Limiting")."""
         limit = _number(self.headers.get("x-ratelimit-limit"))
         remaining = _number(self.headers.get("x-ratelimit-remaining"))
         reset = _number(self.headers.get("x-ratelimit-reset"))

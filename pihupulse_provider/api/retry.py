@@ -21,7 +21,7 @@ class RetryPolicy:
     refused connection, or a 429. A 429 waits as the rate limit says, not as ``base`` says.
 
     :param attempts: how often a request is sent at most, 429s not counted.
-    :param limited_attempts: how many answers of 429 a request is sent again after at most.
+    :param limited_attempts: how many 429s a request is sent again after at most.
     :param base: seconds before the first repetition, doubled for each further one.
     :param longest: the longest such wait in seconds; a ``Retry-After`` may ask for more, up to five minutes.
     :param random: returns a number from 0 to 1; spreads the waits.

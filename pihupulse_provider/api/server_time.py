@@ -20,7 +20,7 @@ class ServerTime:
         self._ahead = 0.0
 
     def see(self, served_at: datetime | None) -> None:
-        """Learn from the ``Date`` header of an answer that has just come in."""
+        """Learn from the ``Date`` header of a response that has just come in."""
         if served_at is not None:
             self._ahead = served_at.timestamp() - self._now()
 

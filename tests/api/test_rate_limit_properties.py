@@ -118,3 +118,16 @@ def test_answer_that_says_nothing_new_changes_nothing() -> None:
     state = observe(state, slot, headers)
 
     assert observe(state, Slot(1000.0, taken=True, used=1), headers) == state
+
+
+def test_asking_in_vain_changes_nothing() -> None:
+    """So that a thousand polls that wait write nothing to a shared store."""
+    state = LimitState(cap=Plan(60, 4))
+    for _ in range(10):
+        state, _ = reserve(state, 1000.0)
+    state, _ = reserve(state, 1001.0, poll=True)
+
+    after, slot = reserve(state, 1001.5, poll=True)
+
+    assert not slot.taken
+    assert after == state
