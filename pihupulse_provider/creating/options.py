@@ -58,9 +58,14 @@ def check_on_existing(value: str) -> str:
     return value
 
 
-def check_max_rejects(value: float) -> float:
+def check_max_rejects(value: object) -> float:
     """Return the value if it is a count or a share. :raises ConfigurationError: saying what it must be."""
-    if isinstance(value, bool | str) or value < 0 or (value > 1 and value != int(value)):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value < math.inf
+        or (value > 1 and value != int(value))
+    ):
         raise ConfigurationError(
             f"max_rejects is {value!r}: give a number of rows, such as 10, or a share of them below 1, such as 0.01."
         )

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
-from airflow.providers.common.compat.sdk import conf, mask_secret
+from airflow.providers.common.compat.sdk import conf
+from airflow.sdk.log import mask_secret
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.hooks import settings

@@ -106,6 +106,12 @@ def test_a_source_of_an_unknown_ending_is_refused_when_the_dag_is_parsed(source)
         PihuPulseImportCandidatesOperator(task_id="t", source=source)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, True, "0.5", -1, 1.5])
+def test_max_rejects_that_is_no_number_of_rows_is_refused_when_the_dag_is_parsed(value):
+    with pytest.raises(ConfigurationError, match="max_rejects is"):
+        PihuPulseImportCandidatesOperator(task_id="candidates", source="people.csv", max_rejects=value)
+
+
 def test_a_missing_pyarrow_is_named_before_the_first_request(dag_runs, pihupulse_sandbox, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with dag_runs.dag() as dag:

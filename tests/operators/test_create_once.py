@@ -56,9 +56,9 @@ class TestLostAnswer:
 
     def test_a_look_up_that_fails_too_is_made_by_the_next_try(self, dag_runs, pihupulse_sandbox):
         pihupulse_sandbox.fail_next("drop", method="POST", after_commit=True)
-        pihupulse_sandbox.fail_next("error", method="GET", path="/candidates", status=403)
+        pihupulse_sandbox.fail_next("error", times=5, method="GET", path="/candidates", status=503)
         run = dag_runs.run(create_candidate(dag_runs))
-        assert [type(error).__name__ for error in run.errors["create", -1]] == ["ForbiddenError"]
+        assert [type(error).__name__ for error in run.errors["create", -1]] == ["ServerError"]
         assert [run.xcom("create")["id"]] == [one["id"] for one in pihupulse_sandbox.candidates]
 
 

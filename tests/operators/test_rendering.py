@@ -8,6 +8,7 @@ import pkgutil
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import task
 from airflow.sdk import task as task_of_airflow
 
@@ -73,6 +74,7 @@ class TestWhatAnotherTaskGave:
         assert dag_runs.run(dag).states("create") == ["success", "success"]
         assert self.names(pihupulse_sandbox) == sorted(one["name"] for one in HOSTILE[:2])
 
+    @pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="Airflow 3.0 takes no email in partial()")
     def test_by_expand(self, dag_runs, pihupulse_sandbox, fetch):
         @task
         def names(people):
@@ -191,6 +193,13 @@ def test_an_id_that_is_a_number_is_made_text(dag_runs, pihupulse_sandbox):
     assert dag_runs.run(dag).rendered("get")["candidate_id"] == "12345"
 
 
+def said_of(task_id, caplog):
+    """Return what the log says from where a task begins; before it, ``dag.test()`` of Airflow 3.0 shows XComs."""
+    messages = [record.getMessage() for record in caplog.records]
+    begin = next(number for number, message in enumerate(messages) if f"task_id={task_id}" in message)
+    return "\n".join(messages[begin:])
+
+
 class TestTextWhereAListWasMeant:
     """It is refused in a sentence, and nothing of it is shown or sent."""
 
@@ -218,7 +227,7 @@ class TestTextWhereAListWasMeant:
         assert f"{field} is the text of a list or an object" in str(error)
         assert f"{field}=other_task.output" in str(error)
         assert pihupulse_sandbox.requests == []
-        shown = f"{error}{run.rendered('t')}{caplog.text}"
+        shown = f"{error}{run.rendered('t')}{said_of('t', caplog)}"
         assert "Grace" not in shown
         assert "grace@" not in shown
 
@@ -242,7 +251,7 @@ class TestTextWhereAListWasMeant:
         assert isinstance(error, ConfigurationError)
         assert "is the text of a list or an object" in str(error)
         assert pihupulse_sandbox.requests == []
-        shown = f"{error}{run.rendered('t')}{caplog.text}"
+        shown = f"{error}{run.rendered('t')}{said_of('t', caplog)}"
         assert "Grace" not in shown
         assert "grace@" not in shown
 
