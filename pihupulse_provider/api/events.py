@@ -23,7 +23,7 @@ EVENTS = (CANDIDATE_CREATED, SCREENING_CREATED, SCREENING_STARTED, SCREENING_COM
 """The events that PihuPulse sends (API reference, "Available Events")."""
 LONGEST = 255
 """The most characters that the name of an event or an id may have."""
-NAME_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ufffd]{1,255}"
+NAME_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]{1,255}"
 """What the name of an event or an id may look like: no control characters, so that it can be stored and logged, and
 none that stands for what was no character."""
 _NAME = re.compile(NAME_PATTERN)
@@ -126,7 +126,12 @@ def _text(value: object) -> str | None:
 
 
 def _name(value: object) -> str | None:
-    return value if isinstance(value, str) and _NAME.fullmatch(value) else None
+    return value if isinstance(value, str) and is_name(value) else None
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text can be stored and logged as the name of an event or an id."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _number(value: object) -> int | float | None:

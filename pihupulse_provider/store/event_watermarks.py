@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from pihupulse_provider.api.events import LONGEST
+from pihupulse_provider.api.events import LONGEST, is_name
 from pihupulse_provider.store.engine import Store, metadata
 from pihupulse_provider.store.event_rows import insert_once
 
@@ -88,11 +89,14 @@ class EventWatermarks:
 
     def stages(self, subjects: Iterable[str]) -> dict[str, int]:
         """Return the last stage of each subject that is known."""
+        names = {subject: _storable(subject) for subject in subjects}
         with self._store.read() as connection:
-            return self._stages(connection, subjects)
+            known = self._stages(connection, names.values())
+        return {subject: known[name] for subject, name in names.items() if name in known}
 
     def advance(self, stages: Mapping[str, int]) -> None:
         """Remember stages; none goes back, even if two sweeps overlap."""
+        stages = {_storable(subject): stage for subject, stage in stages.items()}
         lock = sa.select(sweeps_table.c.begun_at).where(*self._is_of(sweeps_table)).with_for_update()
         this = (*self._is_of(progress_table), progress_table.c.subject == sa.bindparam("one"))
         with self._store.begin() as connection:
@@ -119,3 +123,10 @@ class EventWatermarks:
 
     def _is_of(self, table: sa.Table) -> list[sa.sql.ColumnElement[bool]]:
         return [table.c[name] == value for name, value in self._key.items()]
+
+
+def _storable(subject: str) -> str:
+    """Return an id as it is stored: by a hash if its column can't take it, for its length or its characters."""
+    if is_name(subject):
+        return subject
+    return hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()

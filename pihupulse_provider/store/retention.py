@@ -36,9 +36,12 @@ class _Clock(NamedTuple):
 
     def moved_to(self, now: float, retention: float) -> _Clock:
         """Return what is to be remembered once it says ``now``."""
-        jumped = self.jumped_seconds if now < self.jumped_at + retention else 0.0
-        jump = now - self.seen_at - _LONGEST_STEP
-        return _Clock(now, now, jumped + jump) if jump > 0 else _Clock(now, self.jumped_at, jumped)
+        step = now - self.seen_at
+        jump = max(0.0, step - _LONGEST_STEP)
+        is_over = now - jump >= self.jumped_at + retention
+        taken_back = min(step, 0.0)
+        jumped = 0.0 if is_over else max(0.0, self.jumped_seconds + taken_back)
+        return _Clock(now, now if jump else self.jumped_at, jumped + jump)
 
 
 def prune_older_than(store: Store, retention: float) -> int:

@@ -67,7 +67,7 @@ async def test_a_rotation_loses_no_delivery(tmp_path: Path):
         sender, done = Sender(process.url), asyncio.Event()
         sending = asyncio.create_task(sender.send(4, done))
         for number in range(3):
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.5)  # more than a second, so that each is read before it is taken out
             previous, secret = sender.secret, f"secret number {number}"
             process.set_secrets(secret, previous)
             sender.secret = secret

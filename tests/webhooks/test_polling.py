@@ -9,9 +9,13 @@ import pytest
 
 from pihupulse_provider.api import Client, NoAnswerError, RetryPolicy
 from pihupulse_provider.api.account import Account
+from pihupulse_provider.api.events import WebhookEvent
+from pihupulse_provider.api.models import Candidate
 from pihupulse_provider.sandbox import Sandbox
-from pihupulse_provider.store.inbox import Inbox
-from pihupulse_provider.webhooks.polling import Poller
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.event_watermarks import EventWatermarks
+from pihupulse_provider.store.inbox import Delivery, Inbox
+from pihupulse_provider.webhooks.polling import Poller, candidate_steps
 from tests.webhooks.conftest import stored
 
 CREATED = "screening.created"
@@ -168,3 +172,18 @@ def test_another_account_behind_the_connection_begins_anew(sandbox: Sandbox, pol
         add(other, 3)
         moved: Any = Client(Account(other.api_key, other.base_url))
         assert Poller(inbox, moved, "pihupulse_default", retention=RETENTION).poll(ALL_STAGES) == 0
+
+
+@pytest.mark.parametrize("strange", ["c\x00", "c\ud83d", "c" * 300, "c\n", "团队"], ids=ascii)
+def test_an_id_of_any_kind_neither_stops_polling_nor_is_lost(postgres_url: str, strange: str):
+    store = Store(postgres_url)
+    watermarks = EventWatermarks(store, f"strange {ascii(strange)[:40]}", "account", "candidates")
+    watermarks.claim(0.0)
+    assert watermarks.stages([strange, "c1"]) == {}
+    watermarks.advance({strange: 1, "c1": 2})
+    watermarks.advance({strange: 2})
+    assert watermarks.stages([strange, "c1"]) == {strange: 2, "c1": 2}
+    (step,) = candidate_steps(Candidate(id=strange))
+    deliveries = [Delivery("strange", WebhookEvent.parse(body), body) for body in step.bodies()]
+    assert Inbox(store).append(deliveries) == [True]
+    store.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import time
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.middleware.gzip import GZipMiddleware
 
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Inbox
@@ -81,6 +83,36 @@ def test_what_is_not_an_event_is_refused(url: str, inbox: Inbox, body: bytes):
     answer = deliver(url, body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "not_an_event")
     assert stored(inbox) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"event": "screening.completed", "data": {"screening_id": "s1", "note": "\\ud83d"}}',
+        b'\xef\xbb\xbf{"event": "screening.completed", "data": {"screening_id": "s1"}}',
+        b'{"event": "screening.completed", "data": {"screening_id": "s1", "note": "caf\xe9"}}',
+        b'{"event": "screening.completed", "data": {"screening_id": "s1", "score": 1%s}}' % (b"0" * 5000),
+    ],
+    ids=["half an emoji", "byte order mark", "Latin-1", "a number without end"],
+)
+def test_an_event_with_a_fault_in_what_nobody_reads_is_stored(url: str, inbox: Inbox, body: bytes):
+    assert deliver(url, body).status_code == 202
+    (entry,) = stored(inbox)
+    assert (entry.body, entry.event.screening_id) == (body, "s1")
+    json.dumps(entry.document(), ensure_ascii=False).encode()
+
+
+async def test_what_a_response_says_stands_although_middleware_changes_its_headers(store: Store):
+    receiver = Receiver.of(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix="/pihupulse")
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(GZipMiddleware(receiver, minimum_size=1)), base_url="http://airflow.test"
+    ) as client:
+        for accepted in ("gzip", "gzip", "identity", "identity"):
+            headers = {"accept-encoding": accepted}
+            answer = await client.post(f"/pihupulse/webhooks/{CONNECTION}", content=b"{}", headers=headers)
+            assert answer.json()["error"]["code"] == "bad_signature"
+            assert answer.headers.get_list("content-encoding") == (["gzip"] if accepted == "gzip" else [])
+    await receiver.close()
 
 
 @pytest.mark.parametrize(
