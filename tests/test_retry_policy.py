@@ -44,9 +44,10 @@ def retry_after(seconds):
 
 
 if find_spec("airflow.sdk.definitions.retry_policy"):
+    from airflow.sdk import task
     from airflow.sdk.definitions.retry_policy import RetryAction
 
-    from pihupulse_provider.operators.candidates import PihuPulseGetCandidateOperator
+    from pihupulse_provider.hooks.pihupulse import PihuPulseHook
     from pihupulse_provider.retry_policy import PihuPulseRetryPolicy
 
     def decide(error):
@@ -55,6 +56,9 @@ if find_spec("airflow.sdk.definitions.retry_policy"):
     def test_a_429_waits_for_the_limits_reset():
         decision = decide(retry_after(42.5))
         assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, timedelta(seconds=42.5))
+
+    def test_a_429_that_asks_for_a_day_waits_five_minutes():
+        assert decide(retry_after(86400)).retry_delay == timedelta(minutes=5)
 
     def test_a_429_that_does_not_say_when_is_left_to_the_task():
         assert decide(retry_after(None)).action is RetryAction.DEFAULT
@@ -73,8 +77,14 @@ if find_spec("airflow.sdk.definitions.retry_policy"):
 
     @pytest.mark.parametrize(("policy", "requests"), [(None, 3), (PihuPulseRetryPolicy(), 1)], ids=["without", "with"])
     def test_airflow_goes_by_it(dag_runs, pihupulse_sandbox, policy, requests):
+        """The operators fail at once by themselves; a task of one's own that uses the hook does by the policy."""
+
+        @task
+        def get():
+            PihuPulseHook().get_candidate("c1")
+
         with dag_runs.dag(retries=2, retry_policy=policy) as dag:
-            PihuPulseGetCandidateOperator(task_id="get", candidate_id="c1")
+            get()
         run = dag_runs.run(dag)
         assert run.state == "failed"
         assert pihupulse_sandbox.count("GET /candidates/:id") == requests

@@ -1,37 +1,16 @@
-"""Many requests at once, but not too many, from code that does not wait itself; and what an event loop shares."""
+"""Many requests at once, but not too many, from code that does not wait itself."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from itertools import islice
-from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar
 
 from pihupulse_provider.api.transport import CONCURRENCY
 
 T = TypeVar("T")
 R = TypeVar("R")
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class PerLoop(Generic[K, V]):
-    """Values that everything in one event loop shares, by key; they go with their loop."""
-
-    def __init__(self) -> None:
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[K, V]] = WeakKeyDictionary()
-
-    def get(self, key: K, make: Callable[[], V]) -> V:
-        """Return the running loop's value for a key, made if there is none yet."""
-        values = self._loops.setdefault(asyncio.get_running_loop(), {})
-        if key not in values:
-            values[key] = make()
-        return values[key]
-
-    def forget(self, key: K) -> None:
-        """Make the running loop's value for a key anew next time."""
-        self._loops.get(asyncio.get_running_loop(), {}).pop(key, None)
 
 
 def run_to_end(work: Coroutine[Any, Any, R]) -> R:

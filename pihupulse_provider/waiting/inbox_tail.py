@@ -16,6 +16,7 @@ from functools import partial
 from typing import TypeVar
 
 from pihupulse_provider.api.events import SCREENING_COMPLETED
+from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import PAGE, EventFilter, Inbox, InboxEvent
 from pihupulse_provider.waiting.per_loop import PerLoop
@@ -43,7 +44,7 @@ class InboxTail:
         self._readers: list[InboxReader] = []
         self._following = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
-        self._failing = False
+        self._outage = OutageLog(log)
 
     @asynccontextmanager
     async def reading(self, wanted: EventFilter, after: int = 0) -> AsyncIterator[InboxReader]:
@@ -66,17 +67,10 @@ class InboxTail:
             try:
                 result = await asyncio.to_thread(read)
             except StoreError as error:
-                log.log(
-                    logging.DEBUG if self._failing else logging.WARNING,
-                    "The inbox can't be read now, and is tried again until it can: %s",
-                    error,
-                )
-                self._failing = True
+                self._outage.failed("The inbox can't be read now, and is tried again until it can: %s", error)
                 await asyncio.sleep(READ_SECONDS)
             else:
-                if self._failing:
-                    log.info("The inbox can be read again.")
-                self._failing = False
+                self._outage.recovered("The inbox can be read again.")
                 return result
 
     async def _follow(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.store.inbox import Delivery
 
 Append = Callable[[Sequence[Delivery]], Sequence[bool]]
@@ -47,7 +48,7 @@ class GroupCommit:
         self._deadline: asyncio.TimerHandle | None = None
         self._is_committing = False
         self._is_stuck = False
-        self._is_failing = False
+        self._outage = OutageLog(_log, logging.ERROR)
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
@@ -101,7 +102,7 @@ class GroupCommit:
             self._tell_failure(error)
             _fail(group, error)
         else:
-            self._is_failing = False
+            self._outage.recovered("Webhooks can be stored again.")
             for (_, stored), is_new in zip(group, committed.result(), strict=True):
                 if not stored.done():
                     stored.set_result(is_new)
@@ -118,9 +119,7 @@ class GroupCommit:
         self._waiting.clear()
 
     def _tell_failure(self, error: BaseException) -> None:
-        if not self._is_failing:
-            _log.error("Webhooks can't be stored, and senders are asked to send them again: %s", error)
-        self._is_failing = True
+        self._outage.failed("Webhooks can't be stored, and senders are asked to send them again: %s", error)
 
 
 def _fail(group: Sequence[_Waiting], error: BaseException) -> None:
