@@ -1,4 +1,4 @@
-"""Landing objects of the API in a table of a SQL database, all of them in one transaction.
+"""Putting objects of the API into a table of a SQL database, all of them in one transaction.
 
 Reading can take hours under the account's limit, and no database wants a transaction that stays open for as long. What
 is read is therefore kept in a temporary file of this machine until it is complete: a reader of the table sees what was
