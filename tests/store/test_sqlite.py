@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -190,9 +190,7 @@ def test_one_that_was_read_only_is_written_once_it_is_not(open_path: Path) -> No
 
 
 @pytest.mark.parametrize("replacement", ["nothing", "another store"])
-def test_one_that_was_moved_is_not_written_any_more(
-    store: Store, path: Path, note: Callable[..., None], replacement: str
-) -> None:
+def test_one_that_was_moved_is_not_written_any_more(store: Store, path: Path, replacement: str) -> None:
     _note(store, "before")
     if replacement == "another store":
         other = Store(f"sqlite:///{path}.new")
