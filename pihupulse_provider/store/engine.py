@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store import migrations
+from pihupulse_provider.store.direct_append import DirectConnection, EventRow, append_on_postgresql, append_on_sqlite
 from pihupulse_provider.store.postgresql import postgresql_engine
 from pihupulse_provider.store.sqlite import SqliteFile, sqlite_engine, sqlite_path
 from pihupulse_provider.store.store_url import parse_store_url, shown_url, without_secrets
@@ -64,7 +65,8 @@ class Store:
         reading: dict[str, Any] = {"pihupulse_read": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reading = self._engine.execution_options(**reading)
         self._driver_error: type[Exception] = self._engine.dialect.dbapi.Error  # type: ignore[union-attr]
-        weakref.finalize(self, _dispose, self._engine, os.getpid()).atexit = False
+        self._direct = DirectConnection(self._engine, self._is_moved)
+        weakref.finalize(self, _dispose, self._engine, self._direct, os.getpid()).atexit = False
         self._upgraded: object = None
         self._lock = threading.Lock()
 
@@ -107,6 +109,17 @@ class Store:
             with self._reading.begin() as connection:
                 yield connection
 
+    def append_events(self, rows: Sequence[EventRow]) -> set[bytes]:
+        """Insert rows into the inbox in their order, durably, and return the identities of those that were not there.
+
+        :raises StoreError: if the store can't be written; then none of them is stored.
+        """
+        with self._failing():
+            self._upgrade()
+            if self.is_sqlite:
+                return self._direct.run(lambda cursor: append_on_sqlite(cursor, rows, self._wall_clock))
+            return self._direct.run(lambda cursor: append_on_postgresql(cursor, rows))
+
     def check_space(self) -> None:
         """Check that the disk of a SQLite file takes more: on a full one small writes can go well for a while.
 
@@ -128,7 +141,7 @@ class Store:
 
     def dispose(self) -> None:
         """Close all connections."""
-        _dispose(self._engine, os.getpid())
+        _dispose(self._engine, self._direct, os.getpid())
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -143,6 +156,10 @@ class Store:
         self._upgraded = None
         if self._file is not None:
             self._file.give_up_connections()
+
+    def _is_moved(self, info: dict[Any, Any]) -> bool:
+        """Return whether a connection is to another file than the one that is at the path now."""
+        return self._file is not None and info.get("file") != self._file.identity()
 
     def _upgrade(self) -> None:
         """Bring the schema to this package's version; one look at it, once a process, where it is there already."""
@@ -186,9 +203,10 @@ class Store:
         return StoreError(f"{message}: {problem}" if problem else message)
 
 
-def _dispose(engine: Engine, owner: int) -> None:
+def _dispose(engine: Engine, direct: DirectConnection, owner: int) -> None:
     """Close what is left open when a store is collected, but never a parent process's connections."""
     if os.getpid() == owner:
+        direct.close()
         engine.dispose()
 
 

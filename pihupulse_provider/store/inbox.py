@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api.events import WebhookEvent
+from pihupulse_provider.store.direct_append import EventRow
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.event_rows import EventFilter, InboxEvent, events_table, head_table, insert_once
+from pihupulse_provider.store.event_rows import EventFilter, InboxEvent, events_table, head_table
 
 __all__ = ["Batch", "Delivery", "EventFilter", "Inbox", "InboxEvent"]
 
@@ -28,13 +28,6 @@ PAGE = 1000
 """How many events are read in one transaction."""
 _PRUNED_AT_ONCE = 5000
 """How many events are deleted in one transaction: deliveries wait for it."""
-_MOVE_HEAD = sa.update(head_table).values(position=head_table.c.position + sa.bindparam("count"))
-_INSERT: dict[bool, Any] = {
-    is_sqlite: insert(events_table)
-    .values(position=sa.select(head_table.c.position).scalar_subquery() - sa.bindparam("behind"))
-    .on_conflict_do_nothing()
-    for is_sqlite, insert in ((True, sqlite.insert), (False, postgresql.insert))
-}
 
 
 @dataclass(frozen=True)
@@ -45,24 +38,13 @@ class Delivery:
     event: WebhookEvent
     body: bytes = field(repr=False)
 
-    def identity(self) -> bytes:
-        """Return a SHA-256 over all three, by which a second copy is known."""
-        body = hashlib.sha256(self.body).digest()
-        return hashlib.sha256(f"{self.connection}\n{self.event.event}\n".encode() + body).digest()
-
-    def row(self, identity: bytes, now: float) -> dict[str, Any]:
-        """Return the row of :data:`events_table`, but for its position."""
+    def row(self) -> EventRow:
+        """Return what is stored of it; its identity, by which a second copy is known, is a SHA-256 over all three."""
         event = self.event
-        return {
-            "connection": self.connection,
-            "event": event.event,
-            "identity": identity,
-            "received_at": now,
-            "screening_id": event.screening_id,
-            "candidate_id": event.candidate_id,
-            "template_id": event.template_id,
-            "body": self.body,
-        }
+        body = hashlib.sha256(self.body).digest()
+        identity = hashlib.sha256(f"{self.connection}\n{event.event}\n".encode() + body).digest()
+        ids = event.screening_id, event.candidate_id, event.template_id
+        return EventRow(self.connection, event.event, identity, *ids, self.body)
 
 
 @dataclass(frozen=True)
@@ -89,24 +71,9 @@ class Inbox:
         """
         if not deliveries:
             return []
-        identities = [delivery.identity() for delivery in deliveries]
-        different = dict(zip(identities, deliveries, strict=True))
-        with self.store.begin() as connection:
-            self._move_head(connection, len(different))
-            now = self.store.now(connection)
-            rows = [
-                {**delivery.row(identity, now), "behind": len(different) - number}
-                for number, (identity, delivery) in enumerate(different.items(), 1)
-            ]
-            inserted = connection.execute(_INSERT[self.store.is_sqlite], rows).rowcount
-            new = set(different) if inserted == len(rows) else _newest(connection, len(rows))
-        return [_take(new, identity) for identity in identities]
-
-    def _move_head(self, connection: Connection, count: int) -> None:
-        """Give out positions, and keep everybody else from giving out any until the commit."""
-        if connection.execute(_MOVE_HEAD, {"count": count}).rowcount == 0:
-            insert_once(connection, head_table, {"id": 1, "position": 0})
-            connection.execute(_MOVE_HEAD, {"count": count})
+        rows = [delivery.row() for delivery in deliveries]
+        new = self.store.append_events(rows)
+        return [_take(new, row.identity) for row in rows]
 
     def head(self) -> int:
         """Return the position of the newest event; 0 before the first."""
@@ -198,13 +165,6 @@ def _entries(connection: Connection, query: sa.sql.Select[Any]) -> list[InboxEve
 def _head(connection: Connection) -> int:
     position: int | None = connection.execute(sa.select(head_table.c.position)).scalar()
     return position or 0
-
-
-def _newest(connection: Connection, positions: int) -> set[bytes]:
-    """Return the identities of the events at the last so many positions."""
-    first = sa.select(head_table.c.position - positions).scalar_subquery()
-    query = sa.select(events_table.c.identity).where(events_table.c.position > first)
-    return {bytes(row[0]) for row in connection.execute(query)}
 
 
 def _take(new: set[bytes], identity: bytes) -> bool:

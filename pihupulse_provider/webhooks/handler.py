@@ -1,14 +1,19 @@
-"""Handles one delivery: bounds it, checks its signature, parses it and stores it."""
+"""Handles one delivery: bounds it, checks its signature, parses it and stores it; and counts what came of all.
+
+The counts are logged now and then: a line for each request would let forgers fill the log.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from enum import StrEnum
 
 from pihupulse_provider.api.events import EventError, WebhookEvent
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import Delivery
-from pihupulse_provider.webhooks.counters import Outcome
 from pihupulse_provider.webhooks.group_commit import GroupCommit, InboxBusyError
 from pihupulse_provider.webhooks.http import (
     DisconnectedError,
@@ -28,8 +33,31 @@ BODY_SECONDS = 10.0
 MOST_SUSPECTS = 1024
 """How many deliveries whose signature fits no known secret may wait for the secrets to be read again."""
 
+Report = Callable[[Mapping[str, int]], None]
 _log = logging.getLogger(__name__)
 _SIGNATURE = SIGNATURE_HEADER.lower().encode()
+
+
+class Outcome(StrEnum):
+    """What came of a request; the value names it in the log and in metrics."""
+
+    STORED = "stored"
+    KNOWN = "known"
+    BAD_SIGNATURE = "bad_signature"
+    NOT_AN_EVENT = "not_an_event"
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    UNAVAILABLE = "unavailable"
+    NOT_FOUND = "not_found"
+    MALFORMED = "malformed"
+    TURNED_AWAY = "turned_away"
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether the event is in the inbox."""
+        return self in (Outcome.STORED, Outcome.KNOWN)
+
+
 _EXPECTED: tuple[tuple[type[Exception], Outcome], ...] = (
     (TooLargeError, Outcome.TOO_LARGE),
     (TooSlowError, Outcome.TOO_SLOW),
@@ -109,3 +137,32 @@ class Handler:
             _log.error("A delivery can't be handled, and is to be sent again: %s", type(error).__name__)
             self._unexpected.add(type(error))
         return Outcome.UNAVAILABLE
+
+
+class Counters:
+    """Counts outcomes, and logs and reports them ``interval`` seconds after the first of them.
+
+    :param report: takes the counts, for metrics.
+    """
+
+    def __init__(self, report: Report | None = None, interval: float = 10.0) -> None:
+        self._report = report
+        self._interval = interval
+        self._counts: Counter[Outcome] = Counter()
+
+    def count(self, outcome: Outcome) -> None:
+        """Count one request."""
+        if not self._counts:
+            asyncio.get_running_loop().call_later(self._interval, self.flush)
+        self._counts[outcome] += 1
+
+    def flush(self) -> None:
+        """Log and report what was counted since the last time."""
+        if not self._counts:
+            return
+        counts = {outcome.value: count for outcome, count in sorted(self._counts.items())}
+        level = logging.INFO if all(outcome.is_good for outcome in self._counts) else logging.WARNING
+        self._counts.clear()
+        _log.log(level, "webhooks %s", " ".join(f"{name}={count}" for name, count in counts.items()))
+        if self._report is not None:
+            self._report(counts)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Inbox
-from pihupulse_provider.webhooks.counters import Counters, Outcome, Report
 from pihupulse_provider.webhooks.group_commit import GroupCommit
-from pihupulse_provider.webhooks.handler import BODY_SECONDS, LARGEST_BODY, Handler
+from pihupulse_provider.webhooks.handler import BODY_SECONDS, LARGEST_BODY, Counters, Handler, Outcome, Report
 from pihupulse_provider.webhooks.health import Health
 from pihupulse_provider.webhooks.http import DisconnectedError, Receive, Response, Scope, Send, path_below, refusal
 from pihupulse_provider.webhooks.openapi import openapi

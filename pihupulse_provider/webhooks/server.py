@@ -23,7 +23,7 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from pihupulse_provider.webhooks.counters import Outcome
+from pihupulse_provider.webhooks.handler import Outcome
 from pihupulse_provider.webhooks.http import Response, refusal
 
 _FED_AT_ONCE = 16 * 1024

@@ -231,3 +231,27 @@ def test_a_table_that_is_gone_is_an_error_of_the_store(inbox: Inbox, store: Stor
     with store.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE gone RENAME TO pihupulse_events")
     assert inbox.append([delivery(2)]) == [True]
+
+
+def test_what_comes_after_the_file_was_moved_is_in_the_file_at_its_place(tmp_path: Path):
+    path = tmp_path / "store.db"
+    store = Store(f"sqlite:///{path}")
+    inbox = Inbox(store)
+    inbox.append([delivery(1)])
+    for one in tmp_path.glob("store.db*"):
+        one.rename(one.with_name(f"moved-{one.name}"))
+    assert inbox.append([delivery(1), delivery(2)]) == [True, True]
+    store.dispose()
+    other = Store(f"sqlite:///{path}")
+    assert [entry.event.screening_id for entry in Inbox(other).read(EVERYTHING).events] == ["s1", "s2"]
+    other.dispose()
+
+
+@pytest.mark.parametrize("behind", [600.0, -600.0])
+def test_the_time_of_an_event_is_the_stores_whatever_the_clock_of_its_receiver_says(postgres_url: str, behind: float):
+    store = Store(postgres_url, wall_clock=lambda: time.time() - behind)
+    before = Inbox(store).head()
+    Inbox(store).append([delivery(1, connection=f"behind by {behind}")])
+    (entry,) = Inbox(store).read(EVERYTHING, after=before).events
+    assert abs(entry.received_at - time.time()) < 60
+    store.dispose()

@@ -16,9 +16,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.webhooks import SIGNATURE_HEADER, sign
-from pihupulse_provider.webhooks.counters import Counters
 from pihupulse_provider.webhooks.group_commit import GroupCommit
-from pihupulse_provider.webhooks.handler import LARGEST_BODY, Handler
+from pihupulse_provider.webhooks.handler import LARGEST_BODY, Counters, Handler
 from pihupulse_provider.webhooks.health import Health
 from pihupulse_provider.webhooks.receiver import Receiver
 from pihupulse_provider.webhooks.secrets import SecretCache
