@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -200,13 +201,17 @@ def test_a_full_disk_stores_none_of_them_and_the_next_ones_once_there_is_room(tm
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     inbox = Inbox(store)
     inbox.append([delivery(0)])
-    with store.begin() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count = 40")
-    with pytest.raises(StoreError, match="full"):
-        inbox.append([delivery(number, padding="x" * 1000) for number in range(1, 200)])
-    assert len(inbox.read(EVERYTHING).events) == 1
-    with store.begin() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (160 * 1024, hard))
+    try:
+        with pytest.raises(StoreError):
+            inbox.append([delivery(number, padding="x" * 1000) for number in range(1, 200)])
+        with pytest.raises(StoreError):
+            inbox.check()
+        assert len(inbox.read(EVERYTHING).events) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    inbox.check()
     assert inbox.append([delivery(1)]) == [True]
     store.dispose()
 
