@@ -2,7 +2,7 @@
 
 Every delivery waits for this, so it takes as few steps as it can: a connection that stays open, and one statement, on
 SQLite between ``BEGIN`` and ``COMMIT``. With 8 senders the receiver then takes 0.69 of the deliveries that a bare
-receiver with group commit takes on SQLite, and 0.78 on PostgreSQL; with Core it took 0.46 and 0.38 in the same run, by
+receiver with group commit takes on SQLite, and 0.77 on PostgreSQL; with Core it took 0.46 and 0.25 in the same run, by
 the way of ``python -m tests.benchmarks.webhooks``.
 
 The head's row stays locked until the commit: nobody else gets a position before that.
