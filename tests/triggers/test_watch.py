@@ -140,7 +140,8 @@ class TestTogether:
         assert {event["end"] for event in await asyncio.gather(*waits)} == {"decided"}
         measuring.cancel()
         assert asked <= 4 * 10
-        assert sorted(lags)[len(lags) * 9 // 10] < 0.05
+        # In slices: as a share of all the time that the loop was held, so that the machine's speed does not matter.
+        assert sorted(lags)[len(lags) * 9 // 10] < 0.03 * sum(lags)
 
     async def test_a_connection_is_read_once_for_all(self, pihupulse_sandbox, monkeypatch):
         reads = []
