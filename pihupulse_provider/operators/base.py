@@ -47,6 +47,8 @@ class PihuPulseTask(RenderedFields):
     was (Airflow 3.0 to 3.3 spend no retry on one).
     """
 
+    ui_color = "#dbe7ff"
+    ui_fgcolor = "#14284b"
     pihupulse_conn_id: str
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -85,7 +87,6 @@ class PihuPulseOperator(PihuPulseTask, BaseOperator):
     """
 
     template_fields: Sequence[str] = ("pihupulse_conn_id",)
-    ui_color = "#e8f0fe"
 
     def __init__(
         self,

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import CreateOptions, check_max_rejects, check_on_existing
 from pihupulse_provider.creating.readers import Source
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, outputs
+from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseRejectsLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_writable, write_lines
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class BulkOperator(PihuPulseOperator):
     """
 
     template_fields: Sequence[str] = ("results_path", "rejects_path", *PihuPulseOperator.template_fields)
+    operator_extra_links = (PihuPulsePageLink(), PihuPulseResultsLink(), PihuPulseRejectsLink())
 
     def __init__(
         self,
@@ -47,6 +50,8 @@ class BulkOperator(PihuPulseOperator):
     def create(self, context: Context, kind: Resource, source: Source, **terms: Any) -> dict[str, Any]:
         """Create what the source says, and return the summary."""
         from pihupulse_provider.creating.create_run import CreateRun
+        from pihupulse_provider.operators.activity import shown_progress
+        from pihupulse_provider.store.activity import Activity, TaskRef
 
         for path in ("results_path", "rejects_path"):
             check_writable(path, getattr(self, path))
@@ -59,7 +64,16 @@ class BulkOperator(PihuPulseOperator):
             write_rejects=lambda records: write_lines("rejects_path", self.rejects_path, records),
             count=lambda name, by: _count(f"pihupulse.{kind.noun}s.{name}", by),
         )
-        summary = bulk.run(source).as_dict()
+        task, began_at = TaskRef.of(context["ti"]), clock.now()
+
+        def activity() -> Activity:
+            total, done, rejected = bulk.extent
+            return Activity(
+                task, "import", self.pihupulse_conn_id, f"{kind.noun}s", began_at, None, total, done, rejected
+            )
+
+        with shown_progress(self.hook.store, activity):
+            summary = bulk.run(source).as_dict()
         return outputs({**summary, "results_path": self.results_path, "rejects_path": self.rejects_path})
 
 

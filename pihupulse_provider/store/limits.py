@@ -7,17 +7,20 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pihupulse_provider.api.clock import now
+from pihupulse_provider.api.events import LONGEST
 from pihupulse_provider.api.limiter import MemoryRateLimit
 from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.api.plans import Plan
 from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, Slot, observe, reserve
 from pihupulse_provider.store.engine import Store, StoreError, metadata
+from pihupulse_provider.store.event_rows import insert_once
 
 log = logging.getLogger(__name__)
 _AWAY_SECONDS = 30.0
@@ -30,6 +33,15 @@ limits = sa.Table(
     sa.Column("account", sa.String(64), primary_key=True),
     sa.Column("state", sa.Text, nullable=False),
 )
+
+
+accounts_table = sa.Table(
+    "pihupulse_accounts",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("connection", sa.String(LONGEST), primary_key=True),
+)
+"""By which connections an account is known."""
 
 
 class StoreRateLimit:
@@ -55,6 +67,14 @@ class StoreRateLimit:
         self._away_until = 0.0
         self._outage = OutageLog(log)
         self._lock = threading.Lock()
+        self._names: set[str] = set()
+        self._new_names: list[str] = []
+
+    def known_as(self, connection: str) -> None:
+        """Record, with the next change, that a connection stands for this account."""
+        if connection not in self._names:
+            self._names.add(connection)
+            self._new_names.append(connection)
 
     @property
     def plan(self) -> Plan:
@@ -98,6 +118,10 @@ class StoreRateLimit:
                 connection.execute(
                     limits.update().where(limits.c.account == self._account).values(state=_dump(self._known))
                 )
+            names = list(self._new_names)
+            for name in names:
+                insert_once(connection, accounts_table, {"account": self._account, "connection": name})
+        del self._new_names[: len(names)]
         self._outage.recovered("The store keeps the rate limit again.")
         return slot
 
@@ -122,6 +146,35 @@ class StoreRateLimit:
     def _leave(self, error: StoreError) -> None:
         self._outage.failed("%s. Until it can be reached, this process keeps the rate limit on its own.", error)
         self._away_until = self._clock() + _AWAY_SECONDS
+
+
+class AccountUse(NamedTuple):
+    """How much of an account's limit is in use.
+
+    :ivar plan: as PihuPulse advertised it, otherwise Starter. :ivar in_use: requests of its burst.
+    :ivar paused_seconds: for how long nobody sends because of a 429.
+    """
+
+    account: str
+    connections: list[str]
+    plan: Plan
+    in_use: float
+    paused_seconds: float
+
+
+def accounts_in_use(connection: Connection, now: float, most: int) -> list[AccountUse]:
+    """Return the accounts that the store knows, at most so many; ``now`` is the store's time."""
+    states = connection.execute(sa.select(limits).order_by(limits.c.account).limit(most)).all()
+    named = sa.select(accounts_table).where(accounts_table.c.account.in_([row.account for row in states]))
+    names: dict[str, list[str]] = {}
+    for row in connection.execute(named.order_by(accounts_table.c.connection).limit(most * 10)):
+        names.setdefault(row.account, []).append(row.connection)
+    return [_use(row.account, names.get(row.account, []), _load(row.state, None), now) for row in states]
+
+
+def _use(account: str, names: list[str], state: LimitState, now: float) -> AccountUse:
+    in_use = min(state.plan.burst, max(0.0, state.full_at - now) / state.plan.interval)
+    return AccountUse(account, names, state.plan, in_use, max(0.0, state.paused_until - now))
 
 
 def _dump(state: LimitState) -> str:

@@ -60,7 +60,7 @@ class PihuPulseToSqlOperator(ExportOperator):
         engine = self._engine()
         try:
             with SqlTable(engine, self.table, MODELS[self.resource], self._fields(), self.mode) as table:
-                result = self.export(table)
+                result = self.export(context, table)
                 table.publish()
         finally:
             engine.dispose()
