@@ -15,7 +15,7 @@ from pihupulse_provider.plugins.page import icon
 from pihupulse_provider.store.activity import STALLED_SECONDS
 from pihupulse_provider.store.overview import Overview, Wanted
 
-SECTIONS = {"waits": "Waits", "transfers": "Imports and exports", "deliveries": "Deliveries and consumers"}
+SECTIONS = {"waits": "Waits", "transfers": "Imports and exports", "deliveries": "Deliveries"}
 SIZE, SHORT = 50, 8
 """Rows of a section's own page, and of the overview."""
 _KEPT = ("q", "dag_id", "run_id", "task_id", "map_index", "embedded")
