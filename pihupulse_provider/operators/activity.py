@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Self
 from pihupulse_provider.store.activity import Activity, ActivityLog, TaskRef
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from pihupulse_provider.hooks.pihupulse import PihuPulseHook
     from pihupulse_provider.store.engine import Store
     from pihupulse_provider.waiting.wait_state import WaitState
 
@@ -63,26 +66,32 @@ class ShownProgress:
 
 
 class ShownWait:
-    """Shows a wait that a task has by itself, without a triggerer."""
+    """Shows a wait that a task has by itself, without a triggerer.
 
-    def __init__(self, store: Store, task: TaskRef, connection: str) -> None:
-        self._log = _log_of(store)
-        self._task = task
-        self._connection = connection
+    :param context: the task's. Who calls an operator by hand may give one without a task instance: then nothing is
+        shown.
+    """
+
+    def __init__(self, hook: PihuPulseHook, context: Context) -> None:
+        instance = context.get("ti")
+        self._hook = hook
+        self._task = None if instance is None else TaskRef.of(instance)
 
     def show(self, state: WaitState, next_at: float) -> None:
         """Show how far a wait for screenings is, and when it looks next."""
         from pihupulse_provider.waiting.wait_board import screenings_wait
 
-        self._log.put([screenings_wait(self._task, self._connection, state, next_at)])
+        self.put(lambda task: screenings_wait(task, self._hook.pihupulse_conn_id, state, next_at))
 
-    def put(self, activity: Activity) -> None:
-        """Show a wait of another kind."""
-        self._log.put([activity])
+    def put(self, make: Callable[[TaskRef], Activity]) -> None:
+        """Show a wait of any kind."""
+        if self._task is not None:
+            _log_of(self._hook.store).put([make(self._task)])
 
     def end(self) -> None:
         """Show it no more."""
-        self._log.end([self._task])
+        if self._task is not None:
+            _log_of(self._hook.store).end([self._task])
 
 
 @cache

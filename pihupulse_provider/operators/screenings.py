@@ -16,7 +16,6 @@ from pihupulse_provider.operators.base import PihuPulseOperator, boolean, create
 from pihupulse_provider.operators.bulk import BulkOperator
 from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.operators.storage import open_source
-from pihupulse_provider.store.activity import TaskRef
 from pihupulse_provider.triggers.waiting import begin_wait, end_wait, is_timed_out, resume_wait, wait_here
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
@@ -136,7 +135,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
             return self._report(begin_wait(self, client, self.pihupulse_conn_id, spec, "resume"))
         from pihupulse_provider.operators.activity import ShownWait
 
-        shown = ShownWait(self.hook.store, TaskRef.of(context["ti"]), self.pihupulse_conn_id)
+        shown = ShownWait(self.hook, context)
         try:
             return self._report(wait_here(client, spec, self.log, show=shown.show))
         finally:

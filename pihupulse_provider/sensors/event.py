@@ -23,7 +23,6 @@ from pihupulse_provider.hooks.webhooks import EventSource, poller, webhook_conne
 from pihupulse_provider.operators.activity import ShownWait
 from pihupulse_provider.operators.base import PihuPulseTask, is_literal
 from pihupulse_provider.operators.links import PihuPulsePageLink
-from pihupulse_provider.store.activity import TaskRef
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
 from pihupulse_provider.triggers.waiting import BACKSTOP, is_timed_out
@@ -147,13 +146,13 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         return self._output(found)
 
     def _shown_wait(self, context: Context) -> ShownWait:
-        return ShownWait(self.hook.store, TaskRef.of(context["ti"]), self.pihupulse_conn_id)
+        return ShownWait(self.hook, context)
 
     def _show(self, context: Context, wanted: EventFilter) -> None:
-        task, now = TaskRef.of(context["ti"]), clock.now()
+        now = clock.now()
         next_at = None if self.deferrable and self.source == "webhooks" else now + float(self.poke_interval)
         self._began_at = self._began_at or now
-        self._shown_wait(context).put(event_wait(task, wanted, self._began_at, next_at))
+        self._shown_wait(context).put(lambda task: event_wait(task, wanted, self._began_at, next_at))
 
     def _find(self, wanted: EventFilter, every: float) -> InboxEvent | None:
         if self.source == "polling":

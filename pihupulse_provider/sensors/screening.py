@@ -20,7 +20,6 @@ from pihupulse_provider.operators.activity import ShownWait
 from pihupulse_provider.operators.base import PihuPulseTask, seconds, texts
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_writable, read_lines, write_lines
-from pihupulse_provider.store.activity import TaskRef
 from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, is_timed_out, outcome, recall
 from pihupulse_provider.waiting.screening_ids import read_screenings
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
@@ -144,7 +143,7 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         return self._poller
 
     def _shown_wait(self, context: Context) -> ShownWait:
-        return ShownWait(self.hook.store, TaskRef.of(context["ti"]), self.pihupulse_conn_id)
+        return ShownWait(self.hook, context)
 
     def _screenings(self) -> dict[str, str | None]:
         return read_screenings(self.reveal("screening_ids"), self.reveal("candidate_ids"), read_lines)
