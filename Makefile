@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 PYTEST := python -m pytest
 
-.PHONY: demo test setup lint types docs bench matrix lock clean
+.PHONY: demo test setup lint types docs bench matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 
 ## The main job on a real Airflow and a local PihuPulse; KEEP=1 leaves both running.
 demo: setup
@@ -39,8 +39,7 @@ bench:
 ## PYTHON312 and PYTHON313 name those interpreters.
 PYTHON312 ?= python3.12
 PYTHON313 ?= python3.13
-MATRIX := oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
-matrix: test $(MATRIX)
+matrix: test oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 
 oldest airflow-3.1 airflow-3.2:
 	@VENV=.venv-$@ LOCK=requirements/$@.txt sh .ci/setup
