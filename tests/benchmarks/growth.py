@@ -1,7 +1,7 @@
 """How cost grows with rows, waits, processes and events: ``python -m tests.benchmarks.growth [--rows 1000000 …]``.
 
-Each of the four goes through sizes up to the largest that is given, beside the way that comes to mind first: all rows in
-memory, a request for each wait, a limit for each process, a scan of all events.
+Each of the four goes through sizes up to the largest that is given, beside the way that comes to mind first: all rows
+in memory, a request for each wait, a limit for each process, a scan of all events.
 """
 
 from __future__ import annotations

@@ -77,16 +77,13 @@ def _table(results: Sequence[Result]) -> str:
     figures = list(dict.fromkeys(name for result in results for name in result.figures))
     sized = results[0].size is not None
     head = [*(["Size"] if sized else []), "", *figures]
-    rows = [
-        [
-            *([f"{result.size:,.0f}"] if sized else []),
-            result.subject,
-            *(_number(result.figures.get(one)) for one in figures),
-        ]
-        for result in results
-    ]
+    rows = [[*([f"{one.size:,.0f}"] if sized else []), one.subject, *_cells(one, figures)] for one in results]
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(result: Result, figures: Sequence[str]) -> list[str]:
+    return [_number(result.figures.get(name)) for name in figures]
 
 
 def _number(value: float | None) -> str:
