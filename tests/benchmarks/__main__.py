@@ -14,7 +14,7 @@ from tests.benchmarks import report, results
 
 QUICK = {
     "imports": "",
-    "growth": "--rows 100000 --waits 1000 --processes 10 --events 100000",
+    "growth": "--rows 100000 --waits 1000 --events 100000",
     "rate_limit": "",
     "import_candidates": "",
     "export": "--rows 5000",

@@ -1,7 +1,7 @@
-"""How cost grows with rows, waits, processes and events: ``python -m tests.benchmarks.growth [--rows 1000000 …]``.
+"""How cost grows with rows, waits and events: ``python -m tests.benchmarks.growth [--rows 1000000 …]``.
 
-Each of the four goes through sizes up to the largest that is given, beside the way that comes to mind first: all rows
-in memory, a request for each wait, a limit for each process, a scan of all events.
+Each of the three goes through sizes up to the largest that is given, beside the way that comes to mind first: all rows
+in memory, a request for each wait, a scan of all events.
 """
 
 from __future__ import annotations
@@ -19,20 +19,15 @@ from typing import Any
 
 from pihupulse_provider.api import Account, Client
 from pihupulse_provider.api.events import WebhookEvent
-from pihupulse_provider.api.plans import Plan
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Delivery, EventFilter, Inbox
-from pihupulse_provider.store.limits import StoreRateLimit
 from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.poll_round import PollRound, run_round
 from tests.benchmarks.export import _peak_memory
 from tests.benchmarks.import_candidates import _plan_only
 from tests.benchmarks.results import record
-from tests.servers import postgres
 
-PLAN = Plan(60_000, 10)
-SECONDS = 5.0
 OURS = "this provider"
 
 
@@ -41,12 +36,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--waits", type=int, default=10_000)
-    parser.add_argument("--processes", type=int, default=50)
     parser.add_argument("--events", type=int, default=1_000_000)
     options = parser.parse_args()
     rows(options.rows)
     waits(options.waits)
-    processes(options.processes)
     events(options.events)
 
 
@@ -72,20 +65,6 @@ def waits(most: int) -> None:
             cost = {"requests": sandbox.count() - before, "CPU_seconds": time.process_time() - began}
         _tell("Screenings that are waited for", OURS, count, **cost)
         _tell("Screenings that are waited for", "a request for each", count, requests=count)
-
-
-def processes(most: int) -> None:
-    """Take slots of a limit of 60,000 a minute for some seconds, as fast as it gives them."""
-    with postgres() as url:
-        for count in (1, 2, 5, 10, 20, 50):
-            if count > most:
-                break
-            for subject, stores in ((OURS, [url] * count), ("a limit for each process", ["sqlite://"] * count)):
-                began = time.time() + 2 + count / 10
-                with multiprocessing.get_context("spawn").Pool(count) as pool:
-                    taken = sum(pool.starmap(_take_slots, [(store, f"growth {began}", began) for store in stores]))
-                share = taken / (PLAN.requests_per_minute / 60 * SECONDS)
-                _tell("Processes of an account", subject, count, share_of_the_limit=share)
 
 
 def events(most: int) -> None:
@@ -142,18 +121,6 @@ def _list_of_rows(result: Any, path: Path) -> None:
     with path.open() as file:
         found = {row["email"]: row for row in csv.DictReader(file)}
     result.put((len(found), time.perf_counter() - began, _peak_memory()))
-
-
-def _take_slots(url: str, account: str, began: float) -> int:
-    limit = StoreRateLimit(Store(url), account, PLAN)
-    limit.reserve()
-    time.sleep(max(0.0, began - time.time()))
-    taken = 0
-    while time.time() < began + SECONDS:
-        slot = limit.reserve()
-        taken += slot.taken
-        time.sleep(max(0.0, slot.at - limit.now()))
-    return taken
 
 
 def _delivery(number: int) -> Delivery:
