@@ -1,4 +1,4 @@
-"""Exporting 50,000 candidates at 50 ms of latency: ``python -m tests.benchmarks.export``.
+"""Exporting all candidates: ``python -m tests.benchmarks.export``, by default 50,000 at 50 ms of latency.
 
 Beside a bare asyncio loop with 16 requests in flight, and what people use today.
 """
