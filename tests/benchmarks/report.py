@@ -69,7 +69,7 @@ def _part(name: str, document: Mapping[str, Any], results: Sequence[Result]) -> 
         lines += [f"### {case}\n", _table(of_case)]
         if of_case[0].size is not None:
             lines.append(_plot(f"{name}-{case.casefold().replace(' ', '-')}", of_case))
-    facts = "; ".join(document["made"].values())
+    facts = "; ".join([*document["made"].values(), *filter(None, [document.get("note")])])
     return "\n".join([*lines, f"{facts}. Again: `{document['command']}`\n"])
 
 
