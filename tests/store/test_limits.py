@@ -84,7 +84,7 @@ def test_processes_never_get_the_same_slot(tmp_path: Path) -> None:
 
     used = [int(line) for process in running for line in process.communicate(timeout=60)[0].split()]
 
-    assert sorted(used) == list(range(1, 151))
+    assert len(set(used)) == len(used) == 150
 
 
 def test_what_one_learns_the_other_knows(shared: Callable[..., StoreRateLimit]) -> None:
