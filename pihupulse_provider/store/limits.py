@@ -27,6 +27,7 @@ from pihupulse_provider.api.rate_limit import (
     stand_alone,
 )
 from pihupulse_provider.api.reservations import Reservations
+from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
 from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, metadata
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class StoreRateLimit:
     :param account: the account's key.
     :param plan: the most that this process uses, whatever the service tells; None to learn it from the service.
     :param clock: returns this process's steady time in epoch seconds; a slot's time is the store's.
+    :ivar disagreements: what this process and others should agree on, and don't.
     """
 
     blocks = True
@@ -74,6 +76,7 @@ class StoreRateLimit:
         self._news: deque[tuple[Slot, RateLimitHeaders]] = deque(maxlen=1000)
         self._away_until = 0.0
         self._outage = OutageLog(log)
+        self.disagreements = Disagreements()
         self._turn = threading.Lock()
         """Held while slots are reserved: one transaction at a time."""
         self._lock = threading.Lock()
@@ -101,6 +104,7 @@ class StoreRateLimit:
 
     def observe(self, slot: Slot, headers: RateLimitHeaders) -> None:
         """Correct the limit by what a response says; most say nothing that others must know at once."""
+        self.disagreements.compare_clocks(self._seconds_ahead(headers), "PihuPulse's")
         with self._lock:
             before, self._known = self._known, observe(self._known, slot, headers)
             if self._known == before:
@@ -180,7 +184,15 @@ class StoreRateLimit:
             self._away_until = 0.0
             self._known = _observed(state, self._news)
         self._outage.recovered("The store keeps the rate limit again.")
+        self.disagreements.compare_plans(self._known.cap, self._known.advertised)
+        if not self._store.is_sqlite:
+            self.disagreements.compare_clocks(-self._ahead, "the store's")
         return slots
+
+    def _seconds_ahead(self, headers: RateLimitHeaders) -> float | None:
+        """Return by how much this process's clock is ahead of the service's; None if a response did not tell."""
+        ahead = seconds_ahead(headers)
+        return None if ahead is None else ahead - self._ahead
 
     def _read(self, connection: Connection) -> LimitState:
         query = sa.select(limits.c.state).where(limits.c.account == self._account).with_for_update()
