@@ -16,6 +16,7 @@ QUICK = {
     "imports": "",
     "growth": "--rows 100000 --waits 1000 --events 100000",
     "rate_limit": "",
+    "shared_limit": "",
     "import_candidates": "",
     "export": "--rows 5000",
     "waiting": "--seconds 10",
