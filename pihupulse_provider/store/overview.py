@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from pihupulse_provider.api.plans import Plan
+from pihupulse_provider.store.accounts import names_of
 from pihupulse_provider.store.activity import activity_table
 from pihupulse_provider.store.cursors import cursors_table
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.event_rows import events_table, head_table
-from pihupulse_provider.store.limits import AccountUse, accounts_in_use
+from pihupulse_provider.store.limits import read_states
 
 _MOST_ACCOUNTS = 100
 _MOST_CONSUMERS = 200
@@ -59,6 +61,20 @@ class Deliveries(NamedTuple):
     before: int | None
 
 
+class AccountUse(NamedTuple):
+    """How much of an account's limit is in use.
+
+    :ivar plan: as PihuPulse advertised it, otherwise Starter. :ivar in_use: requests of its burst.
+    :ivar paused_seconds: for how long nobody sends because of a 429.
+    """
+
+    account: str
+    connections: list[str]
+    plan: Plan
+    in_use: float
+    paused_seconds: float
+
+
 class Consumer(NamedTuple):
     """A consumer; ``behind`` is how many deliveries, of all connections, came since its cursor."""
 
@@ -81,7 +97,18 @@ class Overview:
 
     def accounts(self) -> list[AccountUse]:
         """Return the accounts and what of their limits is in use."""
-        return accounts_in_use(self._connection, self.now, _MOST_ACCOUNTS)
+        states = read_states(self._connection, _MOST_ACCOUNTS)
+        names = names_of(self._connection, [account for account, _ in states])
+        return [
+            AccountUse(
+                account,
+                names.get(account, []),
+                state.plan,
+                min(state.plan.burst, max(0.0, state.full_at - self.now) / state.plan.interval),
+                max(0.0, state.paused_until - self.now),
+            )
+            for account, state in states
+        ]
 
     def tasks(self, kinds: Collection[str], wanted: Wanted, size: int) -> Tasks:
         """Return a page of what tasks wait for (``wait``) or move (``import``, ``export``)."""
