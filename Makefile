@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: demo test setup lint types docs bench matrix lock clean
+.PHONY: demo test setup lint types docs bench fleet matrix lock clean
 
 ## The main job on a real Airflow and a local PihuPulse; KEEP=1 leaves both running.
 demo: setup
@@ -32,6 +32,12 @@ bench:
 	@VENV=.venv-bench LOCK=requirements/bench.txt sh .ci/setup
 	@.venv-bench/bin/python -m tests.benchmarks $(ARGS)
 
+## Two workers, triggerers and receivers on Celery, Valkey and PostgreSQL, and what became of their work. ARGS are its
+## options, such as --rows 300 --screenings 60.
+fleet:
+	@VENV=.venv-fleet LOCK=requirements/fleet.txt sh .ci/setup
+	@.venv-fleet/bin/python -m tests.fleet $(ARGS)
+
 ## The tests at both ends of what is supported: Airflow 3.0.6 and the newest, Python 3.11 to 3.13.
 ## PYTHON312 and PYTHON313 name those interpreters.
 PYTHON312 ?= python3.12
@@ -48,6 +54,7 @@ COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-u
 lock:
 	@$(COMPILE) --group dev --output-file requirements/dev.txt
 	@$(COMPILE) --group test --group build --group bench --output-file requirements/bench.txt
+	@$(COMPILE) --group test --group build --group fleet --output-file requirements/fleet.txt
 	@$(COMPILE) --group test --group build --group oldest --output-file requirements/oldest.txt --resolution lowest-direct \
 		--exclude-newer 2025-09-15 \
 		--exclude-newer-package apache-airflow-providers-common-compat=2026-02-15 \
