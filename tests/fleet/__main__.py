@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import shutil
@@ -17,9 +18,10 @@ from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.store_url import parse_store_url
 from tests.demo.console import Progress, table
 from tests.fleet.balancer import Balancer
+from tests.fleet.faults import Faults
 from tests.fleet.fleet import Fleet
 from tests.fleet.report import flatness, outcome
-from tests.servers import empty_database, postgres
+from tests.servers import Postgres, empty_database
 
 CHUNKS = 6
 RUN_SECONDS = 480
@@ -31,16 +33,18 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--screenings", type=int, default=500)
     parser.add_argument("--rate", type=int, default=1500, help="requests a minute of the plan (default: %(default)s)")
+    parser.add_argument("--faults", action="store_true", help="let everything go wrong meanwhile, one after the other")
+    parser.add_argument("--seed", type=int, help="an order of the faults, which then go on until the run has ended")
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="pihupulse-fleet-"))
-    with postgres() as server, empty_database(server) as airflow_url, empty_database(server) as store_url:
-        failed = _run(options, home, airflow_url, store_url)
+    with Postgres() as server, empty_database(server.url) as airflow_url, empty_database(server.url) as store_url:
+        failed = _run(options, home, server, airflow_url, store_url)
     if not failed:
         shutil.rmtree(home)
     return failed
 
 
-def _run(options: argparse.Namespace, home: Path, airflow_url: str, store_url: str) -> int:
+def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url: str, store_url: str) -> int:
     progress = Progress()
     folder = home / "files"
     _write_chunks(folder, options.rows)
@@ -60,7 +64,9 @@ def _run(options: argparse.Namespace, home: Path, airflow_url: str, store_url: s
                 fleet.start(progress.step)
                 progress.done("the fleet is up")
                 run_id = fleet.trigger("fleet")
-                state = fleet.wait_for_run("fleet", run_id, RUN_SECONDS)
+                faults = Faults(fleet, sandbox, server, options.seed)
+                with faults if options.faults else contextlib.nullcontext():
+                    state = fleet.wait_for_run("fleet", run_id, RUN_SECONDS)
                 progress.done(f"the run ended: {state}")
                 _await_drained(folder, options.screenings)
                 connections = _store_connections(store_url)
@@ -68,6 +74,8 @@ def _run(options: argparse.Namespace, home: Path, airflow_url: str, store_url: s
                 fleet.stop()
         rows, good = outcome(sandbox, folder, options, state, balancer.taken, connections)
         print(table(("", "", ""), rows))
+        if faults.told:
+            print(table(("after", "fault"), faults.told))
         print(table(("part", "memory MB first/last/most", "threads", "handles"), flatness(fleet.samples)))
     if not good:
         print(f"The logs are in {home}.")
