@@ -123,6 +123,7 @@ class RateLimitHeaders:
     :ivar resets_in: seconds from the server's own ``Date`` to ``X-RateLimit-Reset``, so that clock skew cancels out;
         it counts if it is ahead, and within the minute.
     :ivar backoff: the share (0.5 to 1) of the exponential pause to take when a 429 says nothing else.
+    :ivar served_at: the server's own time, from ``Date``, in its epoch seconds.
     """
 
     sent_at: float
@@ -133,6 +134,7 @@ class RateLimitHeaders:
     remaining: int | None = None
     resets_in: float | None = None
     backoff: float = 1.0
+    served_at: float | None = None
 
 
 _TIMES = tuple(field.name for field in fields(LimitState) if field.name.endswith(("_at", "_until", "_end", "_reset")))

@@ -23,7 +23,7 @@ from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store import migrations
 from pihupulse_provider.store.direct_append import DirectConnection, EventRow, append_on_postgresql, append_on_sqlite
 from pihupulse_provider.store.postgresql import postgresql_engine
-from pihupulse_provider.store.sqlite import SqliteFile, sqlite_engine, sqlite_path
+from pihupulse_provider.store.sqlite import SqliteFile, network_file_system, sqlite_engine, sqlite_path
 from pihupulse_provider.store.store_url import parse_store_url, shown_url, without_secrets
 
 log = logging.getLogger(__name__)
@@ -119,6 +119,17 @@ class Store:
             if self.is_sqlite:
                 return self._direct.run(lambda cursor: append_on_sqlite(cursor, rows, self._wall_clock))
             return self._direct.run(lambda cursor: append_on_postgresql(cursor, rows))
+
+    def problems(self) -> list[str]:
+        """Return in a sentence each what makes the place of the store a bad one, although it works."""
+        kind = network_file_system(self._file.path) if self._file is not None else None
+        if kind is None:
+            return []
+        problem = (
+            f"The store {self} is on a network file system ({kind}), where SQLite's locks can't be relied on: put it "
+            "on a local disk, or use PostgreSQL if several machines share it."
+        )
+        return [problem]
 
     def check_space(self) -> None:
         """Check that the disk of a SQLite file takes more: on a full one small writes can go well for a while.

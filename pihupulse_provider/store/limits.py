@@ -17,6 +17,7 @@ from pihupulse_provider.api.limiter import MemoryRateLimit
 from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.api.plans import Plan
 from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, Slot, observe, reserve
+from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
 from pihupulse_provider.store.engine import Store, StoreError, metadata
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class StoreRateLimit:
     :param account: the account's key.
     :param plan: the most that this process uses, whatever the service tells; None to learn it from the service.
     :param clock: returns this process's steady time in epoch seconds; a slot's time is the store's.
+    :ivar disagreements: what this process and others should agree on, and don't.
     """
 
     blocks = True
@@ -54,6 +56,7 @@ class StoreRateLimit:
         self._known = LimitState(cap=plan)
         self._away_until = 0.0
         self._outage = OutageLog(log)
+        self.disagreements = Disagreements()
         self._lock = threading.Lock()
 
     @property
@@ -77,6 +80,7 @@ class StoreRateLimit:
     def observe(self, slot: Slot, headers: RateLimitHeaders) -> None:
         """Correct the limit by what a response says; most say nothing new and cost nothing."""
         self._own.observe(slot, headers)
+        self.disagreements.compare_clocks(self._seconds_ahead(headers), "PihuPulse's")
         if self._is_away() or observe(self._known, slot, headers) == self._known:
             return
         try:
@@ -99,7 +103,15 @@ class StoreRateLimit:
                     limits.update().where(limits.c.account == self._account).values(state=_dump(self._known))
                 )
         self._outage.recovered("The store keeps the rate limit again.")
+        self.disagreements.compare_plans(self._known.cap, self._known.advertised)
+        if not self._store.is_sqlite:
+            self.disagreements.compare_clocks(-self._ahead, "the store's")
         return slot
+
+    def _seconds_ahead(self, headers: RateLimitHeaders) -> float | None:
+        """Return by how much this process's clock is ahead of the service's; None if a response did not tell."""
+        ahead = seconds_ahead(headers)
+        return None if ahead is None else ahead - self._ahead
 
     def _read(self, connection: Connection) -> LimitState:
         query = sa.select(limits.c.state).where(limits.c.account == self._account).with_for_update()

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from pihupulse_provider.api import MemoryRateLimit, Plan
+from pihupulse_provider.api import MemoryRateLimit, Plan, clock
+from pihupulse_provider.api.plans import PLANS
 from pihupulse_provider.api.rate_limit import RateLimitHeaders, Slot
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.limits import StoreRateLimit, limits, shared_rate_limit
@@ -228,3 +229,42 @@ def test_state_of_version_1_0_0_counts_as_none(store: Store) -> None:
 
     assert (slot.used, slot.pauses) == (1, 0)
     assert slot.at <= limit.now()
+
+
+def test_a_plan_that_slows_all_workers_down_is_warned_of_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    one, modest = (StoreRateLimit(store, "account", plan, clock=lambda: NOW) for plan in (None, PLANS["starter"]))
+    one.observe(one.reserve(), RateLimitHeaders(sent_at=NOW, received_at=NOW, limit=1000.0))
+    for _ in range(3):
+        modest.reserve()
+
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == list(modest.disagreements.found.values())
+    assert "starter with 100 requests a minute here, and PihuPulse allows 1000" in caplog.text
+
+
+def test_a_rate_that_somebody_chose_is_not(store: Store) -> None:
+    """It leaves the rest to other programs that use the account."""
+    modest = StoreRateLimit(store, "account", Plan(50, 50), clock=lambda: NOW)
+    modest.observe(modest.reserve(), RateLimitHeaders(sent_at=NOW, received_at=NOW, limit=1000.0))
+    modest.reserve()
+
+    assert not modest.disagreements.found
+
+
+@pytest.mark.parametrize(("off", "words"), [(600.0, "600 seconds ahead of"), (-600.0, "600 seconds behind")])
+def test_a_clock_that_differs_from_the_stores_is_warned_of(postgres_url: str, off: float, words: str) -> None:
+    store = Store(postgres_url)
+    limit = StoreRateLimit(store, f"clock{off}", clock=lambda: clock.now() + off)
+    slot = limit.reserve()
+    limit.observe(slot, RateLimitHeaders(sent_at=limit.now(), received_at=limit.now(), served_at=limit.now()))
+    store.dispose()
+
+    assert words in limit.disagreements.found["the store's"]
+    assert words.split(" the store", maxsplit=1)[0] in limit.disagreements.found["PihuPulse's"]
+
+
+def test_a_response_that_took_long_is_no_wrong_clock(store: Store) -> None:
+    limit = StoreRateLimit(store, "account", clock=lambda: NOW)
+    limit.observe(limit.reserve(), RateLimitHeaders(sent_at=NOW - 50, received_at=NOW, served_at=NOW - 25))
+
+    assert not limit.disagreements.found
