@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 PYTEST := python -m pytest
 
-.PHONY: demo test setup lint types docs bench matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
+.PHONY: demo test setup lint types docs wheel bench matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 
 ## The main job on a real Airflow and a local PihuPulse; KEEP=1 leaves both running.
 demo: setup
@@ -26,6 +26,10 @@ lint: setup
 
 types: setup
 	@$(BIN)/mypy
+
+## The wheel, built from the sdist and installed alone with each extra.
+wheel: setup
+	@$(BIN)/python -m tests.wheel
 
 docs: setup
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
