@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -99,6 +100,11 @@ def _log_of(store: Store) -> ActivityLog:
     return ActivityLog(store)
 
 
-def shown_progress(store: Store, make: Callable[[], Activity]) -> ShownProgress:
-    """Return what shows how far a bulk operation is."""
-    return ShownProgress(_log_of(store), make)
+def shown_progress(
+    hook: PihuPulseHook, context: Context, make: Callable[[TaskRef], Activity]
+) -> AbstractContextManager[object]:
+    """Return what shows how far a bulk operation is, while it lasts; see :class:`ShownWait` for the context."""
+    instance = context.get("ti")
+    if instance is None:
+        return nullcontext()
+    return ShownProgress(_log_of(hook.store), partial(make, TaskRef.of(instance)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -13,12 +13,15 @@ from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.iso_time import read_iso
-from pihupulse_provider.exporting.export import DETAILS, Export, check_resource
+from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
 from pihupulse_provider.exporting.writers import Writer
 from pihupulse_provider.operators.activity import shown_progress
 from pihupulse_provider.operators.base import PihuPulseOperator
 from pihupulse_provider.operators.links import PihuPulseExportLink, PihuPulsePageLink
 from pihupulse_provider.store.activity import Activity, TaskRef
+
+if TYPE_CHECKING:
+    from pihupulse_provider.operators.lineage import Dataset, Lineage
 
 
 class ExportOperator(PihuPulseOperator):
@@ -49,6 +52,28 @@ class ExportOperator(PihuPulseOperator):
         self.detail = detail
         self.status = status
         self.updated_since = updated_since
+        self.rows: int | None = None
+
+    @property
+    def fields(self) -> list[str]:
+        """Return the fields of the resource that are written."""
+        return [field for field in MODELS[self.resource].model_fields if field not in self.fields_left_out]
+
+    def lineage(self) -> Lineage:
+        """Return what is read, and where its fields go."""
+        from pihupulse_provider.operators.lineage import Lineage, of_source, resource_dataset
+
+        source, target = resource_dataset(self.hook.account.base_url, self.resource, self.fields), self.target()
+        return Lineage(
+            inputs=[source],
+            outputs=[target] if target is not None else [],
+            columns=of_source(source, {field: [field] for field in self.fields}),
+            rows=self.rows,
+        )
+
+    def target(self) -> Dataset | None:
+        """Return where the rows go; None if that is not known yet."""
+        raise NotImplementedError
 
     @property
     def fields_left_out(self) -> frozenset[str]:
@@ -57,21 +82,22 @@ class ExportOperator(PihuPulseOperator):
 
     def export(self, context: Context, writer: Writer) -> dict[str, Any]:
         """Read everything into a writer, and return ``{"rows", "watermark", "requests", "seconds"}``."""
-        return run_to_end(self._export(TaskRef.of(context["ti"]), writer))
+        return run_to_end(self._export(context, writer))
 
-    async def _export(self, task: TaskRef, writer: Writer) -> dict[str, Any]:
+    async def _export(self, context: Context, writer: Writer) -> dict[str, Any]:
         async with AsyncClient(self.hook.account, limit=self.hook.limit) as client:
             export = Export(self.resource, client, self.detail, self.status, moment_of(self.updated_since))
             began_at = clock.now()
 
-            def activity() -> Activity:
+            def activity(task: TaskRef) -> Activity:
                 of, done = (export.progress.of, export.progress.done) if export.progress else (None, 0)
                 return Activity(
                     task, "export", self.pihupulse_conn_id, self.resource, began_at, total=of or None, done=done
                 )
 
-            with shown_progress(self.hook.store, activity):
+            with shown_progress(self.hook, context, activity):
                 await export.run(writer)
+            self.rows = export.rows
             watermark = export.watermark.isoformat() if export.watermark is not None else None
             return {
                 "rows": export.rows,
