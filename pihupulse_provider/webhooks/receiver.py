@@ -15,8 +15,7 @@ from pihupulse_provider.webhooks.group_commit import GroupCommit
 from pihupulse_provider.webhooks.handler import BODY_SECONDS, LARGEST_BODY, Counters, Handler, Outcome, Report
 from pihupulse_provider.webhooks.http import DisconnectedError, Receive, Response, Scope, Send, path_below, refusal
 from pihupulse_provider.webhooks.openapi import openapi
-from pihupulse_provider.webhooks.secrets import LoadSecrets, SecretCache, SecretsUnavailableError
-from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER
+from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, LoadSecrets, SecretCache, SecretsUnavailableError
 
 _log = logging.getLogger(__name__)
 _EVERY_SECONDS = 3600.0
