@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("imports", "rate_limit", "import_candidates", "export", "waiting", "webhooks", "delivery")
+NAMES = ("imports", "rate_limit", "shared_limit", "import_candidates", "export", "waiting", "webhooks", "delivery")
 
 
 def main() -> int:
