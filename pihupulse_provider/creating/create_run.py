@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.concurrency import run_to_end
@@ -88,6 +88,14 @@ def _count_nothing(_name: str, _by: int) -> None:
     return None
 
 
+class Extent(NamedTuple):
+    """How far a run is: rows of the source, those that are done, those that are rejected."""
+
+    total: int | None = None
+    done: int = 0
+    rejected: int = 0
+
+
 @dataclass
 class CreateRun:
     """One run.
@@ -110,6 +118,14 @@ class CreateRun:
     count: Callable[[str, int], None] = _count_nothing
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rows: RowTable = field(default_factory=RowTable, init=False)
+    _extent: Extent = field(default=Extent(), init=False)
+    _progress: Progress | None = field(default=None, init=False)
+
+    @property
+    def extent(self) -> Extent:
+        """Return how far it is, in whichever thread; no total while the source is being read."""
+        before, progress = self._extent, self._progress
+        return before if progress is None else before._replace(done=before.done + progress.done)
 
     def run(self, source: Source) -> Summary:
         """Create what the source says.
@@ -133,6 +149,7 @@ class CreateRun:
         if self._has_open_rows():
             await self._look(recovery, job)
             progress.expect(self.rows.count(RowState.WAITING, RowState.UNSURE))
+            self._extent, self._progress = self._counted(), progress
             tools = Tools(
                 self.rows,
                 self.resource,
@@ -151,6 +168,7 @@ class CreateRun:
         self._check_unambiguous(recovery)
 
     async def _run(self, fingerprint: str) -> Summary:
+        self._extent = self._counted()
         self._check_rejects()
         began_at = self.ledger.now()
         async with self.connect() as client:
@@ -163,6 +181,10 @@ class CreateRun:
 
     def _has_open_rows(self) -> bool:
         return self.rows.count(RowState.WAITING, RowState.UNSURE) > 0
+
+    def _counted(self) -> Extent:
+        total, rejected = self.rows.count(), self.rows.count(RowState.REJECTED)
+        return Extent(total, total - rejected - self.rows.count(RowState.WAITING, RowState.UNSURE), rejected)
 
     def _to_be_created(self) -> int:
         return self.rows.count() - self.rows.count(RowState.EXISTING, RowState.DUPLICATE)
@@ -242,6 +264,7 @@ class CreateRun:
     def _finish(self, client: AsyncClient, began_at: float) -> Summary:
         self.write_results(self.rows.results())
         self.write_rejects(self.rows.rejects())
+        self._extent, self._progress = self._counted(), None
         summary = Summary(
             rows=self.rows.count(),
             created=self.rows.count(RowState.CREATED),

@@ -112,7 +112,9 @@ class PihuPulseHook(BaseHook):
         """Return the account's rate limit, shared through the store."""
         from pihupulse_provider.store.limits import shared_rate_limit
 
-        return shared_rate_limit(self.store, self.account.key, self.account.plan)
+        limit = shared_rate_limit(self.store, self.account.key, self.account.plan)
+        limit.known_as(self.pihupulse_conn_id)
+        return limit
 
     @cached_property
     def _client(self) -> Client:

@@ -18,7 +18,9 @@ from airflow.providers.common.compat.sdk import (
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.operators.activity import ShownWait
 from pihupulse_provider.operators.base import PihuPulseTask, seconds, texts
+from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_writable, read_lines, write_lines
 from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, is_timed_out, outcome, recall
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
@@ -69,7 +71,7 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         "failed_statuses",
         "succeeded_statuses",
     )
-    ui_color = "#e8f0ff"
+    operator_extra_links = (PihuPulsePageLink(), PihuPulseResultsLink())
 
     def __init__(
         self,
@@ -103,6 +105,7 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         poller = self._poller or self._begin(context)
         end = poller.poll(self.hook.get_conn())
         if end is not None:
+            self._shown_wait(context).end()
             return PokeReturnValue(True, self._output(outcome(poller.state, end, self.log)))
         poller.tell()
         if self.deferrable:
@@ -137,8 +140,11 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
             check_writable("results_path", self.results_path)
         spec = self._spec().of(self._screenings(), started_at)
         self.log.info("%s", spec.describe())
-        self._poller = TaskPoller(WaitState(spec), self.log)
+        self._poller = TaskPoller(WaitState(spec), self.log, show=self._shown_wait(context).show)
         return self._poller
+
+    def _shown_wait(self, context: Context) -> ShownWait:
+        return ShownWait(self.hook, context)
 
     def _screenings(self) -> dict[str, str | None]:
         return read_screenings(self.reveal("screening_ids"), self.reveal("candidate_ids"), read_lines)
