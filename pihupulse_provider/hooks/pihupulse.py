@@ -72,7 +72,7 @@ class PihuPulseHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's extra fields (Airflow 3.0 and 3.1 ask the hook)."""
-        from pihupulse_provider.hooks.form_widgets import widgets
+        from pihupulse_provider.connection_form import widgets
 
         return widgets()
 
