@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.store.activity import Activity, ActivityLog, TaskRef, activity_table
 from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.overview import Wanted, read_overview
 from pihupulse_provider.waiting.wait_board import WaitBoard
 
 
@@ -75,6 +78,7 @@ async def test_what_expired_is_deleted_by_whoever_writes_next(world):
 
 
 async def test_a_store_that_is_away_ends_no_wait_and_is_left_alone(world, caplog):
+    caplog.set_level(logging.INFO)
     world.log = ActivityLog(Store("postgresql://127.0.0.1:9/none?connect_timeout=1"), lambda: world.now)
     for _ in range(3):
         world.log.put([world.wait(task())])
@@ -84,3 +88,24 @@ async def test_a_store_that_is_away_ends_no_wait_and_is_left_alone(world, caplog
 def test_waits_that_nobody_can_name_are_not_shown(world):
     with world.board.showing(None, world.wait):
         assert world.rows() == []
+
+
+def test_postgresql_keeps_it_as_well(empty_postgres_url):
+    store = Store(empty_postgres_url)
+    log = ActivityLog(store)
+    tasks = [TaskRef("hiring", "manual__1", "wait", index, 1) for index in range(3)]
+    for done in (1, 2):
+        log.put([Activity(one, "wait", "c", "screenings", clock.now() - 5, "s1", total=9, done=done) for one in tasks])
+    log.end(tasks[:1])
+    found = read_overview(store, lambda ids: ids, lambda seen: {"waits": seen.tasks(("wait",), Wanted("s1"), 50)})
+    assert [(row.map_index, row.done) for row in sorted(found["waits"].rows, key=lambda row: row.map_index)] == [
+        (1, 2),
+        (2, 2),
+    ]
+    everything = read_overview(
+        store,
+        lambda _ids: (),
+        lambda seen: {"all": (seen.accounts(), seen.consumers(), seen.tasks(("wait",), Wanted(), 9))},
+    )
+    assert everything["all"] == ([], [], ([], 0))
+    read_overview(store, lambda ids: ids, lambda seen: {"found": seen.deliveries(Wanted("nothing"), 50)})
