@@ -24,9 +24,10 @@ except (ImportError, AirflowOptionalProviderFeatureException):  # Airflow 3.0
 
 
 @dag(
+    doc_md=__doc__,
     schedule=None,
     params={
-        "source": Param("file:///tmp/candidates.csv", type="string", description="The file of candidates"),
+        "source": Param("file:///tmp/pihupulse/candidates.csv", type="string", description="The file of candidates"),
         "folder": Param("file:///tmp/pihupulse", type="string", description="A folder for the results"),
         "template_id": Param("t54321", type="string", description="A screening template's id"),
         "pass_score": Param(75, type="integer", minimum=0, maximum=100),
@@ -38,28 +39,28 @@ def funnel():
         task_id="import_candidates",
         source="{{ params.source }}",
         max_rejects=0.05,
-        results_path="{{ params.folder }}/candidates.jsonl",
-        rejects_path="{{ params.folder }}/rejects.jsonl",
+        results_path="{{ params.folder }}/{{ run_id }}/candidates.jsonl",
+        rejects_path="{{ params.folder }}/{{ run_id }}/rejects.jsonl",
     )
     screenings = PihuPulseCreateScreeningsOperator(
         task_id="create_screenings",
         candidate_ids=candidates.output["results_path"],
         template_id="{{ params.template_id }}",
         send_invitation=True,
-        results_path="{{ params.folder }}/screenings.jsonl",
+        results_path="{{ params.folder }}/{{ run_id }}/screenings.jsonl",
     )
     outcomes = PihuPulseScreeningSensor(
         task_id="wait_for_most",
         screening_ids=screenings.output["results_path"],
         wait_for=0.9,
         deadline=timedelta(days=3),
-        results_path="{{ params.folder }}/outcomes.jsonl",
+        results_path="{{ params.folder }}/{{ run_id }}/outcomes.jsonl",
         deferrable=True,
     )
     reports = PihuPulseToStorageOperator(
         task_id="land_reports",
         resource="reports",
-        path="{{ params.folder }}/reports.parquet",
+        path="{{ params.folder }}/{{ run_id }}/reports.parquet",
         updated_since="{{ dag_run.start_date.isoformat() }}",
     )
 

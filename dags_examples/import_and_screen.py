@@ -15,9 +15,10 @@ from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
 
 
 @dag(
+    doc_md=__doc__,
     schedule=None,
     params={
-        "source": Param("file:///tmp/candidates.csv", type="string", description="The file of candidates"),
+        "source": Param("file:///tmp/pihupulse/candidates.csv", type="string", description="The file of candidates"),
         "results": Param("file:///tmp/pihupulse", type="string", description="A folder for the results"),
         "template_id": Param("t54321", type="string", description="A screening template's id"),
         "job_title": Param("Senior Frontend Developer", type="string"),
@@ -28,7 +29,7 @@ def import_and_screen():
     candidates = PihuPulseImportCandidatesOperator(
         task_id="import_candidates",
         source="{{ params.source }}",
-        results_path="{{ params.results }}/candidates.jsonl",
+        results_path="{{ params.results }}/{{ run_id }}/candidates.jsonl",
     )
     screenings = PihuPulseCreateScreeningsOperator(
         task_id="create_screenings",
@@ -36,7 +37,7 @@ def import_and_screen():
         template_id="{{ params.template_id }}",
         job_title="{{ params.job_title }}",
         send_invitation=True,
-        results_path="{{ params.results }}/screenings.jsonl",
+        results_path="{{ params.results }}/{{ run_id }}/screenings.jsonl",
     )
     completed = PihuPulseScreeningSensor(
         task_id="wait_for_screenings",

@@ -11,6 +11,7 @@ from pihupulse_provider.transfers.sql_to_pihupulse import SqlToPihuPulseOperator
 
 
 @dag(
+    doc_md=__doc__,
     schedule="@daily",
     catchup=False,
     params={"database": Param("warehouse", type="string", description="A connection that speaks SQL")},

@@ -12,10 +12,11 @@ from pihupulse_provider.operators.candidates import PihuPulseImportCandidatesOpe
 
 
 @dag(
+    doc_md=__doc__,
     schedule="@daily",
     catchup=False,
     params={
-        "source": Param("file:///tmp/candidates.csv", type="string", description="A path of any object storage"),
+        "source": Param("file:///tmp/pihupulse/candidates.csv", type="string", description="Any object storage"),
         "results": Param("file:///tmp/pihupulse", type="string", description="A folder for the results"),
     },
     tags=["pihupulse"],
@@ -26,8 +27,8 @@ def import_from_storage():
         source="{{ params.source }}",
         on_existing="skip",
         max_rejects=0.01,
-        results_path="{{ params.results }}/results.jsonl",
-        rejects_path="{{ params.results }}/rejects.jsonl",
+        results_path="{{ params.results }}/{{ run_id }}/results.jsonl",
+        rejects_path="{{ params.results }}/{{ run_id }}/rejects.jsonl",
     )
 
 

@@ -14,6 +14,7 @@ LATEST = """
 
 
 @dag(
+    doc_md=__doc__,
     schedule="@hourly",
     catchup=False,
     max_active_runs=1,
@@ -24,7 +25,7 @@ def incremental_export():
     exported = PihuPulseToStorageOperator(
         task_id="export_candidates",
         resource="candidates",
-        path="{{ params.folder }}/{{ dag_run.run_after | ts_nodash }}.parquet",
+        path="{{ params.folder }}/{{ run_id }}.parquet",
         updated_since="{{ var.value.get('pihupulse_candidates_watermark', '') }}",
     )
 

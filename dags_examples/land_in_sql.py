@@ -8,6 +8,7 @@ from pihupulse_provider.transfers.pihupulse_to_sql import PihuPulseToSqlOperator
 
 
 @dag(
+    doc_md=__doc__,
     schedule="@hourly",
     catchup=False,
     max_active_runs=1,

@@ -12,6 +12,7 @@ WATCHER = AssetWatcher(name="pihupulse_webhooks", trigger=PihuPulseEventTrigger(
 
 
 @dag(
+    doc_md=__doc__,
     schedule=[Asset("pihupulse_completed_screenings", watchers=[WATCHER])],
     max_active_runs=1,
     params={"least_score": Param(80, type="integer", description="The least score of the shortlist")},

@@ -17,6 +17,7 @@ def has_passed(outcomes, params):
 
 
 @dag(
+    doc_md=__doc__,
     schedule=None,
     params={
         "candidate_ids": Param([], type="array", items={"type": "string"}),

@@ -12,6 +12,7 @@ from pihupulse_provider.operators.screenings import PihuPulseCreateScreeningOper
 
 
 @dag(
+    doc_md=__doc__,
     schedule=None,
     params={
         "name": Param("Alex Johnson", type="string"),

@@ -10,6 +10,7 @@ from pihupulse_provider.sensors.event import PihuPulseEventSensor
 
 
 @dag(
+    doc_md=__doc__,
     schedule=None,
     params={
         "candidate_id": Param("c12345", type="string"),

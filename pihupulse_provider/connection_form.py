@@ -83,11 +83,13 @@ FIELDS = (
 )
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    # The form's Test button sends port 0 for a hidden port, which Airflow 3.3 then refuses: so it stays visible.
+    # The form's Test button sends port 0 for an empty port. Airflow 3.3 takes that for another port than the one of a
+    # saved connection, and refuses to test it with the saved key: so the field stays visible and says what helps.
     "hidden-fields": ["login", "schema"],
     "relabeling": {"password": "API key", "host": "Base URL"},
     "placeholders": {
         "host": "https://api.pihupulse.com/v1",
+        "port": "443 lets Test use the saved key",
         "password": "from Settings → API in the PihuPulse dashboard",
     },
 }

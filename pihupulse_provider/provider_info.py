@@ -48,6 +48,13 @@ def get_provider_info() -> dict[str, Any]:
             }
             for module, (source, target) in TRANSFERS.items()
         ],
+        "asset-uris": [
+            {
+                "schemes": ["pihupulse"],
+                "handler": "pihupulse_provider.assets.sanitize_uri",
+                "to_openlineage_converter": "pihupulse_provider.assets.convert_asset_to_openlineage",
+            }
+        ],
         "cli": ["pihupulse_provider.cli.main.get_commands"],
         "config": {"pihupulse": {"description": "Settings of the PihuPulse provider.", "options": _options()}},
     }

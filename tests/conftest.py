@@ -29,6 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(home.cleanup)
     for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
         del os.environ[name]
+    # This machine may forbid compiled files, which doubles the start of every process that imports Airflow.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.update(
         AIRFLOW_HOME=home.name,
         AIRFLOW__CORE__LOAD_EXAMPLES="False",

@@ -78,7 +78,7 @@ class MemoryRateLimit:
 
     def is_void(self, slot: Slot) -> bool:
         """Return whether the account was paused since the slot was taken."""
-        return slot.pauses < self._state.pauses
+        return slot.voided < self._state.voided
 
 
 _limits: dict[str, MemoryRateLimit] = {}

@@ -17,7 +17,7 @@ of the spendable burst but the slot itself, before it:
     ======== ============ ============================ ===================
 
 A 429 with ``Retry-After: 20`` at 106.0 sets ``paused_until`` to 126.0 and ``full_at`` to 128.0, so that after the pause
-requests begin one by one, and counts up ``pauses``, so that every slot taken before is void. A 429 that says nothing
+requests begin one by one, and counts up ``voided``, so that every slot taken before is void. A 429 that says nothing
 pauses for 1, 2, 4, … up to 60 seconds, by ``consecutive_429s``; it also multiplies ``contention`` by 1.2, the factor by
 which slots are spaced wider, since others may be using the account unseen, and each success takes a hundredth of the
 excess back: 1.2, 1.198, 1.196, …
@@ -45,6 +45,8 @@ _REORDERED = 100
 """Requests that may overtake each other on the way to the server."""
 _CONTENTION = 5.0
 """Seconds after its last request during which other work still counts as wanting the rate."""
+AHEAD_SECONDS = 1.5
+"""How much of the account's rate is reserved at once, unless it may be used at once: so much a killed process costs."""
 _LONGEST_BACKOFF = MINUTE
 _MOST_DOUBLINGS = 16
 LONGEST_PAUSE = 5 * MINUTE
@@ -53,7 +55,7 @@ _ROUNDING = 2.0
 """Seconds by which a reset within the minute may seem further ahead: both headers count whole seconds."""
 _BACKWARDS = 1.0
 """Seconds; a clock that goes back by more has been set."""
-_SLOWER, _EASED, _ALONE, _SLOWEST = 1.2, 0.99, 1.001, 32.0
+_SLOWER, _EASED, _ALONE, _SLOWEST = 1.2, 0.99, 1.001, 128.0
 """How the contention factor grows at a 429 and shrinks with each success, from when it counts as 1, and its most."""
 
 
@@ -65,7 +67,7 @@ class LimitState:
     :ivar full_at: when the burst will be whole again (the GCRA's theoretical arrival time).
     :ivar reserved_at: when a slot was last taken: a time before it means that the clock was set back.
     :ivar paused_until: nobody sends before it. ``consecutive_429s``: how many came since the last success.
-    :ivar pauses: how often the account was paused; a slot taken before a pause is void.
+    :ivar voided: how often all slots became void, by a pause or a smaller plan: those taken before are not used.
     :ivar window_end: when the window ends, if there is one. ``window_used``: slots taken in it.
     :ivar window_size: how many requests a window takes, as far as seen.
     :ivar first_reset: the reset seen first; ``refills``: resets move, or tokens come back: a bucket, no window.
@@ -79,7 +81,7 @@ class LimitState:
     reserved_at: float = 0.0
     paused_until: float = 0.0
     consecutive_429s: int = 0
-    pauses: int = 0
+    voided: int = 0
     window_end: float = 0.0
     window_used: int = 0
     window_size: float = 0.0
@@ -103,13 +105,13 @@ class Slot:
 
     :ivar at: when the request may go, in epoch seconds.
     :ivar taken: whether it is reserved; if not, ask again at that time.
-    :ivar pauses: the state's count of pauses when it was taken.
+    :ivar voided: the state's count of that name when it was taken.
     :ivar used: its number within the window.
     """
 
     at: float
     taken: bool
-    pauses: int = 0
+    voided: int = 0
     used: int = 0
 
 
@@ -123,6 +125,7 @@ class RateLimitHeaders:
     :ivar resets_in: seconds from the server's own ``Date`` to ``X-RateLimit-Reset``, so that clock skew cancels out;
         it counts if it is ahead, and within the minute.
     :ivar backoff: the share (0.5 to 1) of the exponential pause to take when a 429 says nothing else.
+    :ivar served_at: the server's own time, from ``Date``, in its epoch seconds.
     """
 
     sent_at: float
@@ -133,6 +136,7 @@ class RateLimitHeaders:
     remaining: int | None = None
     resets_in: float | None = None
     backoff: float = 1.0
+    served_at: float | None = None
 
 
 _TIMES = tuple(field.name for field in fields(LimitState) if field.name.endswith(("_at", "_until", "_end", "_reset")))
@@ -145,7 +149,7 @@ def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[Limit
     at = max(now, state.paused_until, state.full_at - (plan.spendable - 1) * plan.interval)
     at = _within_window(state, at)
     due = _due(state, at, now, poll=poll)
-    if due > now:
+    if due > now + (_line(plan) if poll else 0.0):
         return state, Slot(min(due, now + MINUTE), taken=False)
     if at > now + MINUTE:
         return state, Slot(now + MINUTE / 2, taken=False)
@@ -156,10 +160,35 @@ def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[Limit
         full_at=max(state.full_at, at) + interval,
         reserved_at=now,
         window_used=state.window_used + 1,
-        polls_at=now + 2 * interval if poll else state.polls_at,
+        polls_at=max(state.polls_at, now) + 2 * interval if poll else state.polls_at,
         worked_at=state.worked_at if poll else at,
     )
-    return state, Slot(at, taken=True, pauses=state.pauses, used=state.window_used)
+    return state, Slot(at, taken=True, voided=state.voided, used=state.window_used)
+
+
+def reserve_several(state: LimitState, now: float, count: int, *, poll: bool = False) -> tuple[LimitState, list[Slot]]:
+    """Take up to so many slots, at least one: all that may go at once, and further ones for a second or so.
+
+    The last is not taken if there is none to be had yet, and says when to ask again.
+    """
+    ahead, most_ahead = 0, max(1, math.floor(AHEAD_SECONDS / state.plan.interval))
+    slots: list[Slot] = []
+    while len(slots) < count and ahead < most_ahead and (not slots or slots[-1].taken):
+        state, slot = reserve(state, now, poll=poll)
+        slots.append(slot)
+        ahead += slot.at > now
+    return state, slots
+
+
+def stand_alone(state: LimitState, now: float, share: float) -> LimitState:
+    """Return what one of several processes goes on with when it no longer hears of the others.
+
+    That is its share of the rate (0 to 1) by the contention factor, and none of the burst: 0.1 makes requests go ten
+    times as far apart, and each success brings them closer, as after a 429.
+    """
+    contention = min(_SLOWEST, max(state.contention, 1 / share))
+    spent = now + (state.plan.spendable - 1) * state.plan.interval
+    return replace(state, contention=contention, full_at=max(state.full_at, spent))
 
 
 def observe(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitState:
@@ -214,6 +243,11 @@ def _due(state: LimitState, at: float, now: float, *, poll: bool) -> float:
     return max(state.polls_at, line) if is_contended else at
 
 
+def _line(plan: Plan) -> float:
+    """Return how many seconds long a line polls may stand in: work that comes then waits behind them."""
+    return 0.0 if plan.paces_singly else max(0.0, AHEAD_SECONDS - 2 * plan.interval)
+
+
 def _ease(contention: float) -> float:
     eased = 1 + (contention - 1) * _EASED
     return eased if eased > _ALONE else 1.0
@@ -241,9 +275,15 @@ def _learn_plan(state: LimitState, headers: RateLimitHeaders) -> LimitState:
     advertised = plan_for_limit(headers.limit)
     if advertised == state.advertised:
         return state
-    owed = max(0.0, state.full_at - headers.received_at) / state.plan.interval
+    before = state.plan
+    owed = max(0.0, state.full_at - headers.received_at) / before.interval
     state = replace(state, advertised=advertised)
-    return replace(state, full_at=headers.received_at + owed * state.plan.interval)
+    is_smaller = state.plan.requests_per_minute < before.requests_per_minute
+    return replace(
+        state,
+        full_at=headers.received_at + owed * state.plan.interval,
+        voided=state.voided + is_smaller,
+    )
 
 
 def _learn_window(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitState:
@@ -269,7 +309,7 @@ def _learn_window(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> L
 
 
 def _pause(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitState:
-    if slot.pauses < state.pauses:
+    if slot.voided < state.voided:
         return state
     consecutive_429s = state.consecutive_429s + 1
     until = headers.received_at + _pause_seconds(state, consecutive_429s, headers)
@@ -278,7 +318,7 @@ def _pause(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitSta
         paused_until=until,
         full_at=until + (state.plan.spendable - 1) * state.plan.interval,
         consecutive_429s=consecutive_429s,
-        pauses=state.pauses + 1,
+        voided=state.voided + 1,
         contention=min(_SLOWEST, state.contention * _SLOWER),
         polls_at=until,
     )

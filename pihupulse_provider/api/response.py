@@ -57,6 +57,7 @@ class Response:
             remaining=int(remaining) if remaining is not None else None,
             resets_in=max(0.0, reset - self._server_now()) if reset is not None else None,
             backoff=backoff,
+            served_at=self.served_at.timestamp() if self.served_at else None,
         )
 
     def seconds_to_wait(self) -> float | None:

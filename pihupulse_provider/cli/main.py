@@ -82,7 +82,12 @@ COMMANDS = (
             Argument("--workers", "The number of processes.", {"type": int, "default": 1}),
         ),
     ),
-    Command("check", "Check what webhooks need: the configuration, the connections, the store.", "receiver:check"),
+    Command(
+        "check",
+        "Check from this machine that settings, connections, PihuPulse and the store fit together.",
+        "check:check",
+        (Argument("--connection", "The connection's id; all of webhook_connections if left out."),),
+    ),
     Command(
         "send",
         "Send a signed test event to a receiver.",

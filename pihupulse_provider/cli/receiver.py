@@ -11,10 +11,8 @@ from datetime import UTC, datetime
 import httpx
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError, TransportError
-from pihupulse_provider.cli.output import command, counted
-from pihupulse_provider.hooks import settings
+from pihupulse_provider.cli.output import command
 from pihupulse_provider.hooks.webhooks import read_secrets, receiver, webhook_connections
-from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.webhooks.receiver import PREFIX, Receiver
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
 
@@ -27,12 +25,12 @@ def serve(arguments: Namespace) -> None:
     from pihupulse_provider.webhooks.server import run
 
     if not webhook_connections():
-        raise ConfigurationError(_NONE_NAMED)
+        raise ConfigurationError(NONE_NAMED)
     receiver(prefix=PREFIX)  # a configuration that can't work is reported here, once, and not by each worker
     for connection in webhook_connections():
         print(f"Receiving at http://{arguments.host}:{arguments.port}{PREFIX}/webhooks/{connection}", flush=True)
         try:
-            _secrets(connection)
+            connection_secrets(connection)
         except PihuPulseError as error:
             print(f"Its deliveries are refused for now: {error}", file=sys.stderr, flush=True)
     run(f"{__name__}:application", host=arguments.host, port=arguments.port, workers=arguments.workers)
@@ -48,32 +46,14 @@ def application() -> Receiver:
 
 
 @command
-def check(_: Namespace) -> None:
-    """Say of each thing that webhooks need whether it is there."""
-    problems = [] if webhook_connections() else [_NONE_NAMED]
-    for connection in webhook_connections():
-        try:
-            count = len(_secrets(connection))
-        except PihuPulseError as error:
-            problems.append(str(error))
-        else:
-            print(f"ok  connection {connection}: {counted(count, 'webhook secret')}")
-    try:
-        inbox = Inbox(settings.store())
-        inbox.check()
-        print(f"ok  store {inbox.store}: {counted(inbox.head(), 'event')} received so far")
-    except PihuPulseError as error:
-        problems.append(str(error))
-    if problems:
-        raise SystemExit("\n".join(f"not ok  {problem}" for problem in problems))
-
-
-@command
 def send(arguments: Namespace) -> None:
     """Send an event, and print the receiver's response."""
     url = f"{arguments.url.rstrip('/')}/webhooks/{arguments.connection}"
     body = _body(arguments)
-    headers = {SIGNATURE_HEADER: sign(body, _secrets(arguments.connection)[0]), "Content-Type": "application/json"}
+    headers = {
+        SIGNATURE_HEADER: sign(body, connection_secrets(arguments.connection)[0]),
+        "Content-Type": "application/json",
+    }
     try:
         response = httpx.post(url, content=body, headers=headers, timeout=30)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -94,7 +74,11 @@ def _body(arguments: Namespace) -> bytes:
     return json.dumps({"event": arguments.event, "created_at": now, "data": data}).encode()
 
 
-def _secrets(connection_id: str) -> list[str]:
+def connection_secrets(connection_id: str) -> list[str]:
+    """Return a connection's webhook secrets.
+
+    :raises PihuPulseError: if there are none, or a secrets backend fails.
+    """
     try:
         return read_secrets(connection_id)
     except PihuPulseError:
@@ -107,7 +91,7 @@ def _secrets(connection_id: str) -> list[str]:
         ) from None
 
 
-_NONE_NAMED = (
+NONE_NAMED = (
     "[pihupulse] webhook_connections names no connection: set it to the ids of the connections whose webhooks "
     "are received, such as pihupulse_default."
 )

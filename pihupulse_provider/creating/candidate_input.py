@@ -88,6 +88,11 @@ class CandidateInput:
             "resume_url": _check_url,
         }
 
+    @property
+    def columns(self) -> dict[str, list[str]]:
+        """Return the columns of each field that every source must have."""
+        return {field: columns for field, columns in self._columns.items() if field in self._needed}
+
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check that a source has the columns, each once.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache, cached_property, wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator, Context
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, BaseOperator, Context
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
@@ -17,6 +17,7 @@ from pihupulse_provider.operators.rendering import RenderedFields
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import Model
     from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+    from pihupulse_provider.operators.lineage import Lineage
 
 
 def _guarded(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,6 +87,9 @@ class PihuPulseOperator(PihuPulseTask, BaseOperator):
 
     template_fields: Sequence[str] = ("pihupulse_conn_id",)
     ui_color = "#e8f0fe"
+    reads: ClassVar[Sequence[str]] = ()
+    """Which of PihuPulse's lists the task reads, and which it writes."""
+    writes: ClassVar[Sequence[str]] = ()
 
     def __init__(
         self,
@@ -97,6 +101,29 @@ class PihuPulseOperator(PihuPulseTask, BaseOperator):
         super().__init__(**{"multiple_outputs": True, **kwargs})
         self.pihupulse_conn_id = pihupulse_conn_id
         self.include_personal = include_personal
+
+    def lineage(self) -> Lineage:
+        """Return what the task reads and writes."""
+        from pihupulse_provider.operators.lineage import Lineage, resource_dataset
+
+        address = self.hook.account.base_url
+        return Lineage(
+            inputs=[resource_dataset(address, resource) for resource in self.reads],
+            outputs=[resource_dataset(address, resource) for resource in self.writes],
+        )
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the lineage as the OpenLineage provider asks for it; also of a task that failed."""
+        from pihupulse_provider.operators.lineage import openlineage
+
+        return openlineage(self.lineage())
+
+    def describe_outlets(self, context: Context, output: Mapping[str, Any]) -> None:
+        """Put counts and paths of what the task returns into the events of its assets."""
+        extra = {name: value for name, value in output.items() if isinstance(value, str | int | float)}
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra = dict(extra)
 
     def output_of(self, model: Model) -> dict[str, Any]:
         """Return what of an object goes into the XCom."""

@@ -6,22 +6,28 @@ The engine is imported where it is used: a DAG file, which imports this module t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import Asset, Context
 
+from pihupulse_provider.assets import resource_uri
+from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import CreateOptions, check_max_rejects, check_on_existing
 from pihupulse_provider.creating.readers import Source
-from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, outputs
+from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, is_literal, outputs
 from pihupulse_provider.operators.storage import check_writable, write_lines
 
 if TYPE_CHECKING:
     from pihupulse_provider.creating.resources import Resource
+    from pihupulse_provider.operators.lineage import Columns, Dataset, Lineage
 
 
 class BulkOperator(PihuPulseOperator):
     """Creates many objects, each once, and says what came of each.
+
+    What it creates is an asset of Airflow that the task updates: ``pihupulse://<connection id>/candidates`` or
+    ``…/screenings``. Its events hold the counts and the paths of the XCom.
 
     :param max_rejects: how many invalid rows are allowed: a count, or a share of the rows below 1.
     :param results_path: where ``{"row", "status", "id"}`` of each row goes, as JSON Lines; any path of Airflow's
@@ -40,9 +46,25 @@ class BulkOperator(PihuPulseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.outlets = self._with_asset(self.outlets, self.pihupulse_conn_id)
         self.max_rejects = check_max_rejects(max_rejects)
         self.results_path = results_path
         self.rejects_path = rejects_path
+        self.created: int | None = None
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Begin a mapped task; its asset is declared when the DAG is parsed, as a plain task's is."""
+        conn_id = kwargs.get("pihupulse_conn_id", DEFAULT_CONN_ID)
+        return super().partial(**{**kwargs, "outlets": cls._with_asset(kwargs.get("outlets"), conn_id)})
+
+    @classmethod
+    def _with_asset(cls, outlets: Any, conn_id: Any) -> list[Any]:
+        declared = outlets if isinstance(outlets, list | tuple) else [outlets] if outlets else []
+        if not is_literal(conn_id):
+            return [*declared]
+        asset = Asset(resource_uri(cls.writes[0], conn_id))
+        return [*declared] if asset in declared else [*declared, asset]
 
     def create(self, context: Context, kind: Resource, source: Source, **terms: Any) -> dict[str, Any]:
         """Create what the source says, and return the summary."""
@@ -60,7 +82,27 @@ class BulkOperator(PihuPulseOperator):
             count=lambda name, by: _count(f"pihupulse.{kind.noun}s.{name}", by),
         )
         summary = bulk.run(source).as_dict()
-        return outputs({**summary, "results_path": self.results_path, "rejects_path": self.rejects_path})
+        self.created = summary["created"]
+        output = outputs({**summary, "results_path": self.results_path, "rejects_path": self.rejects_path})
+        self.describe_outlets(context, output)
+        return output
+
+    def lineage(self) -> Lineage:
+        """Return what the rows come from and go to, and the files that say what came of each."""
+        from pihupulse_provider.operators.lineage import Lineage, resource_dataset, written_files
+
+        created = resource_dataset(self.hook.account.base_url, self.writes[0])
+        sources, columns = self.sources()
+        return Lineage(
+            inputs=sources,
+            outputs=[created, *written_files(self.results_path, self.rejects_path)],
+            columns=columns,
+            rows=self.created,
+        )
+
+    def sources(self) -> tuple[Sequence[Dataset], Columns]:
+        """Return what the rows come from, as far as it has a name, and which columns each field is made of."""
+        raise NotImplementedError
 
 
 class ImportOperator(BulkOperator):
@@ -76,6 +118,8 @@ class ImportOperator(BulkOperator):
     :param allow_special_domains: whether e-mail addresses may be of domains for special use, such as ``.test``,
         ``.local`` and names without a dot.
     """
+
+    writes: ClassVar[Sequence[str]] = ("candidates",)
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -13,6 +13,9 @@ from pihupulse_provider.creating.readers import FileFormat, read_records
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
 from pihupulse_provider.operators.bulk import ImportOperator
 from pihupulse_provider.operators.storage import open_source
+
+if TYPE_CHECKING:
+    from pihupulse_provider.operators.lineage import Columns, Dataset
 
 _NO_ALERTS = {"email_on_failure": False, "email_on_retry": False}
 
@@ -47,6 +50,7 @@ class PihuPulseCreateCandidateOperator(PihuPulseOperator):
 
     template_fields: Sequence[str] = ("name", "email", "phone", "resume_url", "pihupulse_conn_id")
     private_fields: ClassVar[tuple[str, ...]] = ("name", "email", "phone", "resume_url")
+    writes: ClassVar[Sequence[str]] = ("candidates",)
 
     def __init__(
         self,
@@ -92,6 +96,7 @@ class PihuPulseGetCandidateOperator(PihuPulseOperator):
     """
 
     template_fields: Sequence[str] = ("candidate_id", "pihupulse_conn_id")
+    reads: ClassVar[Sequence[str]] = ("candidates",)
 
     def __init__(self, *, candidate_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -162,6 +167,17 @@ class PihuPulseImportCandidatesOperator(ImportOperator):
             return self.create_candidates(context, read_records(source))
         with open_source(str(source), self.file_format) as rows:
             return self.create_candidates(context, rows)
+
+    def sources(self) -> tuple[Sequence[Dataset], Columns]:
+        """Return the file and its columns; a list has no name."""
+        from pihupulse_provider.operators.lineage import file_dataset, of_source
+
+        source = self.reveal("source")
+        if not _is_path(source):
+            return [], {}
+        columns = self.candidates.columns
+        file = file_dataset(source, [column for several in columns.values() for column in several])
+        return [file], of_source(file, columns)
 
     def is_private(self, value: Any) -> bool:
         """Return whether the source is a list of people; a path helps whoever reads the task's page."""

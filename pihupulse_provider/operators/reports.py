@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -23,6 +23,7 @@ class PihuPulseGetReportOperator(PihuPulseOperator):
     """
 
     template_fields: Sequence[str] = ("screening_id", "pihupulse_conn_id")
+    reads: ClassVar[Sequence[str]] = ("reports",)
 
     def __init__(self, *, screening_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -21,6 +21,7 @@ from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import NewScreening, Screening
+    from pihupulse_provider.operators.lineage import Columns, Dataset
 
 WEEK = 7 * 24 * 3600.0
 
@@ -64,6 +65,8 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         "pihupulse_conn_id",
     )
     native_fields: ClassVar[tuple[str, ...]] = ("send_invitation", "failed_statuses")
+    reads: ClassVar[Sequence[str]] = ("candidates", "templates")
+    writes: ClassVar[Sequence[str]] = ("screenings",)
 
     def __init__(
         self,
@@ -198,6 +201,7 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         *BulkOperator.template_fields,
     )
     native_fields: ClassVar[tuple[str, ...]] = ("candidate_ids", "send_invitation", "failed_statuses")
+    writes: ClassVar[Sequence[str]] = ("screenings",)
 
     def __init__(
         self,
@@ -234,6 +238,15 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         source = Source(_rows(self.reveal("candidate_ids")))
         return self.create(context, kind, source, on_existing=self.on_existing, on_repeated="skip")
 
+    def sources(self) -> tuple[Sequence[Dataset], Columns]:
+        """Return the list of candidates, and the file that names them."""
+        from pihupulse_provider.operators.lineage import file_dataset, of_source, resource_dataset
+
+        candidates = resource_dataset(self.hook.account.base_url, "candidates")
+        path = _path_in(self.reveal("candidate_ids"))
+        files = [file_dataset(path)] if path is not None else []
+        return [candidates, *files], of_source(candidates, {"candidate_id": ["id"]})
+
 
 def _check_not_empty(**ids: Any) -> None:
     empty = [name for name, value in ids.items() if not str(value or "").strip()]
@@ -242,13 +255,19 @@ def _check_not_empty(**ids: Any) -> None:
 
 
 def _rows(candidate_ids: Any) -> Iterator[Row]:
-    if isinstance(candidate_ids, Mapping) and isinstance(candidate_ids.get("results_path"), str):
-        candidate_ids = candidate_ids["results_path"]
-    if isinstance(candidate_ids, str) and "/" in candidate_ids:
-        yield from _rows_of_results(candidate_ids)
+    path = _path_in(candidate_ids)
+    if path is not None:
+        yield from _rows_of_results(path)
         return
     for number, one in enumerate(_flat(candidate_ids), start=1):
         yield Row(number, {"candidate_id": one})
+
+
+def _path_in(candidate_ids: Any) -> str | None:
+    """Return the path of the results that name the candidates, if that is what was given."""
+    path = candidate_ids.get("results_path") if isinstance(candidate_ids, Mapping) else candidate_ids
+    is_path = isinstance(path, str) and (path is not candidate_ids or "/" in path)
+    return path if is_path else None
 
 
 def _rows_of_results(path: str) -> Iterator[Row]:

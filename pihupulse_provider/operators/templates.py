@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -16,6 +17,8 @@ class PihuPulseListTemplatesOperator(PihuPulseOperator):
 
     :param pihupulse_conn_id: the connection. (templated)
     """
+
+    reads: ClassVar[Sequence[str]] = ("templates",)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"multiple_outputs": False, **kwargs})

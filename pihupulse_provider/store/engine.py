@@ -22,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store import migrations
 from pihupulse_provider.store.direct_append import DirectConnection, EventRow, append_on_postgresql, append_on_sqlite
-from pihupulse_provider.store.postgresql import postgresql_engine
-from pihupulse_provider.store.sqlite import SqliteFile, sqlite_engine, sqlite_path
+from pihupulse_provider.store.postgresql import has_none_left, postgresql_engine
+from pihupulse_provider.store.sqlite import SqliteFile, network_file_system, sqlite_engine, sqlite_path
 from pihupulse_provider.store.store_url import parse_store_url, shown_url, without_secrets
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,10 @@ _ROOM = 1 << 18
 
 class StoreError(PihuPulseError):
     """The store can't be reached or written; the message names it without its password."""
+
+
+class NoConnectionLeftError(StoreError):
+    """The database server is there, and other processes use all connections that it allows."""
 
 
 class StoreVersionError(StoreError):
@@ -120,6 +124,17 @@ class Store:
                 return self._direct.run(lambda cursor: append_on_sqlite(cursor, rows, self._wall_clock))
             return self._direct.run(lambda cursor: append_on_postgresql(cursor, rows))
 
+    def problems(self) -> list[str]:
+        """Return in a sentence each what makes the place of the store a bad one, although it works."""
+        kind = network_file_system(self._file.path) if self._file is not None else None
+        if kind is None:
+            return []
+        problem = (
+            f"The store {self} is on a network file system ({kind}), where SQLite's locks can't be relied on: put it "
+            "on a local disk, or use PostgreSQL if several machines share it."
+        )
+        return [problem]
+
     def check_space(self) -> None:
         """Check that the disk of a SQLite file takes more: on a full one small writes can go well for a while.
 
@@ -200,7 +215,8 @@ class Store:
         first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
         problem = self._file.problem() if self._file is not None else None
         message = f"The store {self} failed: {without_secrets(first_line, self._url)}"
-        return StoreError(f"{message}: {problem}" if problem else message)
+        kind = NoConnectionLeftError if has_none_left(cause) else StoreError
+        return kind(f"{message}: {problem}" if problem else message)
 
 
 def _dispose(engine: Engine, direct: DirectConnection, owner: int) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 
 import sqlalchemy as sa
@@ -13,15 +15,30 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pihupulse_provider.api.clock import now
-from pihupulse_provider.api.limiter import MemoryRateLimit
 from pihupulse_provider.api.outage_log import OutageLog
-from pihupulse_provider.api.plans import Plan
-from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, Slot, observe, reserve
-from pihupulse_provider.store.engine import Store, StoreError, metadata
+from pihupulse_provider.api.plans import MINUTE, Plan
+from pihupulse_provider.api.rate_limit import (
+    LimitState,
+    RateLimitHeaders,
+    Slot,
+    observe,
+    reserve,
+    reserve_several,
+    stand_alone,
+)
+from pihupulse_provider.api.reservations import Reservations
+from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
+from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, metadata
 
 log = logging.getLogger(__name__)
 _AWAY_SECONDS = 30.0
 """How long a store that failed is left alone."""
+_BUSY_SECONDS = (1.0, 3.0)
+"""Between which times a store without a connection left is asked again."""
+_SOON = 1.0
+"""Seconds within which a process that has used several slots takes more."""
+_UNKNOWN_SHARE = 1 / 32
+"""The share of the rate that a process takes which has used nothing before the store went away."""
 _WRITTEN = {field.name for field in fields(LimitState)} - {"cap"}
 
 limits = sa.Table(
@@ -35,12 +52,16 @@ limits = sa.Table(
 class StoreRateLimit:
     """An account's limit, shared by all processes that use the same store.
 
-    While the store can't be reached, this process keeps a limit of its own, which the responses' headers correct.
+    Slots are reserved several at once (:mod:`pihupulse_provider.api.reservations`), and what responses say is written
+    with the next of them, unless others need to know it at once. While the store can't be reached, this process goes
+    on with its own share of the rate, as it had it in the last minute. A store that has no connection left is there
+    for others: then its slots are waited for.
 
     :param store: where the limit is kept.
     :param account: the account's key.
     :param plan: the most that this process uses, whatever the service tells; None to learn it from the service.
     :param clock: returns this process's steady time in epoch seconds; a slot's time is the store's.
+    :ivar disagreements: what this process and others should agree on, and don't.
     """
 
     blocks = True
@@ -50,10 +71,14 @@ class StoreRateLimit:
         self._account = account
         self._clock = clock
         self._ahead = 0.0
-        self._own = MemoryRateLimit(plan, self.now)
         self._known = LimitState(cap=plan)
+        self._reservations = {False: Reservations(), True: Reservations()}
+        self._news: deque[tuple[Slot, RateLimitHeaders]] = deque(maxlen=1000)
         self._away_until = 0.0
         self._outage = OutageLog(log)
+        self.disagreements = Disagreements()
+        self._turn = threading.Lock()
+        """Held while slots are reserved: one transaction at a time."""
         self._lock = threading.Lock()
 
     @property
@@ -66,40 +91,108 @@ class StoreRateLimit:
         return self._clock() + self._ahead
 
     def reserve(self, *, poll: bool = False) -> Slot:
-        """Take the next free slot."""
-        if not self._is_away():
-            try:
-                return self._change(lambda state, now: reserve(state, now, poll=poll))
-            except StoreError as error:
-                self._leave(error)
-        return self._own.reserve(poll=poll)
+        """Take the next free slot; most were reserved before, and cost nothing."""
+        reservations = self._reservations[poll]
+        with self._lock:
+            reservations.asking += 1
+        try:
+            with self._turn:
+                return self._reserve(reservations, poll=poll)
+        finally:
+            with self._lock:
+                reservations.asking -= 1
 
     def observe(self, slot: Slot, headers: RateLimitHeaders) -> None:
-        """Correct the limit by what a response says; most say nothing new and cost nothing."""
-        self._own.observe(slot, headers)
-        if self._is_away() or observe(self._known, slot, headers) == self._known:
+        """Correct the limit by what a response says; most say nothing that others must know at once."""
+        self.disagreements.compare_clocks(self._seconds_ahead(headers), "PihuPulse's")
+        with self._lock:
+            before, self._known = self._known, observe(self._known, slot, headers)
+            if self._known == before:
+                return
+            self._news.append((slot, headers))
+            if self._known.voided > before.voided:
+                for reservations in self._reservations.values():
+                    reservations.drop()
+            is_urgent = headers.limited or self._known.advertised != before.advertised or not self._is_busy()
+        if is_urgent and not self._is_away():
+            with self._turn:
+                self._write_news()
+
+    def is_void(self, slot: Slot) -> bool:
+        """Return whether all slots became void since this one was taken, as far as this process knows."""
+        return slot.voided < self._known.voided
+
+    def _reserve(self, reservations: Reservations, *, poll: bool) -> Slot:
+        with self._lock:
+            slot = reservations.take(self.now(), self._known.voided)
+            count = reservations.wanted(self.now())
+        if slot is not None:
+            return slot
+        if not self._is_away():
+            try:
+                slots = self._change(lambda state, now: reserve_several(state, now, count, poll=poll))
+            except NoConnectionLeftError as error:
+                self._outage.failed("%s. Requests wait until it has one.", error)
+                return Slot(self.now() + random.uniform(*_BUSY_SECONDS), taken=False)
+            except StoreError as error:
+                self._leave(error)
+            else:
+                with self._lock:
+                    reservations.add(slots)
+                    return reservations.take(self.now(), self._known.voided) or slots[-1]
+        return self._reserve_alone(reservations, poll=poll)
+
+    def _reserve_alone(self, reservations: Reservations, *, poll: bool) -> Slot:
+        """Take a slot of this process's own share; it stands in no line, as the share may grow."""
+        with self._lock:
+            now = self.now()
+            state, slot = reserve(self._known, now, poll=poll)
+            if slot.at > now + 1:
+                return Slot(now + 1, taken=False)
+            self._known = state
+            if slot.taken:
+                reservations.used(now)
+            return slot
+
+    def _is_busy(self) -> bool:
+        """Return whether this process goes to the store soon anyway."""
+        return any(one.used_within(_SOON, self.now()) > 1 for one in self._reservations.values())
+
+    def _write_news(self) -> None:
+        if not self._news:
             return
         try:
-            self._change(lambda state, _now: (observe(state, slot, headers), slot))
+            self._change(lambda state, _now: (state, []))
+        except NoConnectionLeftError:
+            log.debug("Written with the next slots.")
         except StoreError as error:
             self._leave(error)
 
-    def is_void(self, slot: Slot) -> bool:
-        """Return whether the account was paused since the slot was taken, as far as this process knows."""
-        return self._own.is_void(slot) if self._is_away() else slot.pauses < self._known.pauses
-
-    def _change(self, step: Callable[[LimitState, float], tuple[LimitState, Slot]]) -> Slot:
-        with self._lock, self._store.begin(durable=False) as connection:
-            state = self._read(connection)
+    def _change(self, step: Callable[[LimitState, float], tuple[LimitState, list[Slot]]]) -> list[Slot]:
+        """Carry out a step on the shared state, after what this process's responses said since the last one."""
+        with self._store.begin(durable=False) as connection:
+            stored = self._read(connection)
             shared_now = self._store.now(connection)
+            count = len(self._news)
+            state, slots = step(_observed(stored, list(self._news)[:count]), shared_now)
+            if state != stored:
+                connection.execute(limits.update().where(limits.c.account == self._account).values(state=_dump(state)))
+        with self._lock:
+            for _ in range(count):
+                self._news.popleft()
             self._ahead = shared_now - self._clock()
-            self._known, slot = step(state, shared_now)
-            if self._known != state:
-                connection.execute(
-                    limits.update().where(limits.c.account == self._account).values(state=_dump(self._known))
-                )
+            self._away_until = 0.0
+            self._known = _observed(state, self._news)
         self._outage.recovered("The store keeps the rate limit again.")
-        return slot
+        self.disagreements.compare_plans(self._known.cap, self._known.advertised)
+        if not self._store.is_sqlite:
+            self.disagreements.compare_clocks(-self._ahead, "the store's")
+        return slots
+
+    def _seconds_ahead(self, headers: RateLimitHeaders) -> float | None:
+        """Return by how much this process's clock is ahead of the service's; None if a response did not tell."""
+        ahead = seconds_ahead(headers)
+        return None if ahead is None else ahead - self._ahead
 
     def _read(self, connection: Connection) -> LimitState:
         query = sa.select(limits.c.state).where(limits.c.account == self._account).with_for_update()
@@ -120,8 +213,22 @@ class StoreRateLimit:
         return self._clock() < self._away_until
 
     def _leave(self, error: StoreError) -> None:
-        self._outage.failed("%s. Until it can be reached, this process keeps the rate limit on its own.", error)
-        self._away_until = self._clock() + _AWAY_SECONDS
+        """Go on without the store, for a while."""
+        self._outage.failed(
+            "%s. Until it can be reached, this process goes on with its own share of the rate limit.", error
+        )
+        with self._lock:
+            if not self._away_until:
+                used = sum(one.used_within(MINUTE, self.now()) for one in self._reservations.values())
+                share = min(1.0, used / self.plan.requests_per_minute) or _UNKNOWN_SHARE
+                self._known = stand_alone(self._known, self.now(), share)
+            self._away_until = self._clock() + _AWAY_SECONDS
+
+
+def _observed(state: LimitState, news: Iterable[tuple[Slot, RateLimitHeaders]]) -> LimitState:
+    for slot, headers in news:
+        state = observe(state, slot, headers)
+    return state
 
 
 def _dump(state: LimitState) -> str:

@@ -42,6 +42,11 @@ def postgresql_engine(url: URL) -> Engine:
     return engine
 
 
+def has_none_left(error: Exception) -> bool:
+    """Return whether an error says that the server has no connection left."""
+    return _NONE_LEFT.search(str(error)) is not None
+
+
 def _connect_in_turn(dialect: Any, _record: object, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
     """Connect, and wait for a while when the server has no connection left: others give theirs up."""
     until = clock.now() + _WAIT_SECONDS
@@ -49,7 +54,7 @@ def _connect_in_turn(dialect: Any, _record: object, arguments: Sequence[Any], op
         try:
             return dialect.connect(*arguments, **options)
         except dialect.dbapi.OperationalError as error:
-            if not _NONE_LEFT.search(str(error)) or clock.now() > until:
+            if not has_none_left(error) or clock.now() > until:
                 raise
         time.sleep(random.uniform(0.1, 0.5))
 

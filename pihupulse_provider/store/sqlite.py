@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import re
 import sqlite3
 import stat
 import threading
@@ -25,6 +26,10 @@ _LOCK_SECONDS = 30
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_NETWORK_FILE_SYSTEMS = re.compile(
+    r"(9p|afs|beegfs|ceph|cifs|gpfs|lustre|nfs|smb|virtiofs)\w*|fuse\.\w*(s3|ssh|gcs|ceph|gluster)\w*"
+)
+"""SQLite's locks can't be relied on there (sqlite.org, "How To Corrupt An SQLite Database File", 2.1)."""
 _making = threading.Lock()
 """Closing any descriptor of a file drops the locks that SQLite holds on it in this process: nobody else opens the file
 until its maker has closed it."""
@@ -107,6 +112,25 @@ class SqliteFile:
         target = os.path.realpath(self.path)
         with _making, suppress(FileExistsError):
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE_FILE))
+
+
+def network_file_system(path: Path, mounts: str | None = None) -> str | None:
+    """Return the type of the network file system that a path is on, such as ``nfs4``; None on a local disk.
+
+    :param mounts: the text of ``/proc/self/mountinfo``, which only Linux has; None to read it.
+    """
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mountinfo").read_text("utf-8", "replace")
+        except OSError:
+            return None
+    target, found = Path(os.path.realpath(path)), (-1, "")
+    for line in mounts.splitlines():
+        mount, _, file_system = line.partition(" - ")
+        point = Path(mount.split()[4].replace("\\040", " "))
+        if target.is_relative_to(point):
+            found = max(found, (len(point.parts), file_system.split()[0]), key=lambda one: one[0])
+    return found[1] if _NETWORK_FILE_SYSTEMS.fullmatch(found[1]) else None
 
 
 def sqlite_path(url: URL) -> Path | None:

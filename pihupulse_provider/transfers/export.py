@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.iso_time import read_iso
-from pihupulse_provider.exporting.export import DETAILS, Export, check_resource
+from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
 from pihupulse_provider.exporting.writers import Writer
 from pihupulse_provider.operators.base import PihuPulseOperator
+
+if TYPE_CHECKING:
+    from pihupulse_provider.operators.lineage import Dataset, Lineage
 
 
 class ExportOperator(PihuPulseOperator):
@@ -42,6 +45,28 @@ class ExportOperator(PihuPulseOperator):
         self.detail = detail
         self.status = status
         self.updated_since = updated_since
+        self.rows: int | None = None
+
+    @property
+    def fields(self) -> list[str]:
+        """Return the fields of the resource that are written."""
+        return [field for field in MODELS[self.resource].model_fields if field not in self.fields_left_out]
+
+    def lineage(self) -> Lineage:
+        """Return what is read, and where its fields go."""
+        from pihupulse_provider.operators.lineage import Lineage, of_source, resource_dataset
+
+        source, target = resource_dataset(self.hook.account.base_url, self.resource, self.fields), self.target()
+        return Lineage(
+            inputs=[source],
+            outputs=[target] if target is not None else [],
+            columns=of_source(source, {field: [field] for field in self.fields}),
+            rows=self.rows,
+        )
+
+    def target(self) -> Dataset | None:
+        """Return where the rows go; None if that is not known yet."""
+        raise NotImplementedError
 
     @property
     def fields_left_out(self) -> frozenset[str]:
@@ -56,6 +81,7 @@ class ExportOperator(PihuPulseOperator):
         async with AsyncClient(self.hook.account, limit=self.hook.limit) as client:
             export = Export(self.resource, client, self.detail, self.status, moment_of(self.updated_since))
             await export.run(writer)
+            self.rows = export.rows
             watermark = export.watermark.isoformat() if export.watermark is not None else None
             return {
                 "rows": export.rows,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook, Context
 
@@ -12,6 +12,9 @@ from pihupulse_provider.exporting.export import MODELS
 from pihupulse_provider.exporting.sql_table import MODES, SqlTable, key_of
 from pihupulse_provider.operators.base import outputs
 from pihupulse_provider.transfers.export import ExportOperator
+
+if TYPE_CHECKING:
+    from pihupulse_provider.operators.lineage import Dataset
 
 
 class PihuPulseToSqlOperator(ExportOperator):
@@ -53,13 +56,15 @@ class PihuPulseToSqlOperator(ExportOperator):
         self.table = table
         self.mode = mode
         self.columns = columns
+        self._database: tuple[Any, str | None] | None = None
         self._check()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fill the table."""
         engine = self._engine()
         try:
-            with SqlTable(engine, self.table, MODELS[self.resource], self._fields(), self.mode) as table:
+            with SqlTable(engine, self.table, MODELS[self.resource], self.fields, self.mode) as table:
+                self._database = engine.url, engine.dialect.default_schema_name
                 result = self.export(table)
                 table.publish()
         finally:
@@ -67,7 +72,15 @@ class PihuPulseToSqlOperator(ExportOperator):
         self.log.info(
             "%s %s of %s are in %s.", f"{result['rows']:,}", self.resource, self.pihupulse_conn_id, self.table
         )
-        return outputs({**result, "table": self.table})
+        output = outputs({**result, "table": self.table})
+        self.describe_outlets(context, output)
+        return output
+
+    def target(self) -> Dataset | None:
+        """Return the table."""
+        from pihupulse_provider.operators.lineage import table_dataset
+
+        return table_dataset(self._database[0], self.table, self._database[1], self.fields) if self._database else None
 
     def _engine(self) -> Any:
         connection: Any = BaseHook.get_connection(self.conn_id)
@@ -78,7 +91,9 @@ class PihuPulseToSqlOperator(ExportOperator):
             )
         return hook.get_sqlalchemy_engine()
 
-    def _fields(self) -> list[str]:
+    @property
+    def fields(self) -> list[str]:
+        """Return the fields of the resource that are written."""
         model = MODELS[self.resource]
         wanted = model.model_fields if self.columns is None else {key_of(model), *self.columns}
         return [field for field in model.model_fields if field in wanted and field not in self.fields_left_out]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -14,6 +14,9 @@ from pihupulse_provider.exporting.writers import open_writer
 from pihupulse_provider.operators.base import outputs
 from pihupulse_provider.operators.storage import storage_path
 from pihupulse_provider.transfers.export import ExportOperator
+
+if TYPE_CHECKING:
+    from pihupulse_provider.operators.lineage import Dataset
 
 
 class PihuPulseToStorageOperator(ExportOperator):
@@ -70,4 +73,12 @@ class PihuPulseToStorageOperator(ExportOperator):
         ):
             result = self.export(writer)
         self.log.info("%s has %s %s.", path, f"{result['rows']:,}", self.resource)
-        return outputs({**result, "path": str(path)})
+        output = outputs({**result, "path": str(path)})
+        self.describe_outlets(context, output)
+        return output
+
+    def target(self) -> Dataset:
+        """Return the file."""
+        from pihupulse_provider.operators.lineage import file_dataset
+
+        return file_dataset(storage_path("path", self.path), self.fields)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook, Context
 
@@ -13,6 +13,9 @@ from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.errors import SourceError
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.operators.bulk import ImportOperator
+
+if TYPE_CHECKING:
+    from pihupulse_provider.operators.lineage import Columns, Dataset
 
 _FETCH = 1000
 _SYNTAX_ERROR = "42601"
@@ -65,11 +68,23 @@ class SqlToPihuPulseOperator(ImportOperator):
         self.conn_id = conn_id
         self.parameters = parameters
         self.hook_params = dict(hook_params or {})
+        self._hook: Any = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the rows."""
         with closing(self._connect()) as connection, stream(connection, self.sql, self.parameters) as rows:
             return self.create_candidates(context, rows)
+
+    def sources(self) -> tuple[Sequence[Dataset], Columns]:
+        """Return the tables of the query, and their columns that the fields are made of."""
+        from pihupulse_provider.operators.lineage import query_columns
+
+        if self._hook is None:
+            return [], {}
+        found = query_columns(self.sql, self._hook.get_sqlalchemy_engine().url)
+        tables = [table for table, _ in found.pop("")]
+        columns = self.candidates.columns.items()
+        return tables, {field: [one for name in names for one in found.get(name, ())] for field, names in columns}
 
     def _connect(self) -> Any:
         connection: Any = BaseHook.get_connection(self.conn_id)
@@ -78,6 +93,7 @@ class SqlToPihuPulseOperator(ImportOperator):
             raise ConfigurationError(
                 f"The connection {self.conn_id!r} is of type {hook.conn_type!r}, which does not speak SQL."
             )
+        self._hook = hook
         return hook.get_conn()
 
 

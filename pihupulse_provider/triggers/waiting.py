@@ -126,6 +126,7 @@ def begin_wait(
     poller = _begin(spec, operator.log)
     end = poller.poll(client)
     if end is None:
+        poller.tell()
         defer_wait(operator, conn_id, poller.state, method_name)
     return outcome(poller.state, end, operator.log)
 

@@ -26,6 +26,8 @@ from pihupulse_provider.waiting.wait_spec import SUCCEEDED
 log = logging.getLogger(__name__)
 READ_SECONDS = 0.2
 """How often the inbox is read. On SQLite that takes a few hundred microseconds."""
+_AWAY_SECONDS = 5.0
+"""How soon whoever listens hears that the inbox can't be read."""
 _LOOK_BACK = 60.0
 """Seconds: a screening that was completed earlier is seen by the first poll of whoever waits for it."""
 _EVERYTHING = EventFilter()
@@ -35,11 +37,12 @@ Result = TypeVar("Result")
 class InboxTail:
     """Follows an inbox while anybody reads it; while it can't be read, it goes on trying.
 
-    :ivar position: up to where it was read.
+    :ivar position: up to where it was read. ``is_away``: whether the last read of the inbox failed.
     """
 
     def __init__(self, inbox: Inbox) -> None:
         self.inbox = inbox
+        self.is_away = False
         self.position = 0
         self._readers: list[InboxReader] = []
         self._following = asyncio.Event()
@@ -67,9 +70,11 @@ class InboxTail:
             try:
                 result = await asyncio.to_thread(read)
             except StoreError as error:
+                self.is_away = True
                 self._outage.failed("The inbox can't be read now, and is tried again until it can: %s", error)
                 await asyncio.sleep(READ_SECONDS)
             else:
+                self.is_away = False
                 self._outage.recovered("The inbox can be read again.")
                 return result
 
@@ -153,12 +158,17 @@ def shared_tail(store: Store) -> InboxTail:
     return _tails.get(store, lambda: InboxTail(Inbox(store)))
 
 
-async def completed_screenings(tail: InboxTail, connection: str) -> AsyncIterator[list[ScreeningSnapshot]]:
-    """Yield the screenings that webhooks of a connection say are completed, from a minute ago on."""
+async def completed_screenings(tail: InboxTail, connection: str) -> AsyncIterator[list[ScreeningSnapshot] | None]:
+    """Yield the screenings that webhooks of a connection say are completed, from a minute ago on.
+
+    It yields None each time that nothing has come for a while and the inbox can't be read.
+    """
     after = await tail.insist(lambda: tail.inbox.position_before(_LOOK_BACK))
     async with tail.reading(EventFilter(connection=connection, events=(SCREENING_COMPLETED,)), after) as reader:
         while True:
-            yield [snapshot for snapshot in map(_snapshot, await reader.read()) if snapshot is not None]
+            events = await reader.read(seconds=_AWAY_SECONDS)
+            if events or tail.is_away:
+                yield [one for one in map(_snapshot, events) if one is not None] if events else None
 
 
 def _snapshot(entry: InboxEvent) -> ScreeningSnapshot | None:

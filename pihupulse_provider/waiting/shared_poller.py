@@ -6,29 +6,31 @@ import asyncio
 import contextvars
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.per_loop import PerLoop
 from pihupulse_provider.waiting.poll_round import PollRound, run_round_async
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.subscriptions import Subscription, Subscriptions
+from pihupulse_provider.waiting.wait_spec import SUCCEEDED
 from pihupulse_provider.waiting.wait_state import WaitState
 from pihupulse_provider.waiting.wording import counted
 
 log = logging.getLogger(__name__)
 OpenClient = Callable[[], Awaitable[AsyncClient]]
-Updates = Callable[[], AsyncIterator[Sequence[ScreeningSnapshot]]]
+Updates = Callable[[], AsyncIterator[Sequence[ScreeningSnapshot] | None]]
 _SHARE = 0.5
 """The part of the account's sustained rate that waiting may use."""
 _GATHER_SECONDS = 0.1
 """How long a round waits for others that begin at the same time."""
 _PATIENCE = 5.0
-"""With updates, polling only makes up for lost ones: so many times less often."""
+"""While updates come, polling only makes up for lost ones: so many times less often."""
 _EARLY_UPDATES = 10_000
 """How many updates are kept of screenings that nobody waits for yet."""
 _QUIET_SECONDS = 300.0
@@ -40,8 +42,9 @@ class SharedPoller:
 
     It runs while anybody waits, and never ends a wait because of an error that may pass.
 
-    :param updates: begins to yield what happens without being polled; polling goes on five times less often, in case
-        something of it is lost.
+    :param updates: begins to yield what happens without being polled, and None when it can't tell for now. Once one has
+        come, polling goes on five times less often, in case one is lost, until it can't tell, or a poll finds what no
+        update told.
     :param now: returns the time, in epoch seconds.
     """
 
@@ -52,6 +55,7 @@ class SharedPoller:
         self._positions = ListPositions()
         self._rounds = _RoundLog(now)
         self._early: dict[str, ScreeningSnapshot] = {}
+        self._trust = _Trust()
         self._change = asyncio.Event()
         self._not_before = 0.0
         self._runner: asyncio.Task[None] | None = None
@@ -102,7 +106,7 @@ class SharedPoller:
         wanted = {one: candidate for subscription in due for one, candidate in subscription.state.open.items()}
         round_ = PollRound(wanted, self._positions, self._subscriptions)
         try:
-            await run_round_async(client, round_, lambda: self._subscriptions.notify(round_.drain()))
+            await run_round_async(client, round_, lambda: self._take_polled(round_.drain()))
         except PihuPulseError as error:
             if error.permanent:
                 raise
@@ -116,6 +120,20 @@ class SharedPoller:
         for subscription in (*due, *self._subscriptions.seen(round_.seen)):
             subscription.polled(started_at, started_at + self._pause(subscription, started_at))
         self._positions.keep(self._subscriptions)
+        self._trust.tell()
+
+    def _take_polled(self, snapshots: Sequence[ScreeningSnapshot]) -> None:
+        """Hand on what a poll saw; what no update told of shows that polling must not lean on updates."""
+        if self._updates is not None:
+            self._trust.polled(one for one in snapshots if one.screening_id in self._subscriptions)
+        self._subscriptions.notify(snapshots)
+        self._hasten()
+
+    def _hasten(self) -> None:
+        """Poll as often as without updates, at once if they can't be leaned on any more."""
+        if not self._trust.is_earned:
+            self._subscriptions.hasten(self._now())
+            self._change.set()
 
     async def _rest(self) -> None:
         """Sleep until a round is due; whoever comes or goes meanwhile can change when that is."""
@@ -130,7 +148,7 @@ class SharedPoller:
         return max(self._not_before, self._subscriptions.next_due())
 
     def _pause(self, subscription: Subscription, now: float) -> float:
-        return subscription.state.spec.pause(now) * (1.0 if self._updates is None else _PATIENCE)
+        return subscription.state.spec.pause(now) * (_PATIENCE if self._trust.is_earned else 1.0)
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
@@ -145,11 +163,56 @@ class SharedPoller:
         if self._updates is None:
             return
         async for updates in self._updates():
+            self._trust.updated(updates)
+            if updates is None:
+                self._hasten()
+                continue
             self._subscriptions.notify(updates)
             early = [one for one in updates if one.screening_id not in self._subscriptions]
             self._early.update((one.screening_id, one) for one in early)
             while len(self._early) > _EARLY_UPDATES:
                 del self._early[next(iter(self._early))]
+
+
+class _Trust:
+    """Whether updates come, so that polling may be rare; earned by each update, and lost by one that did not come.
+
+    Example: a wait is polled each minute. A webhook reports its first screening, so from now on every five minutes. A
+    poll finds a second one completed that no webhook reported: each minute again, until the next webhook.
+    """
+
+    def __init__(self) -> None:
+        self.is_earned = False
+        self._unreported: set[str] = set()
+        self._overdue: set[str] = set()
+        self._outage = OutageLog(log)
+
+    def updated(self, updates: Sequence[ScreeningSnapshot] | None) -> None:
+        """Take note of updates, or of None: they can't be told for now."""
+        if updates is None:
+            self.is_earned = False
+        elif updates:
+            self.is_earned = True
+            self._unreported, self._overdue = set(), set()
+            self._outage.recovered("Webhooks of completed screenings come again: polling goes on slowly.")
+
+    def polled(self, snapshots: Iterable[ScreeningSnapshot]) -> None:
+        """Take note of what a poll saw of screenings that somebody still waits for: no update told of their end."""
+        completed = {one.screening_id for one in snapshots if one.status in SUCCEEDED}
+        if completed:
+            self.is_earned = False
+            self._unreported |= completed
+
+    def tell(self) -> None:
+        """Say so if nothing was reported of what earlier rounds found."""
+        if self._overdue:
+            self._outage.failed(
+                "Polling found screenings completed that no webhook reported, such as %s, so it goes on at its own "
+                "interval. Check that the receiver and this triggerer have the same [pihupulse] store_url, and that "
+                "PihuPulse's dashboard (Settings → Webhooks) names the receiver's address.",
+                min(self._overdue),
+            )
+        self._overdue, self._unreported = self._unreported, set()
 
 
 class _RoundLog:

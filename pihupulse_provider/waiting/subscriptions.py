@@ -108,6 +108,11 @@ class Subscriptions:
         """Return the waits that are due, and those that may as well be polled in the same round."""
         return [one for one in self._all if one.due_at - _EARLY * one.state.spec.pause(now) <= now]
 
+    def hasten(self, now: float) -> None:
+        """Have each wait polled an interval from now at the latest."""
+        for one in self._all:
+            one.due_at = min(one.due_at, now + one.state.spec.pause(now))
+
     def seen(self, screening_ids: Container[str]) -> list[Subscription]:
         """Return the waits of which every open screening is among these."""
         return [one for one in self._all if all(screening_id in screening_ids for screening_id in one.state.open)]

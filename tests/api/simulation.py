@@ -159,7 +159,7 @@ class Simulation:
         while True:
             self.states[sender.state_of], slot = reserve(self.states[sender.state_of], self._now, poll=sender.poll)
             yield max(self._now, slot.at)
-            if slot.taken and slot.pauses >= self.states[sender.state_of].pauses:
+            if slot.taken and slot.voided >= self.states[sender.state_of].voided:
                 return slot
 
 

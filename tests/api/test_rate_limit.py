@@ -180,7 +180,7 @@ def test_429_makes_every_slot_void_that_was_taken_before() -> None:
     limited = RateLimitHeaders(sent_at=1000.0, received_at=1000.1, limited=True, retry_after=20.0)
 
     state = observe(state, slots[0], limited)
-    assert all(slot.pauses < state.pauses for slot in slots)
+    assert all(slot.voided < state.voided for slot in slots)
 
     late = observe(
         state, slots[1], RateLimitHeaders(sent_at=1000.0, received_at=1000.2, limited=True, retry_after=20.0)

@@ -134,6 +134,6 @@ def test_the_worked_example() -> None:
     limited = RateLimitHeaders(sent_at=106.0, received_at=106.0, limited=True, retry_after=20.0)
     paused = observe(state, slot, limited)
 
-    assert (paused.paused_until, paused.full_at, paused.pauses, paused.contention) == (126.0, 128.0, 1, 1.2)
+    assert (paused.paused_until, paused.full_at, paused.voided, paused.contention) == (126.0, 128.0, 1, 1.2)
     eased = observe(paused, slot, RateLimitHeaders(sent_at=127.0, received_at=127.0))
     assert eased.contention == pytest.approx(1.198)

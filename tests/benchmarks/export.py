@@ -1,4 +1,4 @@
-"""Exporting 50,000 candidates at 50 ms of latency: ``python -m tests.benchmarks.export``.
+"""Exporting all candidates: ``python -m tests.benchmarks.export``, by default 50,000 at 50 ms of latency.
 
 Beside a bare asyncio loop with 16 requests in flight, and what people use today.
 """
@@ -18,6 +18,7 @@ import httpx
 from pihupulse_provider.api import Account, AsyncClient
 from pihupulse_provider.exporting.export import MODELS, Export
 from pihupulse_provider.exporting.writers import open_writer
+from tests.benchmarks.results import record
 from tests.benchmarks.rivals import HEADERS, installed, quietly
 from tests.benchmarks.service import API_KEY, running
 
@@ -93,14 +94,17 @@ def main():
         print(f"{told.rows:,} candidates, {told.latency * 1000:.0f} ms latency")
         print(f"{'':38}{'seconds':>9}{'times ours':>12}{'MB grown':>10}{'rows':>8}")
         base, megabytes, rows = min(measure(ours, service.base_url) for _ in range(3))
-        print(f"{'this provider, JSON Lines':38}{base:9.2f}{1:12.2f}{megabytes:10.0f}{rows:8}")
-        parquet, megabytes, _ = min(measure(ours, service.base_url, "parquet") for _ in range(3))
-        print(f"{'this provider, Parquet':38}{parquet:9.2f}{parquet / base:12.2f}{megabytes:10.0f}")
-        bare, megabytes, rows = min(measure(reference, service.base_url) for _ in range(3))
-        print(f"{'bare asyncio and httpx, 16 in flight':38}{bare:9.2f}{bare / base:12.2f}{megabytes:10.0f}{rows:8}")
+
+        def tell(name, seconds, megabytes, rows):
+            print(f"{name:38}{seconds:9.2f}{seconds / base:12.2f}{megabytes:10.0f}{rows or '':8}", flush=True)
+            case = f"{told.rows:,} candidates, {told.latency * 1000:.0f} ms latency"
+            record(case, name, times_ours=seconds / base, seconds=seconds, MB_of_memory=megabytes)
+
+        tell("this provider, JSON Lines", base, megabytes, rows)
+        tell("this provider, Parquet", *min(measure(ours, service.base_url, "parquet") for _ in range(3)))
+        tell("bare asyncio and httpx, 16 in flight", *min(measure(reference, service.base_url) for _ in range(3)))
         for name, export in rivals.items():
-            seconds, megabytes, rows = measure(export, service.base_url)
-            print(f"{name:38}{seconds:9.2f}{seconds / base:12.2f}{megabytes:10.0f}{rows:8}")
+            tell(name, *measure(export, service.base_url))
 
 
 if __name__ == "__main__":

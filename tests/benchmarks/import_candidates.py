@@ -20,6 +20,7 @@ from pihupulse_provider.creating.resources import CandidateResource
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import Ledger
 from pihupulse_provider.store.limits import shared_rate_limit
+from tests.benchmarks.results import record
 from tests.benchmarks.rivals import installed, quietly
 from tests.benchmarks.service import API_KEY, running
 
@@ -59,22 +60,26 @@ def timed(work, *args):
     return time.perf_counter() - began
 
 
-def report(name, seconds, least, service, expected):
+def report(case, name, seconds, least, service, expected):
     refused, found = service.refused(), service.emails()
     lost = sum(1 for email in expected if not found[email])
     doubled = sum(found[email] - 1 for email in expected if found[email] > 1)
     ratio = f"{seconds / least:.3f}" if least else "-"
     print(f"{name:38}{seconds:9.2f}{ratio:>12}{refused:8}{lost:7}{doubled:9}", flush=True)
+    figures = {"429s": refused, "lost": lost, "doubled": doubled, "seconds": seconds}
+    record(case, name, **({"times the least": seconds / least} if least else {}), **figures)
 
 
 def header(title):
+    """Print a title and the columns; return the title, which names the case."""
     print(f"\n{title}\n{'':38}{'seconds':>9}{'of least':>12}{'429':>8}{'lost':>7}{'doubled':>9}")
+    return title
 
 
 def under_a_limit(plan, count, processes):
     rate, burst = PLANS[plan]
     least = max(0, count - burst) * 60 / rate
-    header(f"{count} rows, plan {plan}, {processes} process(es), least {least:.1f} s")
+    case = header(f"{count} rows, plan {plan}, {processes} process(es), least {least:.1f} s")
     with running("--plan", plan) as service, tempfile.TemporaryDirectory() as folder:
         context = multiprocessing.get_context("spawn")
         share = count // processes
@@ -95,16 +100,16 @@ def under_a_limit(plan, count, processes):
             worker.join()
         seconds = max(ended for _, ended in spans) - min(began for began, _ in spans)
         expected = [row["email"] for n in range(processes) for row in people(share, f"p{n}")]
-        report("this provider", seconds, least, service, expected)
+        report(case, "this provider", seconds, least, service, expected)
     if processes == 1:
         for name, (rival, _) in installed().items():
             with running("--plan", plan) as service:
                 rows = people(count)
-                report(name, timed(rival, service.base_url, rows), least, service, [row["email"] for row in rows])
+                report(case, name, timed(rival, service.base_url, rows), least, service, [row["email"] for row in rows])
 
 
 def with_lost_answers(count):
-    header(f"{count} rows, no limit, one answer in ten lost after the commit")
+    case = header(f"{count} rows, no limit, one answer in ten lost after the commit")
     rows = people(count)
     expected = [row["email"] for row in rows]
     for name, work in {"this provider": ours, **{name: rival for name, (rival, _) in installed().items()}}.items():
@@ -112,15 +117,22 @@ def with_lost_answers(count):
             service.add_fault(kind="drop", method="POST", probability=0.1, after_commit=True)
             seconds = timed(work, service.base_url, rows)
             service.clear_faults()
-            report(name, seconds, 0, service, expected)
+            report(case, name, seconds, 0, service, expected)
 
 
 def throughput(count):
-    header(f"{count} rows, no limit")
+    case = header(f"{count} rows, no limit")
     rows = people(count)
     with running("--plan", "unlimited") as service:
         seconds = timed(ours, service.base_url, rows)
-        report(f"this provider, {count / seconds:,.0f} rows a second", seconds, 0, service, [r["email"] for r in rows])
+        report(
+            case,
+            f"this provider, {count / seconds:,.0f} rows a second",
+            seconds,
+            0,
+            service,
+            [r["email"] for r in rows],
+        )
 
 
 def _plan_only(result, path):

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from airflow.utils.session import create_session
 
 from pihupulse_provider.cli.main import COMMANDS, Command, get_commands, main
 from pihupulse_provider.hooks import settings
+from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from tests.webhooks.inboxes import receive
@@ -98,20 +100,55 @@ def test_pruning_deletes_what_is_older(run):
     assert run("prune", "--days", "0") == "Deleted 1 event older than 0 days.\n"
 
 
-def test_a_check_of_a_configuration_that_works(run):
-    told = run("check")
-    assert "ok  connection pihupulse_default: 2 webhook secrets" in told
-    assert re.search(r"^ok  store sqlite:///.*store.db: 0 events received so far$", told, re.MULTILINE)
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch):
+    """Have the connection lead to a local PihuPulse; return what sets the connection's extras."""
+
+    def connect(sandbox: Sandbox, **extra: object) -> None:
+        document = json.loads(sandbox.connection_json)
+        document["extra"] = {"webhook_secret": [SECRET, "old secret"], **extra}
+        monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", json.dumps(document))
+
+    return connect
 
 
-def test_a_check_names_everything_that_does_not(run, monkeypatch: pytest.MonkeyPatch):
+def test_a_check_of_a_configuration_that_works(run, service):
+    receive("s1")
+    with Sandbox(plan="professional") as sandbox:
+        service(sandbox)
+        told = run("check").splitlines()
+    assert re.match(r"ok  store sqlite:///.*store.db: 1 event received so far$", told[0])
+    assert told[1:] == [
+        "ok  connection pihupulse_default: PihuPulse allows 300 requests a minute",
+        "ok  connection pihupulse_default: 2 webhook secrets",
+    ]
+
+
+def test_a_check_warns_of_what_works_badly(run, service, monkeypatch: pytest.MonkeyPatch):
+    """A file as the store of Celery's workers, a plan that is too small, a clock that is wrong, and no webhook yet."""
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    with Sandbox(plan="enterprise", clock=lambda: time.time() + 600) as sandbox:
+        service(sandbox, plan="starter")
+        run("check")  # the first response tells the plan
+        told = [line for line in run("check").splitlines() if line.startswith("warning  ")]
+    for words in (
+        "[core] executor names CeleryExecutor",
+        "slows down all of them",
+        "seconds behind PihuPulse's",
+        "No webhook of the connection pihupulse_default is in this store",
+    ):
+        assert any(words in line for line in told), told
+
+
+def test_a_check_names_everything_that_does_not(run, capsys, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", f"{CONNECTION}, missing")
     monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", "postgresql://airflow:hunter2@127.0.0.1:1/pihupulse")
-    with pytest.raises(SystemExit) as ended:
-        run("check")
-    assert "not ok  There is no connection missing: add it" in str(ended.value)
-    assert "not ok  The store postgresql" in str(ended.value)
-    assert "hunter2" not in str(ended.value)
+    with pytest.raises(SystemExit, match="1"):
+        run("check", "--connection", "missing")
+    told = capsys.readouterr().out
+    assert "not ok  There is no connection missing: add it" in told
+    assert "not ok  The store postgresql" in told
+    assert "hunter2" not in told
 
 
 @pytest.mark.usefixtures("dag_runs")
@@ -119,7 +156,7 @@ def test_a_connection_that_is_only_in_airflows_database_is_found(monkeypatch: py
     """One that was made in the UI or with ``airflow connections add``."""
     extra = json.dumps({"webhook_secret": SECRET})
     with create_session() as session:
-        session.add(Connection("stored", "pihupulse", password="a-key", extra=extra))
+        session.add(Connection("stored", "pihupulse", host="http://127.0.0.1:1", password="a-key", extra=extra))
     monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "stored")
     command = [sys.executable, "-m", "pihupulse_provider.webhooks", "check"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -227,7 +227,7 @@ class TestBusyLimit:
             def reserve(self, *, poll=False):
                 slot = super().reserve(poll=poll)
                 busy, self.is_busy = 100 * self.is_busy, False
-                return Slot(slot.at + busy, taken=slot.taken, used=slot.used, pauses=slot.pauses)
+                return Slot(slot.at + busy, taken=slot.taken, used=slot.used, voided=slot.voided)
 
         world.limit = BusyOnce(clock=world.now)
 

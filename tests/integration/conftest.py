@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,11 +32,22 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Iterator[Airflow]:
+def openlineage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that the OpenLineage provider writes its events to."""
+    return tmp_path_factory.mktemp("openlineage") / "events.jsonl"
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, openlineage: Path) -> Iterator[Airflow]:
     """An Airflow whose connection ``pihupulse_default`` is the sandbox, with our DAGs and the examples."""
     dags = tmp_path_factory.mktemp("dags")
     for folder in (ROOT / "tests" / "integration" / "dags", ROOT / "dags_examples"):
         shutil.copytree(folder, dags / folder.name)
-    env = {"AIRFLOW_CONN_PIHUPULSE_DEFAULT": sandbox.connection_json, **SETTINGS}
+    transport = {"type": "file", "log_file_path": str(openlineage), "append": True}
+    env = {
+        "AIRFLOW_CONN_PIHUPULSE_DEFAULT": sandbox.connection_json,
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
+        **SETTINGS,
+    }
     with Airflow(tmp_path_factory.mktemp("airflow"), dags, env) as running:
         yield running

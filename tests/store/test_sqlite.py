@@ -17,6 +17,7 @@ import pytest
 
 from pihupulse_provider.store import sqlite
 from pihupulse_provider.store.engine import Store, StoreError
+from pihupulse_provider.store.sqlite import network_file_system
 
 AS_NOBODY = """
 import os, sys
@@ -287,3 +288,13 @@ def _files_of_at_most(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/mnt/share/a/store.db", "nfs4"), ("/mnt/share/local/store.db", None), ("/home/store.db", None)]
+)
+def test_a_network_file_system_is_told_by_the_mount_that_is_nearest(path: str, kind: str | None) -> None:
+    mounts = """22 1 8:1 / / rw,relatime - ext4 /dev/vda rw
+30 22 0:45 / /mnt/share rw,relatime shared:5 - nfs4 files:/share rw,vers=4.2
+31 30 8:2 / /mnt/share/local rw,relatime - xfs /dev/vdb rw"""
+    assert network_file_system(Path(path), mounts) == kind

@@ -17,7 +17,14 @@ def test_import_from_storage(dag_runs, pihupulse_sandbox, tmp_path):
     source.write_text("name,email\nAda Lovelace,ada@example.com\nAlan Turing,alan@example.com\n")
     run = dag_runs.run(example("import_from_storage"), {"source": f"file://{source}", "results": str(tmp_path)})
     assert run.state == "success"
-    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == len(pihupulse_sandbox.candidates) == 2
+    [results] = tmp_path.glob("*/results.jsonl")
+    assert len(results.read_text().splitlines()) == len(pihupulse_sandbox.candidates) == 2
+
+
+def test_import_pages(dag_runs, pihupulse_sandbox):
+    run = dag_runs.run(example("import_pages"), {"pages": 2})
+    assert run.state == "success"
+    assert run.xcom("count") == len(pihupulse_sandbox.candidates) == 10
 
 
 def test_import_from_sql(dag_runs, pihupulse_sandbox, tmp_path, monkeypatch):

@@ -70,6 +70,11 @@ class TestBeginAndResume:
         assert deferred.value.method_name == "resume"
         assert 600 < deferred.value.timeout.total_seconds() < 900
 
+    def test_the_log_says_when_the_next_poll_is(self, client, screening, operator, capsys):
+        with pytest.raises(TaskDeferred):
+            begin_wait(operator, client, "pihupulse_default", terms_for(screening), "resume")
+        assert "0 of 1 screening completed, 0 failed, 1 waiting. The next poll is at " in capsys.readouterr().out
+
     def test_it_resumes_with_what_the_trigger_saw(self, client, operator):
         event = {
             "end": "decided",

@@ -54,3 +54,54 @@ def test_updates_of_a_screening_that_nobody_waits_for_yet_count_when_somebody_do
             assert at == start
 
     in_virtual_time(main())
+
+
+def test_without_any_update_polling_goes_on_at_its_own_interval():
+    """A receiver that has another store, or none at all, fills no inbox."""
+
+    async def main():
+        world = World(1, updates=Updates())
+        async with world.waits(world.ids, interval=60) as (waiting,):
+            await asyncio.sleep(600)
+            assert world.sandbox.count() >= 9
+            world.sandbox.complete(world.ids[0])
+            told = now()
+            _, at = await waiting
+            assert at - told <= 61
+
+    in_virtual_time(main())
+
+
+def test_what_polling_finds_and_no_update_told_brings_back_the_interval(caplog):
+    async def main():
+        updates = Updates()
+        world = World(3, updates=updates)
+        async with world.waits(*single(world.ids), interval=60) as tasks:
+            updates.fresh.append(ScreeningSnapshot(world.ids[0], "c1", "completed", 90))
+            await tasks[0]
+            world.sandbox.complete(world.ids[1])
+            await tasks[1]
+            start = now()
+            await asyncio.sleep(301)
+            assert world.requests_between(start, now()) >= 4
+
+    in_virtual_time(main())
+    (told,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "no webhook reported" in told.message
+
+
+def test_updates_that_cant_be_told_bring_back_the_interval():
+    async def main():
+        updates = Updates()
+        world = World(2, updates=updates)
+        async with world.waits(*single(world.ids), interval=60) as tasks:
+            await asyncio.sleep(61)
+            updates.fresh.append(ScreeningSnapshot(world.ids[0], "c1", "completed", 90))
+            await tasks[0]
+            updates.fresh = None
+            await asyncio.sleep(1)
+            start = now()
+            await asyncio.sleep(301)
+            assert world.requests_between(start, now()) >= 4
+
+    in_virtual_time(main())

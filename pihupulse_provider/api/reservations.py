@@ -1,0 +1,86 @@
+"""The slots that one process has reserved at once, and when it is its turn to reserve more.
+
+Going to a shared store for each request would make the store the limit. So a process that has run out of slots takes
+one for each of its callers that waits, or as many as it has just used in a twentieth of a second, whichever is more;
+but no more than the account's rate allows in :data:`~pihupulse_provider.api.rate_limit.AHEAD_SECONDS`, so that others
+get their turn, and a killed process leaves no longer gap. An example, 16 senders at 1,000 requests a minute, which is
+one in 0.06 seconds, once the burst is spent:
+
+    ======== ==================================================================================
+    at       what happens
+    ======== ==================================================================================
+    100.00   one asks: 15 others wait since the last turn, so 16 slots are reserved, up to 100.90
+    100.00   the 15 take theirs as they come, and sleep until its time
+    100.05   the first has its response, and asks again: it is told to come back at 100.65
+    100.65   one of those that came back reserves 10 slots for all ten
+    ======== ==================================================================================
+
+A slot that nobody used in time is left out: it may be used a little late, but not saved up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import takewhile
+
+from pihupulse_provider.api.rate_limit import Slot
+
+_LATEST = 0.05
+"""Seconds after its time up to which a slot may be used: part of what a plan allows for requests that bunch up."""
+_PACE_SECONDS = 0.05
+"""Slots are reserved for what a process used in so many seconds, since it will use as many within that time."""
+_EARLY = 0.25
+"""Seconds before the last reserved slot's time at which more are reserved."""
+
+
+class Reservations:
+    """The reserved slots of one kind (work, or polls) in a process; its owner holds a lock around each call.
+
+    :ivar asking: how many callers are asking at this moment.
+    """
+
+    def __init__(self) -> None:
+        self.asking = 0
+        self._reserved: deque[Slot] = deque()
+        self._waiting = 0
+        self._turn_at = 0.0
+        self._used: deque[float] = deque(maxlen=1000)
+
+    def take(self, now: float, voided: int) -> Slot | None:
+        """Return a reserved slot, or when to ask again; None if it is time to reserve more.
+
+        :param voided: the state's count of that name: slots reserved before it was counted up are not used.
+        """
+        while self._reserved:
+            slot = self._reserved.popleft()
+            if slot.voided >= voided and slot.at >= now - _LATEST:
+                self.used(now)
+                return slot
+        if now >= self._turn_at:
+            return None
+        self._waiting += 1
+        return Slot(self._turn_at, taken=False)
+
+    def wanted(self, now: float) -> int:
+        """Return how many slots to reserve now."""
+        return max(1, self.asking, self._waiting, self.used_within(_PACE_SECONDS, now))
+
+    def add(self, slots: Sequence[Slot]) -> None:
+        """Take in what was reserved; the last may be one that was not to be had yet."""
+        self._waiting = 0
+        self._reserved.extend(slot for slot in slots if slot.taken)
+        self._turn_at = slots[-1].at - _EARLY if slots[-1].taken else slots[-1].at
+
+    def drop(self) -> None:
+        """Forget what was reserved, as it has become void."""
+        self._reserved.clear()
+        self._turn_at = 0.0
+
+    def used(self, now: float) -> None:
+        """Take note that a slot was used."""
+        self._used.append(now)
+
+    def used_within(self, seconds: float, now: float) -> int:
+        """Return how many slots were used in the last so many seconds, as far as the last thousand tell."""
+        return sum(1 for _ in takewhile(lambda used_at: used_at > now - seconds, reversed(self._used)))

@@ -1,0 +1,182 @@
+"""Processes that share one account's limit through PostgreSQL: ``python -m tests.benchmarks.shared_limit``.
+
+Each process runs 16 senders of the real client, on a real PostgreSQL behind a proxy that adds a distance. The service
+is a token bucket in shared memory that takes 50 ms and sends the documented headers, so that it is no bottleneck. After
+some seconds, in which the burst goes, it prints which share of the plan was used, how many requests were refused in
+all, and how many transactions on the limit a request took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import multiprocessing
+import time
+from contextlib import contextmanager, suppress
+from email.utils import formatdate
+
+import httpx
+
+from pihupulse_provider.api import Account, AsyncClient, NewCandidate, Plan
+from pihupulse_provider.api.transport import CONCURRENCY
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.limits import StoreRateLimit
+from tests.servers import free_port, postgres
+
+WARM_SECONDS, SECONDS = 12.0, 20.0
+RESPONSE_SECONDS = 0.05
+CREATED = {"data": {"id": "c1", "name": "A", "email": "a@example.com"}}
+CASES = [(1000, n, distance) for n in (1, 10, 50) for distance in (0, 10, 20)] + [(60_000, 50, 0), (60_000, 50, 10)]
+
+
+class Bucket:
+    """The service's limit, shared by all processes: tokens, when they were counted, accepted, refused."""
+
+    def __init__(self, context, plan):
+        self.plan = plan
+        self.state = context.Array("d", [plan.burst, time.time(), 0, 0])
+
+    def handle(self):
+        with self.state.get_lock():
+            now = time.time()
+            tokens = min(self.plan.burst, self.state[0] + (now - self.state[1]) / self.plan.interval)
+            admitted = tokens >= 1
+            self.state[:2] = [tokens - admitted, now]
+            self.state[2 if admitted else 3] += 1
+            return admitted, int(self.state[0])
+
+    def counted(self):
+        return int(self.state[2]), int(self.state[3])
+
+
+class Service(httpx.AsyncBaseTransport):
+    """The service as a client's process sees it."""
+
+    def __init__(self, bucket):
+        self.bucket = bucket
+
+    async def handle_async_request(self, request):
+        admitted, remaining = self.bucket.handle()
+        await asyncio.sleep(RESPONSE_SECONDS)
+        headers = {
+            "Date": formatdate(usegmt=True),
+            "X-RateLimit-Limit": str(self.bucket.plan.requests_per_minute),
+            "X-RateLimit-Remaining": str(remaining),
+            "X-RateLimit-Reset": str(math.ceil(time.time() + self.bucket.plan.interval)),
+        }
+        return httpx.Response(201 if admitted else 429, json=CREATED, headers=headers)
+
+
+class CountingStore(Store):
+    """Counts its transactions, by another process's leave."""
+
+    def __init__(self, url, transactions):
+        super().__init__(url)
+        self.transactions = transactions
+
+    def begin(self, *, durable=True):
+        with self.transactions.get_lock():
+            self.transactions.value += 1
+        return super().begin(durable=durable)
+
+
+def _work(bucket, store_url, transactions, start, ends):
+    store = CountingStore(store_url, transactions)
+    asyncio.run(_send(bucket, store, start, ends))
+
+
+async def _send(bucket, store, start, ends):
+    account = Account("key", "https://one.example")
+    limit = StoreRateLimit(store, account.key, bucket.plan)
+
+    async def send_on():
+        while time.time() < ends.value:
+            await client.create_candidate(NewCandidate(name="A", email="a@example.com"))
+
+    async with AsyncClient(account, limit=limit, transport=Service(bucket)) as client:
+        start.wait()
+        await asyncio.gather(*(send_on() for _ in range(CONCURRENCY)))
+
+
+def measure(rate, processes, distance, seconds=SECONDS):
+    """Return a line of the table for so many processes and milliseconds to the store and back."""
+    context = multiprocessing.get_context("forkserver")
+    bucket = Bucket(context, Plan(rate, rate / 10))
+    transactions, ends, start = context.Value("i", 0), context.Value("d", 0), context.Barrier(processes + 1)
+    with postgres() as url, distant(url, distance / 1000) as store_url:
+        arguments = (bucket, store_url, transactions, start, ends)
+        workers = [context.Process(target=_work, args=arguments, daemon=True) for _ in range(processes)]
+        for worker in workers:
+            worker.start()
+        ends.value = math.inf
+        start.wait()
+        time.sleep(WARM_SECONDS)
+        before, begun = (*bucket.counted(), transactions.value), time.time()
+        time.sleep(seconds)
+        after, lasted = (*bucket.counted(), transactions.value), time.time() - begun
+        ends.value = 0.0
+        for worker in workers:
+            worker.kill()
+            worker.join()
+    accepted = after[0] - before[0]
+    share = accepted / (lasted * rate / 60)
+    used = (after[2] - before[2]) / max(1, accepted)
+    return f"{rate:11,}{processes:11}{distance:10}{share:12.1%}{after[1]:8}{used:16.2f}"
+
+
+@contextmanager
+def distant(url, seconds):
+    """Run a proxy before a server that adds so many seconds there and back, and yield the URL that goes there."""
+    if not seconds:
+        yield url
+        return
+    port, before, after = free_port(), *url.rsplit(":", 1)
+    server_port = int(after.split("/")[0])
+    process = multiprocessing.get_context("forkserver").Process(
+        target=_run_proxy, args=(port, server_port, seconds / 2), daemon=True
+    )
+    process.start()
+    time.sleep(1)
+    yield f"{before}:{port}/{after.split('/')[1]}"
+    process.kill()
+    process.join()
+
+
+def _run_proxy(port, server_port, one_way):
+    asyncio.run(_proxy(port, server_port, one_way))
+
+
+async def _proxy(port, server_port, one_way):
+    async def serve(reader, writer):
+        to_server = await asyncio.open_connection("127.0.0.1", server_port)
+        await asyncio.gather(_carry(reader, to_server[1], one_way), _carry(to_server[0], writer, one_way))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", port, backlog=500) as server:
+        await server.serve_forever()
+
+
+async def _carry(reader, writer, one_way):
+    loop = asyncio.get_running_loop()
+    with suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            loop.call_later(one_way, writer.write, data)
+    loop.call_later(one_way, writer.close)
+
+
+def main():
+    """Measure every case, or the ones asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=int, help="requests a minute")
+    parser.add_argument("--processes", type=int)
+    parser.add_argument("--distance", type=int, help="milliseconds to PostgreSQL and back")
+    given = parser.parse_args()
+    asked = (given.rate, given.processes, given.distance)
+    print(f"{'a minute':>11}{'processes':>11}{'distance':>10}{'of plan':>12}{'429':>8}{'transactions':>16}")
+    for case in CASES:
+        if all(value in (None, ours) for value, ours in zip(asked, case, strict=True)):
+            print(measure(*case), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""A whole fleet at work, and what became of it: ``make fleet``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from pihupulse_provider.sandbox import Sandbox
+from pihupulse_provider.store.store_url import parse_store_url
+from tests.demo.console import Progress, table
+from tests.fleet.balancer import Balancer
+from tests.fleet.faults import Faults
+from tests.fleet.fleet import Fleet
+from tests.fleet.report import flatness, outcome
+from tests.servers import Postgres, empty_database
+
+CHUNKS = 6
+RUN_SECONDS = 480
+
+
+def main() -> int:
+    """Run it; return 0 if nothing was lost or doubled."""
+    parser = argparse.ArgumentParser("make fleet")
+    parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--screenings", type=int, default=500)
+    parser.add_argument("--rate", type=int, default=1500, help="requests a minute of the plan (default: %(default)s)")
+    parser.add_argument("--faults", action="store_true", help="let everything go wrong meanwhile, one after the other")
+    parser.add_argument("--seed", type=int, help="an order of the faults, which then go on until the run has ended")
+    options = parser.parse_args()
+    home = Path(tempfile.mkdtemp(prefix="pihupulse-fleet-"))
+    with Postgres() as server, empty_database(server.url) as airflow_url, empty_database(server.url) as store_url:
+        failed = _run(options, home, server, airflow_url, store_url)
+    if not failed:
+        shutil.rmtree(home)
+    return failed
+
+
+def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url: str, store_url: str) -> int:
+    progress = Progress()
+    folder = home / "files"
+    _write_chunks(folder, options.rows)
+    plan = {"requests_per_minute": options.rate, "burst": options.rate // 20}
+    with Sandbox(start_seconds=1, screening_seconds=15, spread=0.8, **plan) as sandbox:
+        connection = json.loads(sandbox.connection_json)
+        connection["extra"] |= plan
+        env = {
+            "AIRFLOW_CONN_PIHUPULSE_DEFAULT": json.dumps(connection),
+            "FLEET_FOLDER": str(folder),
+            "FLEET_SCREENINGS": str(options.screenings),
+        }
+        fleet = Fleet(home / "airflow", Path(__file__).parent / "dags", airflow_url, store_url, env)
+        with Balancer(fleet.receiver_ports) as balancer:
+            sandbox.send_webhooks_to(f"http://127.0.0.1:{balancer.port}/pihupulse/webhooks/pihupulse_default")
+            try:
+                fleet.start(progress.step)
+                progress.done("the fleet is up")
+                run_id = fleet.trigger("fleet")
+                faults = Faults(fleet, sandbox, server, options.seed)
+                with faults if options.faults else contextlib.nullcontext():
+                    state = fleet.wait_for_run("fleet", run_id, RUN_SECONDS)
+                progress.done(f"the run ended: {state}")
+                _await_drained(folder, options.screenings)
+                connections = _store_connections(store_url)
+            finally:
+                fleet.stop()
+        rows, good = outcome(sandbox, folder, options, state, balancer.taken, connections)
+        print(table(("", "", ""), rows))
+        if faults.told:
+            print(table(("after", "fault"), faults.told))
+        print(table(("part", "memory MB first/last/most", "threads", "handles"), flatness(fleet.samples)))
+    if not good:
+        print(f"The logs are in {home}.")
+    return 0 if good else 1
+
+
+def _write_chunks(folder: Path, rows: int) -> None:
+    folder.mkdir(parents=True)
+    for chunk in range(CHUNKS):
+        with (folder / f"chunk-{chunk}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("name", "email"))
+            writer.writerows((f"Person {row}", f"person{row}@example.com") for row in range(chunk, rows, CHUNKS))
+
+
+def _await_drained(folder: Path, screenings: int) -> None:
+    from tests.fleet.report import drained
+
+    deadline = time.monotonic() + 60
+    while len(set(drained(folder))) < screenings and time.monotonic() < deadline:
+        time.sleep(1)
+
+
+def _store_connections(store_url: str) -> int:
+    engine = sa.create_engine(parse_store_url(store_url), poolclass=sa.pool.NullPool)
+    with engine.connect() as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        return int(connection.execute(sa.text(query)).scalar_one())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

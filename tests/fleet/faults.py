@@ -1,0 +1,79 @@
+"""What goes wrong in a fleet while it works: parts killed, PostgreSQL restarted, PihuPulse away or slow."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from pihupulse_provider.sandbox import Sandbox
+from tests.fleet.fleet import Fleet
+from tests.servers import Postgres
+
+_AWAY_SECONDS = 30.0
+_DISORDER_SECONDS = 12.0
+_BETWEEN_SECONDS = 5.0
+
+
+class Faults:
+    """Each fault once, one after the other; with a seed in an order of its own, again and again.
+
+    :ivar told: what went wrong, with the seconds since the beginning.
+    """
+
+    def __init__(self, fleet: Fleet, sandbox: Sandbox, server: Postgres, seed: int | None) -> None:
+        self.told: list[tuple[str, str]] = []
+        self._seed = seed
+        self._sandbox = sandbox
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        kills = ("worker-1", "triggerer-1", "receiver-1", "scheduler", "worker-2", "triggerer-2", "receiver-2")
+        self._all: Mapping[str, Callable[[], None]] = {
+            **{f"kill -9 of {name}": partial(fleet.restart, name) for name in kills},
+            "PostgreSQL restarted": partial(_restart, server),
+            "PihuPulse away": partial(self._spoil, _AWAY_SECONDS, "drop"),
+            "PihuPulse slow": partial(self._spoil, _DISORDER_SECONDS, "latency", seconds=3.0),
+            "PihuPulse answers 500": partial(self._spoil, _DISORDER_SECONDS, "error", probability=0.5),
+            "429 without headers": partial(self._spoil, _DISORDER_SECONDS, "rate_limited", probability=0.2),
+            "HTML": partial(self._spoil, _DISORDER_SECONDS, "html", probability=0.5),
+            "half answers": partial(self._spoil, _DISORDER_SECONDS, "truncated", probability=0.2),
+            "one answer in twenty lost": partial(
+                self._spoil, _DISORDER_SECONDS, "drop", probability=0.05, after_commit=True
+            ),
+        }
+
+    def __enter__(self) -> Faults:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(_AWAY_SECONDS)
+        self._sandbox.heal()
+
+    def _run(self) -> None:
+        begun, chance = time.monotonic(), random.Random(self._seed)
+        while True:
+            names = list(self._all)
+            if self._seed is not None:
+                chance.shuffle(names)
+            for name in names:
+                if self._ended.wait(_BETWEEN_SECONDS):
+                    return
+                self.told.append((f"{time.monotonic() - begun:.0f} s", name))
+                self._all[name]()
+            if self._seed is None:
+                return
+
+    def _spoil(self, seconds: float, kind: str, **options: object) -> None:
+        self._sandbox.fail(kind, **options)
+        self._ended.wait(seconds)
+        self._sandbox.heal()
+
+
+def _restart(server: Postgres) -> None:
+    server.stop()
+    time.sleep(3)
+    server.start()

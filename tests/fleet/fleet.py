@@ -1,0 +1,93 @@
+"""An Airflow of two workers and two triggerers on Celery, Valkey and PostgreSQL, with two receivers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import httpx
+
+from tests.fleet.parts import Part, await_port, parts, valkey
+from tests.integration.airflow import HEALTHY_SECONDS, Airflow, AirflowError
+from tests.servers import free_port
+
+_SAMPLE_SECONDS = 5.0
+
+
+class Fleet(Airflow):
+    """The fleet, driven by Airflow's REST API as any other Airflow is.
+
+    :param airflow_url: the URL of Airflow's own database. ``store_url``: that of ours.
+    :ivar samples: what each part held every five seconds.
+    """
+
+    def __init__(self, home: Path, dags: Path, airflow_url: str, store_url: str, env: Mapping[str, str]) -> None:
+        self.receiver_ports = (free_port(), free_port())
+        self._valkey_port = free_port()
+        database = airflow_url.replace("postgresql://", "postgresql+psycopg2://")
+        settings = {
+            "CORE__EXECUTOR": "CeleryExecutor",
+            "CORE__PARALLELISM": "16",
+            "CORE__MAX_ACTIVE_TASKS_PER_DAG": "16",
+            "DATABASE__SQL_ALCHEMY_CONN": database,
+            "DATABASE__SQL_ALCHEMY_POOL_SIZE": "3",
+            "CELERY__BROKER_URL": f"redis://127.0.0.1:{self._valkey_port}/0",
+            "CELERY__RESULT_BACKEND": f"db+{database}",
+            # A task whose worker was killed is given to another one after so many seconds.
+            "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "60",
+            "API__MAXIMUM_PAGE_LIMIT": "1000",
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+            "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+            "PIHUPULSE__STORE_URL": store_url,
+            "PIHUPULSE__WEBHOOK_CONNECTIONS": "pihupulse_default",
+        }
+        super().__init__(home, dags, {**{f"AIRFLOW__{name}": value for name, value in settings.items()}, **env})
+        self.parts: dict[str, Part] = {}
+        self.samples: list[dict[str, Mapping[str, int]]] = []
+        self._ended = threading.Event()
+
+    def start(self, progress: Callable[[str], None] = lambda _line: None) -> None:
+        """Start all parts, and wait until they are healthy."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._begin(valkey(self.home, self._valkey_port))
+        progress("making Airflow's database")
+        migrate = [Path(sys.executable).with_name("airflow"), "db", "migrate"]
+        subprocess.run(migrate, env=self.env, check=True, capture_output=True)
+        for part in parts(self.home, self.receiver_ports):
+            self._begin(part)
+        self.wait_until(lambda: self._is_healthy(progress), HEALTHY_SECONDS, "every component is healthy")
+        for port in self.receiver_ports:
+            await_port(port)
+        threading.Thread(target=self._sample, daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop all parts."""
+        self._ended.set()
+        for part in reversed(self.parts.values()):
+            part.stop()
+        self._api.close()
+
+    def _begin(self, part: Part) -> None:
+        part.start(self.env, self.home)
+        self.parts[part.name] = part
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run; while the database is away, that it is unknown."""
+        try:
+            return super().run_state(dag_id, run_id)
+        except (AirflowError, httpx.HTTPError):
+            return "unknown"
+
+    def restart(self, name: str) -> None:
+        """Kill a part, and start it again."""
+        self.parts[name].kill()
+        self.parts[name].start(self.env, self.home)
+
+    def _sample(self) -> None:
+        while not self._ended.wait(_SAMPLE_SECONDS):
+            self.samples.append({name: part.usage() for name, part in list(self.parts.items())})

@@ -1,0 +1,73 @@
+"""What became of a fleet's run: the local PihuPulse's counts beside what the run says."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pihupulse_provider.sandbox import Sandbox
+
+Row = tuple[str, Any, str]
+
+
+def drained(folder: Path) -> list[str]:
+    """Return the screenings of which the event DAG's runs read the completion."""
+    return [one for path in folder.glob("drained-*.json") for one in json.loads(path.read_text())]
+
+
+def outcome(
+    sandbox: Sandbox, folder: Path, options: Namespace, state: str, taken: Mapping[int, int], connections: int
+) -> tuple[list[Row], bool]:
+    """Return the table's rows, and whether all is as it should be."""
+    emails = Counter(one["email"] for one in sandbox.candidates)
+    screened = Counter(one["candidate_id"] for one in sandbox.screenings)
+    invited = Counter(json.dumps(one, sort_keys=True) for one in sandbox.invitations)
+    events = Counter(drained(folder))
+    lost = options.rows - len(emails)
+    counts = {
+        "rows lost": lost,
+        "rows doubled": _doubled(emails),
+        "screenings lost": options.screenings - len(screened),
+        "screenings doubled": _doubled(screened),
+        "invitations doubled": _doubled(invited),
+        "events read twice": _doubled(events),
+        "events never read": options.screenings - len(events),
+    }
+    rows: list[Row] = [("the run", state, "")]
+    rows += [(name, count, "ok" if count == 0 else "NOT OK") for name, count in counts.items()]
+    rows.append(("import: time over the plan's least", f"{_over_least(sandbox, options):.3f}", ""))
+    rows.append(("429s", sandbox.count(status=429), f"of {sandbox.count()} requests"))
+    waiting = sandbox.count("GET /screenings") + sandbox.count("GET /candidates/:id")
+    rows.append(("requests of waiting", waiting, f"for {options.screenings} screenings"))
+    rows.append(("deliveries to each receiver", " + ".join(map(str, taken.values())), ""))
+    rows.append(("connections to the store", connections, "at the end"))
+    return rows, state == "success" and not any(counts.values())
+
+
+def _over_least(sandbox: Sandbox, options: Namespace) -> float:
+    """Return how long the import took, by the least that the plan allows for that many requests."""
+    sent = [one.at for one in sandbox.requests if one.route == "/candidates" and one.method == "POST"]
+    between = [one for one in sandbox.requests if sent[0] <= one.at <= sent[-1] and one.status != 429]
+    least = (len(between) - options.rate // 20) * 60 / options.rate
+    return (sent[-1] - sent[0]) / least if least > 0 else 0.0
+
+
+def _doubled(counts: Counter[str]) -> int:
+    return sum(count - 1 for count in counts.values())
+
+
+def flatness(samples: Sequence[Mapping[str, Mapping[str, int]]]) -> list[tuple[str, str, str, str]]:
+    """Return for each part its first, last and highest sample of memory, threads and handles."""
+    rows = []
+    for name in samples[0] if samples else ():
+        held = [sample[name] for sample in samples if name in sample]
+        shown = (
+            f"{held[0].get(what, 0)}/{held[-1].get(what, 0)}/{max(one.get(what, 0) for one in held)}"
+            for what in ("memory", "threads", "handles")
+        )
+        rows.append((name, *shown))
+    return rows

@@ -1,0 +1,210 @@
+"""Slots that processes reserve several at once in a store: the limit holds whoever comes, dies or is refused when."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pihupulse_provider.api import Plan
+from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, RateLimitHeaders, Slot
+from pihupulse_provider.store.engine import NoConnectionLeftError, Store
+from pihupulse_provider.store.limits import StoreRateLimit
+
+NOW = 1_700_000_000.0
+ENTERPRISE = Plan(1000, 1500)
+accounts = (f"account {number}" for number in itertools.count())
+plans = st.builds(Plan, st.floats(10, 3000), st.floats(1, 200))
+gaps = st.sampled_from([0.0, 0.0, 0.01, 0.05, 0.3, 1.0, 7.0])
+happenings = st.sampled_from(["ask", "ask", "ask", "ask", "poll", "killed", "429", "smaller plan"])
+steps = st.lists(st.tuples(gaps, st.integers(0, 2), st.integers(1, 20), happenings), min_size=1, max_size=30)
+
+
+class CommonStore(Store):
+    """A store in memory whose time is its latest fleet's."""
+
+    fleet: Fleet
+
+    def __init__(self) -> None:
+        super().__init__("sqlite://", lambda: self.fleet.now)
+
+
+_store = cache(CommonStore)
+
+
+class Fleet:
+    """Processes that share a limit in one store, in simulated time.
+
+    :ivar sent: when requests were sent.
+    """
+
+    def __init__(self, plan: Plan, processes: int = 3) -> None:
+        self.now = NOW
+        self.plan = plan
+        self.store = _store()
+        self.store.fleet = self
+        self.account = next(accounts)
+        self.limits = [self.start() for _ in range(processes)]
+        self.sent: list[float] = []
+        self._sleeping: list[tuple[StoreRateLimit, Slot, bool]] = []
+
+    def start(self) -> StoreRateLimit:
+        return StoreRateLimit(self.store, self.account, self.plan, clock=lambda: self.now)
+
+    def kill(self, process: int) -> None:
+        """Start a process anew, without whoever slept in it."""
+        limit = self.limits[process]
+        self._sleeping = [one for one in self._sleeping if one[0] is not limit]
+        self.limits[process] = self.start()
+
+    def ask(self, limit: StoreRateLimit, *, poll: bool = False) -> None:
+        slot = limit.reserve(poll=poll)
+        if slot.taken and slot.at <= self.now:
+            self.sent.append(self.now)
+        else:
+            self._sleeping.append((limit, slot, poll))
+
+    def sleep_until(self, moment: float) -> None:
+        """Let time pass, in which sleepers wake as the client's do."""
+        while due := [one for one in self._sleeping if one[1].at <= moment]:
+            first = min(due, key=lambda one: one[1].at)
+            self._sleeping.remove(first)
+            limit, slot, poll = first
+            self.now = max(self.now, slot.at)
+            if slot.taken and not limit.is_void(slot):
+                self.sent.append(self.now)
+            else:
+                self.ask(limit, poll=poll)
+        self.now = moment
+
+    def respond(self, limit: StoreRateLimit, /, **headers: object) -> None:
+        known = limit._known
+        slot = Slot(self.now, taken=True, voided=known.voided)
+        limit.observe(slot, RateLimitHeaders(sent_at=self.now, received_at=self.now, **headers))  # type: ignore[arg-type]
+
+
+def _exceeds(sent: list[float], plan: Plan) -> bool:
+    """Return whether a token bucket, of a request more than is ever spent, would have refused any."""
+    tokens, counted_at = plan.burst, NOW
+    for at in sorted(sent):
+        tokens = min(plan.burst, tokens + (at - counted_at) / plan.interval) - 1
+        counted_at = at
+        if tokens < -1e-3:
+            return True
+    return False
+
+
+@settings(max_examples=50, deadline=None)
+@given(plans, steps)
+def test_the_limit_is_never_exceeded(plan: Plan, steps: list[tuple[float, int, int, str]]) -> None:
+    """Whatever is asked for in which process, whichever is killed, and after a smaller plan or a 429 in each.
+
+    A process that has not heard of another's 429 yet may use the slots that it has reserved: those of a second or so.
+    """
+    fleet = Fleet(plan)
+    for gap, process, count, happening in steps:
+        fleet.sleep_until(fleet.now + gap)
+        limit = fleet.limits[process]
+        if happening == "killed":
+            fleet.kill(process)
+        elif happening == "429":
+            for each in fleet.limits:
+                fleet.respond(each, limited=True, retry_after=2.0)
+        elif happening == "smaller plan":
+            fleet.respond(limit, limit=max(1.0, plan.requests_per_minute / 2))
+        else:
+            for _ in range(count):
+                fleet.ask(limit, poll=happening == "poll")
+    fleet.sleep_until(fleet.now + 5)
+
+    assert not _exceeds(fleet.sent, plan)
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet(ENTERPRISE, 2)
+
+
+def _spend_the_burst(fleet: Fleet) -> None:
+    while fleet.limits[1].reserve().at <= fleet.now:
+        pass
+    fleet.kill(1)
+    fleet.sleep_until(fleet.now + 2)
+    fleet.sent.clear()
+
+
+def _import_for(fleet: Fleet, seconds: float, senders: int = 16) -> None:
+    """Send with so many senders that ask again as soon as they have sent."""
+    asked, until = len(fleet.sent), fleet.now + seconds
+    while fleet.now < until:
+        while asked < len(fleet.sent) + senders:
+            asked += 1
+            fleet.ask(fleet.limits[0])
+        fleet.sleep_until(fleet.now + 0.01)
+
+
+def test_an_import_keeps_the_pace_of_the_plan_with_few_transactions(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _spend_the_burst(fleet)
+    transactions, begin = [], fleet.store.begin
+    monkeypatch.setattr(fleet.store, "begin", lambda **kind: transactions.append(kind) or begin(**kind))
+
+    _import_for(fleet, 60)
+
+    assert len(fleet.sent) >= 0.97 * ENTERPRISE.requests_per_minute
+    assert len(transactions) <= 0.2 * len(fleet.sent)
+
+
+def test_what_a_killed_process_had_reserved_costs_two_seconds_at_most(fleet: Fleet) -> None:
+    _spend_the_burst(fleet)
+    for _ in range(16):
+        fleet.ask(fleet.limits[0])
+    _import_for(fleet, 3)
+    fleet.kill(0)
+
+    slot = fleet.limits[1].reserve()
+
+    assert slot.taken
+    assert slot.at - fleet.now <= AHEAD_SECONDS + 0.5
+
+
+def test_a_single_create_waits_no_longer_than_an_imports_turn(fleet: Fleet) -> None:
+    _spend_the_burst(fleet)
+    _import_for(fleet, 3)
+
+    slot = fleet.limits[1].reserve()
+
+    assert slot.taken
+    assert slot.at - fleet.now <= AHEAD_SECONDS + 0.5
+
+
+def test_reserved_slots_are_dropped_when_a_429_or_a_smaller_plan_comes(fleet: Fleet) -> None:
+    _spend_the_burst(fleet)
+    limit = fleet.limits[0]
+    reserved = [limit.reserve() for _ in range(3)]
+
+    fleet.respond(limit, limit=100.0)
+    assert all(limit.is_void(slot) for slot in reserved if slot.taken)
+
+    later = limit.reserve()
+    fleet.respond(limit, limited=True, retry_after=30.0)
+    assert limit.is_void(later)
+    assert limit.reserve().at >= fleet.now + 30
+
+
+def test_a_store_without_a_connection_left_makes_requests_wait(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are using the limit there: going on without it would exceed it."""
+    limit = fleet.limits[0]
+
+    def refuse(**_kind: object) -> None:
+        raise NoConnectionLeftError("too many clients already")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fleet.store, "begin", refuse)
+        assert [limit.reserve().taken for _ in range(3)] == [False] * 3
+
+    assert limit.reserve().taken
