@@ -116,6 +116,20 @@ class TestClocks:
         assert run(world, people(100), first_try=False).created == 100
         assert_each_once(world, 100)
 
+    @pytest.mark.parametrize("lost", [0.2, 1.0])
+    @pytest.mark.parametrize("apart", [-120, -600, -3000, -3599, 120, 3600, 31 * 86400, -31 * 86400])
+    def test_what_was_created_is_adopted_although_the_machines_clock_was_set(self, world, apart, lost):
+        """By less than the time between the tries, so that no moment in the ledger lies ahead."""
+        world.sandbox.fail("drop", method="POST", probability=lost, after_commit=True)
+        with pytest.raises(KilledError):
+            run(world, people(100), kill_after=60)
+        world.sandbox.heal()
+        world.sandbox.advance(3600)
+        world.next_process(apart)
+        world.wall_apart = apart
+        assert run(world, people(100), first_try=False).created == 100
+        assert_each_once(world, 100)
+
     @pytest.mark.parametrize("ahead", [600, 3600])
     def test_who_is_there_is_skipped_whatever_the_clock_said_when_they_were_sent(self, world, ahead):
         """The machine's clock was ahead during the first try, and more time than that goes by until the second."""
