@@ -100,3 +100,22 @@ def conn_fields() -> dict[str, Any]:
     return {
         field.name: {"label": field.label, "description": field.description, "schema": field.schema} for field in FIELDS
     }
+
+
+def widgets() -> dict[str, Any]:
+    """Return a WTForms field for each extra."""
+    return {field.name: _widget(field) for field in FIELDS}
+
+
+def _widget(field: Field) -> Any:
+    from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+    from wtforms import BooleanField, IntegerField, PasswordField, StringField
+    from wtforms.validators import Optional
+
+    if "boolean" in field.schema["type"]:
+        return BooleanField(field.label, description=field.description)
+    kind = IntegerField if "integer" in field.schema["type"] else StringField
+    look = BS3TextFieldWidget()
+    if field.secret:
+        kind, look = PasswordField, BS3PasswordFieldWidget()
+    return kind(field.label, description=field.description, validators=[Optional()], widget=look)

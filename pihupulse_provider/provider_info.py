@@ -8,6 +8,7 @@ from pihupulse_provider import __version__, connection_form
 
 INTEGRATION = "PihuPulse"
 OPERATORS = ("candidates", "screenings", "reports", "templates", "events")
+LINKS = ("PihuPulsePageLink", "PihuPulseResultsLink", "PihuPulseRejectsLink", "PihuPulseExportLink")
 SENSORS = ("screening", "event")
 TRIGGERS = ("watch", "event")
 TRANSFERS = {
@@ -48,6 +49,7 @@ def get_provider_info() -> dict[str, Any]:
             }
             for module, (source, target) in TRANSFERS.items()
         ],
+        "extra-links": [f"pihupulse_provider.operators.links.{name}" for name in LINKS],
         "asset-uris": [
             {
                 "schemes": ["pihupulse"],

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
+import httpcore
 import httpx
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.account import Account
-from pihupulse_provider.api.deadline import DeadlineTransport
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
 from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
@@ -172,3 +173,58 @@ class Client:
         pages = Pages()
         while pages.next is not None:
             yield from pages.take(self.run(call(pages.next)))
+
+
+class DeadlineTransport(httpx.HTTPTransport):
+    """Carries requests over the network, each within the ``seconds`` of :meth:`within`, on any number of threads."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._due = threading.local()
+        # httpx has no argument for the one below it that httpcore has.
+        self._pool._network_backend = _Backend(self._pool._network_backend, self._due)  # noqa: SLF001
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let reads of this thread fail with ``httpx.ReadTimeout`` once so many seconds are over."""
+        self._due.at = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._due.at = None
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self, inner: httpcore.NetworkBackend, due: threading.local) -> None:
+        self._inner = inner
+        self._due = due
+
+    def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        return _Stream(self._inner.connect_tcp(*args, **kwargs), self._due)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream, due: threading.local) -> None:
+        self._inner = inner
+        self._due = due
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        due = getattr(self._due, "at", None)
+        if due is not None:
+            left = due - time.monotonic()
+            if left <= 0:
+                raise httpcore.ReadTimeout("the response took too long as a whole")
+            timeout = left if timeout is None else min(timeout, left)
+        return self._inner.read(max_bytes, timeout)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        return _Stream(self._inner.start_tls(*args, **kwargs), self._due)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)

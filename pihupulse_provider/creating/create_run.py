@@ -7,22 +7,69 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.errors import DuplicateCreateError
-from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
+from pihupulse_provider.creating.errors import ExistingRowsError, InvalidRowError, RejectedRowsError
 from pihupulse_provider.creating.ledger_writer import LedgerWriter, surely_before
-from pihupulse_provider.creating.loader import Loader
 from pihupulse_provider.creating.options import CreateOptions, Summary
-from pihupulse_provider.creating.readers import Source
+from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.recovery import Recovery, earlier_try_decided_after
 from pihupulse_provider.creating.resources import Resource
-from pihupulse_provider.creating.row_table import RowState, RowTable
+from pihupulse_provider.creating.row_table import RowState, RowTable, TableRow
 from pihupulse_provider.creating.sender import Sender, Tools
 from pihupulse_provider.exporting.progress import Progress, counted
 from pihupulse_provider.store.ledger import Job, Ledger
+
+_CHUNK = 1000
+
+Digest = Callable[..., bytes]
+"""Makes a keyed hash (16 bytes) of some values."""
+
+
+class Loader:
+    """Loads the rows of a source into a plan.
+
+    A row's identity is its content, so that a query may give the same rows in another order.
+    """
+
+    def __init__(self, rows: RowTable, resource: Resource, digest: Digest) -> None:
+        self._table = rows
+        self._resource = resource
+        self._digest = digest
+        self._rows = 0
+        self._sum = 0
+
+    def load(self, source: Source) -> str:
+        """Load all rows, and return a fingerprint of the usable ones, whatever their order.
+
+        :raises SourceError: if the source can't be read.
+        """
+        if source.columns is not None:
+            self._resource.check_columns(source.columns)
+        while chunk := list(islice(source.rows, _CHUNK)):
+            problems: list[tuple[int, str | None, str]] = []
+            self._table.add([planned for row in chunk if (planned := self._planned(row, problems)) is not None])
+            self._table.refuse(problems)
+        self._table.index(lambda item, place: self._digest(item.hex(), str(place)))
+        return f"{self._rows}:{self._sum % 2**128:032x}"
+
+    def _planned(self, row: Row, problems: list[tuple[int, str | None, str]]) -> TableRow | None:
+        if row.values is None:
+            problems.append((row.number, None, row.reason or ""))
+            return None
+        try:
+            parsed = self._resource.parse(row.values)
+        except InvalidRowError as error:
+            problems.extend((row.number, problem.field, problem.reason) for problem in error.problems)
+            return None
+        item = self._digest(self._resource.noun, parsed.body)
+        self._rows += 1
+        self._sum += int.from_bytes(item, "big")
+        return TableRow(row.number, item, self._digest(self._resource.noun, *parsed.key), parsed.body)
+
 
 log = logging.getLogger(__name__)
 _SHOWN = 10
@@ -39,6 +86,14 @@ def _drop(_: object) -> None:
 
 def _count_nothing(_name: str, _by: int) -> None:
     return None
+
+
+class Extent(NamedTuple):
+    """How far a run is: rows of the source, those that are done, those that are rejected."""
+
+    total: int | None = None
+    done: int = 0
+    rejected: int = 0
 
 
 @dataclass
@@ -63,6 +118,14 @@ class CreateRun:
     count: Callable[[str, int], None] = _count_nothing
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rows: RowTable = field(default_factory=RowTable, init=False)
+    _extent: Extent = field(default=Extent(), init=False)
+    _progress: Progress | None = field(default=None, init=False)
+
+    @property
+    def extent(self) -> Extent:
+        """Return how far it is, in whichever thread; no total while the source is being read."""
+        before, progress = self._extent, self._progress
+        return before if progress is None else before._replace(done=before.done + progress.done)
 
     def run(self, source: Source) -> Summary:
         """Create what the source says.
@@ -86,6 +149,7 @@ class CreateRun:
         if self._has_open_rows():
             await self._look(recovery, job)
             progress.expect(self.rows.count(RowState.WAITING, RowState.UNSURE))
+            self._extent, self._progress = self._counted(), progress
             tools = Tools(
                 self.rows,
                 self.resource,
@@ -104,6 +168,7 @@ class CreateRun:
         self._check_unambiguous(recovery)
 
     async def _run(self, fingerprint: str) -> Summary:
+        self._extent = self._counted()
         self._check_rejects()
         began_at = self.ledger.now()
         async with self.connect() as client:
@@ -116,6 +181,10 @@ class CreateRun:
 
     def _has_open_rows(self) -> bool:
         return self.rows.count(RowState.WAITING, RowState.UNSURE) > 0
+
+    def _counted(self) -> Extent:
+        total, rejected = self.rows.count(), self.rows.count(RowState.REJECTED)
+        return Extent(total, total - rejected - self.rows.count(RowState.WAITING, RowState.UNSURE), rejected)
 
     def _to_be_created(self) -> int:
         return self.rows.count() - self.rows.count(RowState.EXISTING, RowState.DUPLICATE)
@@ -195,6 +264,7 @@ class CreateRun:
     def _finish(self, client: AsyncClient, began_at: float) -> Summary:
         self.write_results(self.rows.results())
         self.write_rejects(self.rows.rejects())
+        self._extent, self._progress = self._counted(), None
         summary = Summary(
             rows=self.rows.count(),
             created=self.rows.count(RowState.CREATED),

@@ -55,6 +55,7 @@ class Export:
     rows: int = 0
     watermark: datetime | None = None
     seconds: float = 0.0
+    progress: Progress | None = field(default=None, init=False)
     _unready: list[datetime] = field(default_factory=list)
 
     async def run(self, writer: Writer) -> None:
@@ -62,7 +63,7 @@ class Export:
 
         :raises IncompleteReadError: if the list can't be read whole. :raises PihuPulseError: if the service fails.
         """
-        progress = Progress(f"Exporting {self.resource}", self.client.limit.now)
+        self.progress = progress = Progress(f"Exporting {self.resource}", self.client.limit.now)
         async for rows in self._rows(progress):
             writer.write(rows)
             self.rows += len(rows)

@@ -24,6 +24,7 @@ class Progress:
     """Logs a line now and then: after 5 seconds, then every 30.
 
     :param verb: what is done, such as ``Creating candidates``. :param now: the time in seconds.
+    :ivar done: how many rows are done. ``of``: how many there are; None when that is not known.
     """
 
     def __init__(self, verb: str, now: Callable[[], float]) -> None:
@@ -31,8 +32,8 @@ class Progress:
         self._now = now
         self._began = self._last = now()
         self._due = self._began + _FIRST_AFTER
-        self._done = self._told = 0
-        self._of: int | None = None
+        self.done = self._told = 0
+        self.of: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -41,20 +42,20 @@ class Progress:
 
     def expect(self, rows: int | None) -> None:
         """Set how many rows there are to do; None when that is not known."""
-        self._of = rows
+        self.of = rows
 
     def advance(self, rows: int = 1) -> None:
         """Count rows as done, and log if it is time."""
-        self._done += rows
+        self.done += rows
         now = self._now()
         if now >= self._due:
-            rate = (self._done - self._told) / (now - self._last)
+            rate = (self.done - self._told) / (now - self._last)
             log.info("%s: %s", self._verb, self._line(rate))
-            self._last, self._told, self._due = now, self._done, now + _EVERY
+            self._last, self._told, self._due = now, self.done, now + _EVERY
 
     def _line(self, rate: float) -> str:
-        if not self._of:
-            return f"{self._done:,} rows, {rate:,.1f} rows a second"
-        share = 100 * self._done / self._of
-        left = timedelta(seconds=round((self._of - self._done) / rate)) if rate else "unknown time"
-        return f"{self._done:,} of {self._of:,} rows ({share:.1f}%), {rate:,.1f} rows a second, {left} left"
+        if not self.of:
+            return f"{self.done:,} rows, {rate:,.1f} rows a second"
+        share = 100 * self.done / self.of
+        left = timedelta(seconds=round((self.of - self.done) / rate)) if rate else "unknown time"
+        return f"{self.done:,} of {self.of:,} rows ({share:.1f}%), {rate:,.1f} rows a second, {left} left"

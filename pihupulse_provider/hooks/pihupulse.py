@@ -72,7 +72,7 @@ class PihuPulseHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's extra fields (Airflow 3.0 and 3.1 ask the hook)."""
-        from pihupulse_provider.hooks.form_widgets import widgets
+        from pihupulse_provider.connection_form import widgets
 
         return widgets()
 
@@ -112,7 +112,9 @@ class PihuPulseHook(BaseHook):
         """Return the account's rate limit, shared through the store."""
         from pihupulse_provider.store.limits import shared_rate_limit
 
-        return shared_rate_limit(self.store, self.account.key, self.account.plan)
+        limit = shared_rate_limit(self.store, self.account.key, self.account.plan)
+        limit.known_as(self.pihupulse_conn_id)
+        return limit
 
     @cached_property
     def _client(self) -> Client:

@@ -48,6 +48,8 @@ class PihuPulseTask(RenderedFields):
     was (Airflow 3.0 to 3.3 spend no retry on one).
     """
 
+    ui_color = "#dbe7ff"
+    ui_fgcolor = "#14284b"
     pihupulse_conn_id: str
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -86,7 +88,6 @@ class PihuPulseOperator(PihuPulseTask, BaseOperator):
     """
 
     template_fields: Sequence[str] = ("pihupulse_conn_id",)
-    ui_color = "#e8f0fe"
     reads: ClassVar[Sequence[str]] = ()
     """Which of PihuPulse's lists the task reads, and which it writes."""
     writes: ClassVar[Sequence[str]] = ()

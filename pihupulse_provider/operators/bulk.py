@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Asset, Context
 
+from pihupulse_provider.api import clock
 from pihupulse_provider.assets import resource_uri
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import CreateOptions, check_max_rejects, check_on_existing
 from pihupulse_provider.creating.readers import Source
 from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, is_literal, outputs
+from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseRejectsLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_writable, write_lines
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class BulkOperator(PihuPulseOperator):
     """
 
     template_fields: Sequence[str] = ("results_path", "rejects_path", *PihuPulseOperator.template_fields)
+    operator_extra_links = (PihuPulsePageLink(), PihuPulseResultsLink(), PihuPulseRejectsLink())
 
     def __init__(
         self,
@@ -69,6 +72,8 @@ class BulkOperator(PihuPulseOperator):
     def create(self, context: Context, kind: Resource, source: Source, **terms: Any) -> dict[str, Any]:
         """Create what the source says, and return the summary."""
         from pihupulse_provider.creating.create_run import CreateRun
+        from pihupulse_provider.operators.activity import shown_progress
+        from pihupulse_provider.store.activity import Activity, TaskRef
 
         for path in ("results_path", "rejects_path"):
             check_writable(path, getattr(self, path))
@@ -81,7 +86,16 @@ class BulkOperator(PihuPulseOperator):
             write_rejects=lambda records: write_lines("rejects_path", self.rejects_path, records),
             count=lambda name, by: _count(f"pihupulse.{kind.noun}s.{name}", by),
         )
-        summary = bulk.run(source).as_dict()
+        began_at = clock.now()
+
+        def activity(task: TaskRef) -> Activity:
+            total, done, rejected = bulk.extent
+            return Activity(
+                task, "import", self.pihupulse_conn_id, f"{kind.noun}s", began_at, None, total, done, rejected
+            )
+
+        with shown_progress(self.hook, context, activity):
+            summary = bulk.run(source).as_dict()
         self.created = summary["created"]
         output = outputs({**summary, "results_path": self.results_path, "rejects_path": self.rejects_path})
         self.describe_outlets(context, output)

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import Context
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.operators.base import PihuPulseOperator, create_job
+from pihupulse_provider.operators.links import PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_writable, write_lines
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
@@ -36,6 +37,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
     """
 
     template_fields: Sequence[str] = (*PihuPulseOperator.template_fields, "consumer", "events", "limit", "results_path")
+    operator_extra_links = (PihuPulseResultsLink(),)
     native_fields: ClassVar[tuple[str, ...]] = ("events", "limit")
 
     def __init__(

@@ -14,6 +14,7 @@ from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, Row, Source
 from pihupulse_provider.operators.base import PihuPulseOperator, boolean, create_terms, is_literal, seconds, texts
 from pihupulse_provider.operators.bulk import BulkOperator
+from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.operators.storage import open_source
 from pihupulse_provider.triggers.waiting import begin_wait, end_wait, is_timed_out, resume_wait, wait_here
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
@@ -65,6 +66,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         "pihupulse_conn_id",
     )
     native_fields: ClassVar[tuple[str, ...]] = ("send_invitation", "failed_statuses")
+    operator_extra_links = (PihuPulsePageLink(),)
     reads: ClassVar[Sequence[str]] = ("candidates", "templates")
     writes: ClassVar[Sequence[str]] = ("screenings",)
 
@@ -100,7 +102,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the screening, or find the one that an earlier try created; wait for it if wanted."""
         screening = self._create(context)
-        return self._wait(screening) if self.wait_for_completion else self.output_of(screening)
+        return self._wait(context, screening) if self.wait_for_completion else self.output_of(screening)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on when the trigger has fired."""
@@ -129,12 +131,18 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
             self.hook.connect, self.hook.ledger, options, new, failed_statuses=spec.failed_statuses
         )
 
-    def _wait(self, screening: Screening) -> dict[str, Any]:
+    def _wait(self, context: Context, screening: Screening) -> dict[str, Any]:
         spec = self._spec().of({screening.id: self.candidate_id}, clock.now())
         client = self.hook.get_conn()
         if self.deferrable:
             return self._report(begin_wait(self, client, self.pihupulse_conn_id, spec, "resume"))
-        return self._report(wait_here(client, spec, self.log))
+        from pihupulse_provider.operators.activity import ShownWait
+
+        shown = ShownWait(self.hook, context)
+        try:
+            return self._report(wait_here(client, spec, self.log, show=shown.show))
+        finally:
+            shown.end()
 
     def _report(self, seen: Sequence[ScreeningSnapshot]) -> dict[str, Any]:
         return self.output_of(self.hook.get_report(seen[0].screening_id))

@@ -1,4 +1,4 @@
-"""Serves the receiver in Airflow's API server, at ``/pihupulse/webhooks/<connection id>``."""
+"""Adds to Airflow's API server the receiver, at ``/pihupulse/webhooks/<connection id>``, and the PihuPulse page."""
 
 from __future__ import annotations
 
@@ -7,11 +7,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.operators.links import PAGE_PATH, page_url
+from pihupulse_provider.plugins.page import icon
 from pihupulse_provider.webhooks.http import Receive, Scope, Send, refusal
 
 _log = logging.getLogger(__name__)
+
+
+def _views() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "PihuPulse",
+            "href": page_url(embedded=1),
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "pihupulse",
+            "icon": icon("#2f5fc4"),
+            "icon_dark_mode": icon("#8ab4ff"),
+        }
+    ]
 
 
 class ReceiverOnFirstUse:
@@ -38,20 +55,42 @@ class ReceiverOnFirstUse:
         self._problem = problem
 
 
+class PageOnFirstUse:
+    """The page, built at the first request."""
+
+    def __init__(self) -> None:
+        self._page: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._page is None:
+            from pihupulse_provider.plugins.page.app import page
+
+            self._page = page()
+        await self._page(scope, receive, send)
+
+
 class PihuPulsePlugin(AirflowPlugin):
-    """Adds the receiver where ``[pihupulse] webhook_connections`` names any connection."""
+    """Adds the page, and the receiver where ``[pihupulse] webhook_connections`` names any connection.
+
+    Airflow shows pages of plugins from 3.1 on, and only from then on lets them know who is signed in.
+    """
 
     name = "pihupulse"
+    external_views = _views() if AIRFLOW_V_3_1_PLUS else []
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """Return the receiver as the API server mounts it."""
+        """Return the page and the receiver as the API server mounts them."""
         from pihupulse_provider.hooks.webhooks import webhook_connections
         from pihupulse_provider.webhooks.receiver import PREFIX
 
-        if not webhook_connections():
-            return []
-        return [{"app": ReceiverOnFirstUse(), "url_prefix": PREFIX, "name": "PihuPulse webhooks"}]
+        apps: list[dict[str, Any]] = []
+        if AIRFLOW_V_3_1_PLUS:
+            apps.append({"app": PageOnFirstUse(), "url_prefix": PAGE_PATH, "name": "PihuPulse page"})
+        if webhook_connections():
+            apps.append({"app": ReceiverOnFirstUse(), "url_prefix": PREFIX, "name": "PihuPulse webhooks"})
+        return apps
 
 
 def _build() -> Any:

@@ -20,9 +20,11 @@ from pihupulse_provider.api.events import EVENTS
 from pihupulse_provider.api.iso_time import read_iso
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller, webhook_connections
+from pihupulse_provider.operators.activity import ShownWait
 from pihupulse_provider.operators.base import PihuPulseTask, is_literal
+from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
-from pihupulse_provider.triggers.event_wait import EventWaitTrigger, first_event
+from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
 from pihupulse_provider.triggers.waiting import BACKSTOP, is_timed_out
 from pihupulse_provider.waiting.wording import duration, utc
 
@@ -62,7 +64,7 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         "since",
         "pihupulse_conn_id",
     )
-    ui_color = "#e8f0ff"
+    operator_extra_links = (PihuPulsePageLink(),)
 
     def __init__(
         self,
@@ -92,6 +94,7 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         self.allow_unknown_event = allow_unknown_event
         self._seconds = float(self.timeout)
         self._described = False
+        self._began_at = 0.0
         if is_literal(event):
             self._check_event()
 
@@ -105,8 +108,10 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         wanted = self._wanted()
         found = self._find(wanted, every=self.poke_interval)
         if found is not None:
+            self._shown_wait(context).end()
             return PokeReturnValue(True, self._output(found))
         self._describe(wanted)
+        self._show(context, wanted)
         if self.deferrable:
             self._defer(wanted)
         return PokeReturnValue(False)
@@ -139,6 +144,15 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         if found is None:
             raise AirflowSensorTimeout(f"No {self.event} came within {duration(self.timeout)}.")
         return self._output(found)
+
+    def _shown_wait(self, context: Context) -> ShownWait:
+        return ShownWait(self.hook, context)
+
+    def _show(self, context: Context, wanted: EventFilter) -> None:
+        now = clock.now()
+        next_at = None if self.deferrable and self.source == "webhooks" else now + float(self.poke_interval)
+        self._began_at = self._began_at or now
+        self._shown_wait(context).put(lambda task: event_wait(task, wanted, self._began_at, next_at))
 
     def _find(self, wanted: EventFilter, every: float) -> InboxEvent | None:
         if self.source == "polling":

@@ -27,6 +27,7 @@ from pihupulse_provider.api.rate_limit import (
     stand_alone,
 )
 from pihupulse_provider.api.reservations import Reservations
+from pihupulse_provider.store.accounts import name_account
 from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
 from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, metadata
 
@@ -74,12 +75,21 @@ class StoreRateLimit:
         self._known = LimitState(cap=plan)
         self._reservations = {False: Reservations(), True: Reservations()}
         self._news: deque[tuple[Slot, RateLimitHeaders]] = deque(maxlen=1000)
+        self._names: set[str] = set()
+        self._new_names: deque[str] = deque()
         self._away_until = 0.0
         self._outage = OutageLog(log)
         self.disagreements = Disagreements()
         self._turn = threading.Lock()
         """Held while slots are reserved: one transaction at a time."""
         self._lock = threading.Lock()
+
+    def known_as(self, connection: str) -> None:
+        """Record, with the next change, that an Airflow connection stands for this account."""
+        with self._lock:
+            if connection not in self._names:
+                self._names.add(connection)
+                self._new_names.append(connection)
 
     @property
     def plan(self) -> Plan:
@@ -173,13 +183,16 @@ class StoreRateLimit:
         with self._store.begin(durable=False) as connection:
             stored = self._read(connection)
             shared_now = self._store.now(connection)
-            count = len(self._news)
+            count, names = len(self._news), list(self._new_names)
+            name_account(connection, self._account, names)
             state, slots = step(_observed(stored, list(self._news)[:count]), shared_now)
             if state != stored:
                 connection.execute(limits.update().where(limits.c.account == self._account).values(state=_dump(state)))
         with self._lock:
             for _ in range(count):
                 self._news.popleft()
+            for _ in names:
+                self._new_names.popleft()
             self._ahead = shared_now - self._clock()
             self._away_until = 0.0
             self._known = _observed(state, self._news)
@@ -245,6 +258,12 @@ def _load(text: str, cap: Plan | None) -> LimitState:
         return LimitState(cap=cap)
     advertised = document.pop("advertised")
     return LimitState(advertised=Plan(*advertised) if advertised else None, cap=cap, **document)
+
+
+def read_states(connection: Connection, most: int) -> list[tuple[str, LimitState]]:
+    """Return accounts, at most so many, and what the store has of their limits."""
+    query = sa.select(limits.c.account, limits.c.state).order_by(limits.c.account).limit(most)
+    return [(account, _load(state, None)) for account, state in connection.execute(query)]
 
 
 _shared: dict[tuple[int, str, Plan | None], StoreRateLimit] = {}

@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import Context
+
+from pihupulse_provider.api import clock
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.concurrency import run_to_end
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.iso_time import read_iso
 from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
 from pihupulse_provider.exporting.writers import Writer
+from pihupulse_provider.operators.activity import shown_progress
 from pihupulse_provider.operators.base import PihuPulseOperator
+from pihupulse_provider.operators.links import PihuPulseExportLink, PihuPulsePageLink
+from pihupulse_provider.store.activity import Activity, TaskRef
 
 if TYPE_CHECKING:
     from pihupulse_provider.operators.lineage import Dataset, Lineage
@@ -29,6 +35,7 @@ class ExportOperator(PihuPulseOperator):
     """
 
     template_fields: Sequence[str] = ("updated_since", *PihuPulseOperator.template_fields)
+    operator_extra_links = (PihuPulsePageLink(), PihuPulseExportLink())
 
     def __init__(
         self,
@@ -73,14 +80,23 @@ class ExportOperator(PihuPulseOperator):
         """Return the fields of the resource that are not read."""
         return DETAILS if self.resource == "candidates" and not self.detail else frozenset()
 
-    def export(self, writer: Writer) -> dict[str, Any]:
+    def export(self, context: Context, writer: Writer) -> dict[str, Any]:
         """Read everything into a writer, and return ``{"rows", "watermark", "requests", "seconds"}``."""
-        return run_to_end(self._export(writer))
+        return run_to_end(self._export(context, writer))
 
-    async def _export(self, writer: Writer) -> dict[str, Any]:
+    async def _export(self, context: Context, writer: Writer) -> dict[str, Any]:
         async with AsyncClient(self.hook.account, limit=self.hook.limit) as client:
             export = Export(self.resource, client, self.detail, self.status, moment_of(self.updated_since))
-            await export.run(writer)
+            began_at = clock.now()
+
+            def activity(task: TaskRef) -> Activity:
+                of, done = (export.progress.of, export.progress.done) if export.progress else (None, 0)
+                return Activity(
+                    task, "export", self.pihupulse_conn_id, self.resource, began_at, total=of or None, done=done
+                )
+
+            with shown_progress(self.hook, context, activity):
+                await export.run(writer)
             self.rows = export.rows
             watermark = export.watermark.isoformat() if export.watermark is not None else None
             return {

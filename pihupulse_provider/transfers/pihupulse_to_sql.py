@@ -65,7 +65,7 @@ class PihuPulseToSqlOperator(ExportOperator):
         try:
             with SqlTable(engine, self.table, MODELS[self.resource], self.fields, self.mode) as table:
                 self._database = engine.url, engine.dialect.default_schema_name
-                result = self.export(table)
+                result = self.export(context, table)
                 table.publish()
         finally:
             engine.dispose()

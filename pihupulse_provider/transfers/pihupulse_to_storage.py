@@ -71,7 +71,7 @@ class PihuPulseToStorageOperator(ExportOperator):
             atomic_file(path) as file,
             open_writer(file_format, file, model, leave_out, neutralise=self.neutralise_formulas) as writer,
         ):
-            result = self.export(writer)
+            result = self.export(context, writer)
         self.log.info("%s has %s %s.", path, f"{result['rows']:,}", self.resource)
         output = outputs({**result, "path": str(path)})
         self.describe_outlets(context, output)

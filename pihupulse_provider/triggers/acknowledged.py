@@ -8,7 +8,7 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store.inbox import InboxEvent
-from pihupulse_provider.triggers.event_stream import EventStream
+from pihupulse_provider.triggers.event import EventStream
 
 
 class NotAcknowledgedError(PihuPulseError):

@@ -13,10 +13,12 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
+from pihupulse_provider.store.activity import Activity, TaskRef
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.accounts import loaded_hook
 from pihupulse_provider.triggers.handover import hand_over
 from pihupulse_provider.waiting.inbox_tail import shared_tail
+from pihupulse_provider.waiting.wait_board import shared_board
 
 
 class EventWaitTrigger(BaseTrigger):
@@ -70,14 +72,26 @@ class EventWaitTrigger(BaseTrigger):
         waits: set[asyncio.Task[Any]] = {asyncio.create_task(_first(hook, wanted))}
         if self.source == "polling":
             waits.add(asyncio.create_task(self._poll(hook, wanted)))
+        task = TaskRef.of(self.task_instance) if self.task_instance is not None else None
+
+        def shown(task: TaskRef) -> Activity:
+            return event_wait(task, wanted, began_at, self._next_at(began_at))
+
         try:
             left = None if ends_at is None else max(0.0, ends_at - clock.now())
-            done, _ = await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            with shared_board(hook.store).showing(task, shown):
+                done, _ = await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             await hand_over(began_at)
             yield TriggerEvent(self._result(done, ends_at))  # type: ignore[no-untyped-call]
         finally:
             for wait in waits:
                 wait.cancel()
+
+    def _next_at(self, began_at: float) -> float | None:
+        if self.source == "webhooks":
+            return None
+        now = clock.now()
+        return now + self.poll_interval - (now - began_at) % self.poll_interval
 
     def _result(self, done: set[asyncio.Task[Any]], ends_at: float | None) -> dict[str, Any]:
         for wait in done:
@@ -111,6 +125,13 @@ async def _first(hook: PihuPulseHook, wanted: EventFilter) -> InboxEvent:
         while not (events := await reader.read(limit=1)):
             pass
         return events[0]
+
+
+def event_wait(task: TaskRef, wanted: EventFilter, began_at: float, next_at: float | None) -> Activity:
+    """Return a wait for an event as it is shown."""
+    subject = wanted.screening_id or wanted.candidate_id or wanted.template_id
+    what = ", ".join(wanted.events) or "any event"
+    return Activity(task, "wait", wanted.connection or "", what, began_at, subject=subject, total=1, next_at=next_at)
 
 
 def first_event(inbox: Inbox, wanted: EventFilter) -> InboxEvent | None:

@@ -49,15 +49,23 @@ class TaskPoller:
 
     :param state: what is waited for.
     :param now: returns the time, in epoch seconds.
+    :param show: is told how far the wait is and when the next poll is, after each that does not end it.
     """
 
-    def __init__(self, state: WaitState, log: Log, now: Callable[[], float] = clock.now) -> None:
+    def __init__(
+        self,
+        state: WaitState,
+        log: Log,
+        now: Callable[[], float] = clock.now,
+        show: Callable[[WaitState, float], None] | None = None,
+    ) -> None:
         from pihupulse_provider.waiting.list_positions import ListPositions
 
         self.state = state
         self._positions = ListPositions()
         self._log = log
         self._now = now
+        self._show = show
         self._said, self._said_at = "", 0.0
 
     def poll(self, client: Client) -> End | None:
@@ -88,6 +96,8 @@ class TaskPoller:
         """Say how far the wait is and when the next poll is, if that is new or was not said for five minutes."""
         now = self._now()
         progress = str(self.state.judge())
+        if self._show is not None:
+            self._show(self.state, now + self.state.spec.pause(now))
         if progress != self._said or now - self._said_at >= _QUIET_SECONDS:
             self._said, self._said_at = progress, now
             self._log.info("%s. The next poll is at %s.", progress, utc(now + self.state.spec.pause(now)))
@@ -100,15 +110,19 @@ class TaskPoller:
 
 
 def wait_here(
-    client: Client, spec: WaitSpec, log: Log, sleep: Callable[[float], None] = time.sleep
+    client: Client,
+    spec: WaitSpec,
+    log: Log,
+    sleep: Callable[[float], None] = time.sleep,
+    show: Callable[[WaitState, float], None] | None = None,
 ) -> list[ScreeningSnapshot]:
     """Wait in this process, and return what was seen of each screening, in the order they were given.
 
-    :param sleep: waits that many seconds.
+    :param sleep: waits that many seconds. :param show: see :class:`TaskPoller`.
     :raises ScreeningFailedError: if the goal can't be reached. :raises AirflowSensorTimeout: if it was not in time.
     :raises PihuPulseError: if PihuPulse refuses to be polled, such as for a wrong API key.
     """
-    poller = _begin(spec, log)
+    poller = _begin(spec, log, show)
     while (end := poller.poll(client)) is None:
         poller.tell()
         pause, left = spec.pause(clock.now()), spec.seconds_left(clock.now())
@@ -203,6 +217,6 @@ def outcome(state: WaitState, end: End, log: Log) -> list[ScreeningSnapshot]:
     return list(state)
 
 
-def _begin(spec: WaitSpec, log: Log) -> TaskPoller:
+def _begin(spec: WaitSpec, log: Log, show: Callable[[WaitState, float], None] | None = None) -> TaskPoller:
     log.info("%s", spec.describe())
-    return TaskPoller(WaitState(spec), log)
+    return TaskPoller(WaitState(spec), log, show=show)

@@ -6,6 +6,7 @@ Its class path stays, since triggers that are stored while they wait name it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.webhooks import screening_updates
+from pihupulse_provider.store.activity import Activity, TaskRef
 from pihupulse_provider.triggers.accounts import forget, loaded_hook
 from pihupulse_provider.triggers.handover import hand_over
 from pihupulse_provider.waiting.screening_snapshot import pack
@@ -53,13 +55,21 @@ class WatchTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event."""
         from pihupulse_provider.waiting.shared_poller import SharedPoller, shared_poller
+        from pihupulse_provider.waiting.wait_board import screenings_wait, shared_board
 
         began_at = clock.now()
         state = await asyncio.to_thread(WaitState.load, self.terms, began_at)
         hook = await loaded_hook(self.pihupulse_conn_id)
         poller = shared_poller(hook.account.key, lambda: SharedPoller(screening_updates(self.pihupulse_conn_id)))
+        task = TaskRef.of(self.task_instance) if self.task_instance is not None else None
         with poller.subscribe(state, hook.get_async_conn) as subscription:
-            end = await self._wait(poller, subscription)
+
+            def shown(task: TaskRef) -> Activity:
+                due_at = subscription.due_at if math.isfinite(subscription.due_at) else None
+                return screenings_wait(task, self.pihupulse_conn_id, state, due_at)
+
+            with shared_board(hook.store).showing(task, shown):
+                end = await self._wait(poller, subscription)
         if end == "error":
             forget(self.pihupulse_conn_id)
         result = await asyncio.to_thread(partial(_result, state, end, clock.now()))

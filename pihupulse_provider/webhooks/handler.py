@@ -24,8 +24,13 @@ from pihupulse_provider.webhooks.http import (
     header_values,
     read_body,
 )
-from pihupulse_provider.webhooks.secrets import SecretCache, SecretsUnavailableError
-from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, is_well_formed, verify
+from pihupulse_provider.webhooks.signature import (
+    SIGNATURE_HEADER,
+    SecretCache,
+    SecretsUnavailableError,
+    is_well_formed,
+    verify,
+)
 
 LARGEST_BODY = 64 * 1024
 """Bytes; PihuPulse's events have a few hundred (API reference, "Webhook Payload")."""

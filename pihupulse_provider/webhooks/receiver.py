@@ -2,18 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
 
-from pihupulse_provider.store.engine import Store
+from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import Inbox
+from pihupulse_provider.store.retention import prune_older_than
 from pihupulse_provider.webhooks.group_commit import GroupCommit
 from pihupulse_provider.webhooks.handler import BODY_SECONDS, LARGEST_BODY, Counters, Handler, Outcome, Report
-from pihupulse_provider.webhooks.health import Health
 from pihupulse_provider.webhooks.http import DisconnectedError, Receive, Response, Scope, Send, path_below, refusal
 from pihupulse_provider.webhooks.openapi import openapi
-from pihupulse_provider.webhooks.retention import Retention
-from pihupulse_provider.webhooks.secrets import LoadSecrets, SecretCache
-from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER
+from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, LoadSecrets, SecretCache, SecretsUnavailableError
+
+_log = logging.getLogger(__name__)
+_EVERY_SECONDS = 3600.0
+
+
+class Retention:
+    """Keeps the inbox of a store to what is younger than so many seconds."""
+
+    def __init__(self, store: Store, seconds: float) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running event loop: now, and then every hour."""
+        self._task = self._task or asyncio.create_task(self._run())
+
+    def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.to_thread(self._prune)
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    def _prune(self) -> None:
+        try:
+            deleted = prune_older_than(self._store, self._seconds)
+        except StoreError as error:
+            _log.warning("Old events can't be deleted, which is tried again in an hour: %s", error)
+        else:
+            if deleted:
+                _log.info("Deleted events older than %g days: %d.", self._seconds / 86400, deleted)
+
+
+INBOX_PROBLEM = "The inbox can't be written."
+
+
+class Health:
+    """The health of the receiver: what keeps deliveries from being stored.
+
+    :param check: raises a PihuPulseError if the inbox can't be written; it may block.
+    :param secrets: the connections that webhooks are received for, each with its secrets.
+    :param lifetime: seconds for which a check counts.
+    :param patience: seconds after which a check that has not ended counts as failed.
+    """
+
+    def __init__(
+        self,
+        check: Callable[[], None],
+        secrets: Mapping[str, SecretCache] | None = None,
+        *,
+        lifetime: float = 1.0,
+        patience: float = 5.0,
+    ) -> None:
+        self._check = check
+        self._secrets = secrets or {}
+        self._lifetime = lifetime
+        self._patience = patience
+        self._lock = asyncio.Lock()
+        self._checked_at = float("-inf")
+        self._problems: list[str] = []
+
+    async def problems(self) -> list[str]:
+        """Return what keeps deliveries from being stored, in a sentence each; empty if nothing does."""
+        async with self._lock:
+            if time.monotonic() - self._checked_at > self._lifetime:
+                self._problems = [*await self._of_inbox(), *await self._of_secrets()]
+                self._checked_at = time.monotonic()
+            return self._problems
+
+    async def _of_inbox(self) -> list[str]:
+        try:
+            async with asyncio.timeout(self._patience):
+                await asyncio.to_thread(self._check)
+        except (PihuPulseError, TimeoutError):
+            return [INBOX_PROBLEM]
+        return []
+
+    async def _of_secrets(self) -> list[str]:
+        found = await asyncio.gather(*map(_problem, self._secrets.values()))
+        return [problem for problem in found if problem]
+
+
+async def _problem(secrets: SecretCache) -> str:
+    try:
+        await secrets.current()
+    except SecretsUnavailableError as error:
+        return str(error)
+    return ""
+
 
 PREFIX = "/pihupulse"
 """The path under which everything is served, in Airflow's API server and alone."""

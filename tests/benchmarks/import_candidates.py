@@ -136,7 +136,7 @@ def throughput(count):
 
 
 def _plan_only(result, path):
-    from pihupulse_provider.creating.loader import Loader
+    from pihupulse_provider.creating.create_run import Loader
     from pihupulse_provider.creating.row_table import RowTable
     from tests.benchmarks.export import _peak_memory
 

@@ -8,7 +8,7 @@ import pytest
 
 from pihupulse_provider.api import Account
 from pihupulse_provider.creating.candidate_input import CandidateInput
-from pihupulse_provider.creating.loader import Loader
+from pihupulse_provider.creating.create_run import Loader
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.resources import CandidateResource
 from pihupulse_provider.creating.row_table import RowTable, TableRow

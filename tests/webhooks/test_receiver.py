@@ -18,9 +18,8 @@ from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.webhooks import SIGNATURE_HEADER, sign
 from pihupulse_provider.webhooks.group_commit import GroupCommit
 from pihupulse_provider.webhooks.handler import LARGEST_BODY, Counters, Handler
-from pihupulse_provider.webhooks.health import Health
-from pihupulse_provider.webhooks.receiver import Receiver
-from pihupulse_provider.webhooks.secrets import SecretCache
+from pihupulse_provider.webhooks.receiver import Health, Receiver
+from pihupulse_provider.webhooks.signature import SecretCache
 from tests.webhooks.conftest import stored
 from tests.webhooks.deliveries import completed, deliver, signed
 from tests.webhooks.running import CONNECTION, SECRET, serving

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from pihupulse_provider.webhooks.secrets import SecretCache, SecretsUnavailableError
+from pihupulse_provider.webhooks.signature import SecretCache, SecretsUnavailableError
 
 
 class World:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.waiting.screening_ids import read_screenings
+from pihupulse_provider.sensors.screening import read_screenings
 
 FILES = {
     "/results.jsonl": [

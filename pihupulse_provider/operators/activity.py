@@ -1,0 +1,110 @@
+"""Shows on the PihuPulse page what a task is doing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import cache, partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from pihupulse_provider.store.activity import Activity, ActivityLog, TaskRef
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+    from pihupulse_provider.store.engine import Store
+    from pihupulse_provider.waiting.wait_state import WaitState
+
+_EVERY = 5.0
+_STILL_THERE = 30.0
+"""After how many seconds an activity is written again although nothing of it has changed."""
+_PATIENCE = 5.0
+"""How long a task that is done waits for its last write: a store that is away does not hold it up."""
+
+
+class ShownProgress:
+    """Shows how far a bulk operation is while the context lasts, and how it ended.
+
+    A thread of its own writes, so that a slow store slows nothing down.
+
+    :param make: returns how far it is; called in that thread.
+    """
+
+    def __init__(self, log: ActivityLog, make: Callable[[], Activity]) -> None:
+        self._log = log
+        self._make = make
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pihupulse-activity", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        end, make = ("done" if error is None else "failed"), self._make
+        self._make = lambda: replace(make(), state=end)  # type: ignore[arg-type]
+        self._stop.set()
+        self._thread.join(_PATIENCE)
+
+    def _run(self) -> None:
+        written, age = None, 0.0
+        is_last = False
+        while not is_last:
+            is_last = self._stop.is_set()
+            activity = self._make()
+            if activity != written or age >= _STILL_THERE:
+                self._log.put([activity])
+                written, age = activity, 0.0
+            if not is_last:
+                self._stop.wait(_EVERY)
+                age += _EVERY
+
+
+class ShownWait:
+    """Shows a wait that a task has by itself, without a triggerer.
+
+    :param context: the task's. Who calls an operator by hand may give one without a task instance: then nothing is
+        shown.
+    """
+
+    def __init__(self, hook: PihuPulseHook, context: Context) -> None:
+        instance = context.get("ti")
+        self._hook = hook
+        self._task = None if instance is None else TaskRef.of(instance)
+
+    def show(self, state: WaitState, next_at: float) -> None:
+        """Show how far a wait for screenings is, and when it looks next."""
+        from pihupulse_provider.waiting.wait_board import screenings_wait
+
+        self.put(lambda task: screenings_wait(task, self._hook.pihupulse_conn_id, state, next_at))
+
+    def put(self, make: Callable[[TaskRef], Activity]) -> None:
+        """Show a wait of any kind."""
+        if self._task is not None:
+            _log_of(self._hook.store).put([make(self._task)])
+
+    def end(self) -> None:
+        """Show it no more."""
+        if self._task is not None:
+            _log_of(self._hook.store).end([self._task])
+
+
+@cache
+def _log_of(store: Store) -> ActivityLog:
+    return ActivityLog(store)
+
+
+def shown_progress(
+    hook: PihuPulseHook, context: Context, make: Callable[[TaskRef], Activity]
+) -> AbstractContextManager[object]:
+    """Return what shows how far a bulk operation is, while it lasts; see :class:`ShownWait` for the context."""
+    instance = context.get("ti")
+    if instance is None:
+        return nullcontext()
+    return ShownProgress(_log_of(hook.store), partial(make, TaskRef.of(instance)))

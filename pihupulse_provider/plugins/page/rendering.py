@@ -1,0 +1,129 @@
+"""What the page's templates are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pihupulse_provider.plugins.page import icon
+from pihupulse_provider.store.activity import STALLED_SECONDS
+from pihupulse_provider.store.overview import Overview, Wanted
+
+SECTIONS = {"waits": "Waits", "transfers": "Imports and exports", "deliveries": "Deliveries"}
+SIZE, SHORT = 50, 8
+"""Rows of a section's own page, and of the overview."""
+_KEPT = ("q", "dag_id", "run_id", "task_id", "map_index", "embedded")
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the page is.
+
+    :ivar base: the path of the page. :ivar airflow: the path of Airflow. :ivar section: which part of the page.
+    :ivar query: what the request asked for. ``embedded`` among it: the page is in a frame of Airflow's UI, which has a
+        title and a menu, and out of which no link can lead.
+    """
+
+    base: str
+    airflow: str
+    section: str
+    query: dict[str, str]
+
+    @property
+    def embedded(self) -> bool:
+        """Return whether the page is in a frame of Airflow's UI."""
+        return "embedded" in self.query
+
+    def link(self, section: str = "", **changed: Any) -> str:
+        """Return a link to a part of the page, which keeps what was asked for but for what is changed."""
+        kept = {name: value for name, value in self.query.items() if name in _KEPT and value}
+        query = {name: value for name, value in {**kept, **changed}.items() if value is not None}
+        return f"{self.base}/{section}" + (f"?{urlencode(query)}" if query else "")
+
+    def only(self, row: Any) -> str:
+        """Return a link to what the task instance of a row does."""
+        index = row.map_index if row.map_index >= 0 else None
+        task = {"dag_id": row.dag_id, "run_id": row.run_id, "task_id": row.task_id, "map_index": index}
+        return self.link("", **task, q=None)
+
+    def task(self, row: Any) -> str:
+        """Return a link to a task instance's page in Airflow."""
+        run, task = quote(row.run_id, safe=""), quote(row.task_id, safe="")
+        mapped = f"/mapped/{row.map_index}" if row.map_index >= 0 else ""
+        return f"{self.airflow}/dags/{quote(row.dag_id, safe='')}/runs/{run}/tasks/{task}{mapped}"
+
+    def reading(self, wanted: Wanted) -> Callable[[Overview], dict[str, Any]]:
+        """Return what reads from the store what this part of the page shows."""
+        size = SIZE if self.section else SHORT
+
+        def read(overview: Overview) -> dict[str, Any]:
+            def shows(section: str) -> bool:
+                return self.section in ("", section)
+
+            is_all = not self.section and not wanted.is_of_task and not wanted.text
+            has_deliveries = shows("deliveries") and not wanted.is_of_task
+            return {
+                "now": overview.now,
+                "size": size,
+                "accounts": overview.accounts() if is_all else None,
+                "waits": overview.tasks(("wait",), wanted, size) if shows("waits") else None,
+                "transfers": overview.tasks(("import", "export"), wanted, size) if shows("transfers") else None,
+                "deliveries": overview.deliveries(wanted, size) if has_deliveries else None,
+                "consumers": overview.consumers() if has_deliveries and not wanted.text else None,
+            }
+
+        return read
+
+
+def duration(seconds: float) -> str:
+    """Return a span of time in its two greatest units, such as ``3 min`` or ``2 h 5 min``."""
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        if left >= size and len(parts) < 2:
+            parts.append(f"{left // size} {unit}")
+        left %= size
+    return " ".join(parts) or f"{left} s"
+
+
+def moment(epoch: float) -> str:
+    """Return epoch seconds as an ISO 8601 time in UTC; a clock that was set beyond all years gives none."""
+    try:
+        return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def state_of(row: Any, now: float) -> str:
+    """Return in a word how a row's task fares."""
+    if row.state == "running" and now - row.updated_at > STALLED_SECONDS:
+        return "stopped"
+    return str(row.state)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(duration=duration, moment=moment, state_of=state_of, sections=SECTIONS, icon=icon)
+    environment.filters["counted"] = lambda number: f"{number:,}"
+    return environment
+
+
+_templates = _environment()
+
+
+def render(template: str, address: Address, **values: Any) -> str:
+    """Return a page."""
+    return _templates.get_template(template).render(at=address, **values)

@@ -1,0 +1,161 @@
+"""What the PihuPulse page shows of the store; read only, bounded by limits, and without personal data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from pihupulse_provider.api.plans import Plan
+from pihupulse_provider.store.accounts import names_of
+from pihupulse_provider.store.activity import activity_table
+from pihupulse_provider.store.cursors import cursors_table
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.event_rows import events_table, head_table
+from pihupulse_provider.store.limits import read_states
+
+_MOST_ACCOUNTS = 100
+_MOST_CONSUMERS = 200
+_SEARCHED = ("screening_id", "candidate_id", "template_id", "event")
+
+Allow = Callable[[set[str]], Collection[str]]
+"""Returns which of some DAG ids a person may see."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person looks for; None means anything.
+
+    :ivar text: an id of a screening, candidate or template, an event's name, or a DAG's id.
+    :ivar page: which page of tasks, from 1. :ivar before: only deliveries before that position.
+    """
+
+    text: str | None = None
+    dag_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+    page: int = 1
+    before: int | None = None
+
+    @property
+    def is_of_task(self) -> bool:
+        """Return whether only tasks are looked for."""
+        return any((self.dag_id, self.run_id, self.task_id))
+
+
+class Tasks(NamedTuple):
+    """A page of what tasks do, newest first; ``total`` is of all pages."""
+
+    rows: list[Any]
+    total: int
+
+
+class Deliveries(NamedTuple):
+    """A page of deliveries, newest first; ``before`` begins the next page; None if there is none."""
+
+    rows: list[Any]
+    before: int | None
+
+
+class AccountUse(NamedTuple):
+    """How much of an account's limit is in use.
+
+    :ivar plan: as PihuPulse advertised it, otherwise Starter. :ivar in_use: requests of its burst.
+    :ivar paused_seconds: for how long nobody sends because of a 429.
+    """
+
+    account: str
+    connections: list[str]
+    plan: Plan
+    in_use: float
+    paused_seconds: float
+
+
+class Consumer(NamedTuple):
+    """A consumer; ``behind`` is how many deliveries, of all connections, came since its cursor."""
+
+    connection: str
+    consumer: str
+    behind: int
+    moved_at: float
+
+
+class Overview:
+    """Reads what the page shows, all as of one moment.
+
+    :param allow: whose tasks may be seen.
+    """
+
+    def __init__(self, connection: Connection, now: float, allow: Allow) -> None:
+        self._connection = connection
+        self.now = now
+        self._allow = allow
+
+    def accounts(self) -> list[AccountUse]:
+        """Return the accounts and what of their limits is in use."""
+        states = read_states(self._connection, _MOST_ACCOUNTS)
+        names = names_of(self._connection, [account for account, _ in states])
+        return [
+            AccountUse(
+                account,
+                names.get(account, []),
+                state.plan,
+                min(state.plan.burst, max(0.0, state.full_at - self.now) / state.plan.interval),
+                max(0.0, state.paused_until - self.now),
+            )
+            for account, state in states
+        ]
+
+    def tasks(self, kinds: Collection[str], wanted: Wanted, size: int) -> Tasks:
+        """Return a page of what tasks wait for (``wait``) or move (``import``, ``export``)."""
+        table = activity_table.c
+        clauses = [table.kind.in_(list(kinds)), table.expires_at > self.now, *self._visible()]
+        of_task = {name: getattr(wanted, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+        clauses += [table[name] == value for name, value in of_task.items() if value is not None]
+        if wanted.text:
+            clauses.append(sa.or_(table.subject == wanted.text, table.dag_id == wanted.text, table.what == wanted.text))
+        count = self._connection.execute(sa.select(sa.func.count()).where(*clauses)).scalar_one()
+        page = sa.select(activity_table).where(*clauses).order_by(table.started_at.desc(), table.key)
+        rows = self._connection.execute(page.limit(size).offset((wanted.page - 1) * size)).all()
+        return Tasks(list(rows), count)
+
+    def deliveries(self, wanted: Wanted, size: int) -> Deliveries:
+        """Return a page of deliveries: their ids, and nothing of their bodies."""
+        table = events_table.c
+        columns = (table.position, table.connection, table.event, table.received_at, *(table[n] for n in _SEARCHED[:3]))
+        earlier = [] if wanted.before is None else [table.position < wanted.before]
+        newest = sa.select(*columns).where(*earlier).order_by(table.position.desc()).limit(size + 1)
+        if not wanted.text:
+            found = list(self._connection.execute(newest))
+        else:
+            # One query for each index: a database takes none of them for an OR.
+            matches = (newest.where(table[name] == wanted.text) for name in _SEARCHED)
+            unique = {row.position: row for query in matches for row in self._connection.execute(query)}
+            found = [unique[position] for position in sorted(unique, reverse=True)]
+        return Deliveries(found[:size], found[size - 1].position if len(found) > size else None)
+
+    def consumers(self) -> list[Consumer]:
+        """Return the consumers and how far behind each is."""
+        head = self._connection.execute(sa.select(head_table.c.position)).scalar() or 0
+        table = cursors_table.c
+        query = sa.select(table.connection, table.consumer, table.position, table.moved_at)
+        rows = self._connection.execute(query.order_by(table.connection, table.consumer).limit(_MOST_CONSUMERS))
+        return [Consumer(row[0], row[1], max(0, head - row[2]), row[3]) for row in rows]
+
+    def _visible(self) -> list[sa.sql.ColumnElement[bool]]:
+        dag_id = activity_table.c.dag_id
+        known = set(self._connection.execute(sa.select(dag_id).distinct()).scalars())
+        hidden = known - set(self._allow(known))
+        if not hidden:
+            return []
+        return [dag_id.in_(sorted(known - hidden))]
+
+
+def read_overview(store: Store, allow: Allow, read: Callable[[Overview], dict[str, Any]]) -> dict[str, Any]:
+    """Read the store with a function. :raises StoreError: if the store is away."""
+    with store.read() as connection:
+        return read(Overview(connection, store.now(connection), allow))
