@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from pihupulse_provider import store as package
 from pihupulse_provider.api import Account
 from pihupulse_provider.store import engine, migrations
 from pihupulse_provider.store.cursors import Cursor, Stretch
@@ -249,6 +252,8 @@ def _tables(url: str) -> set[str]:
 
 def _differences(url: str) -> list[object]:
     """Open the store, and return in what its tables and indexes differ from those that the package declares."""
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
     store = Store(url)
     with store.read() as connection:
         options = {"version_table": "pihupulse_schema", "compare_type": True}
