@@ -8,18 +8,24 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from airflow.listeners import hookimpl
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import DAG
+from airflow.sdk.execution_time import supervisor
 
 try:
     from airflow.sdk.listener import get_listener_manager
 except ImportError:  # Airflow 3.0
     from airflow.listeners.listener import get_listener_manager
 
+if not hasattr(supervisor.in_process_api_server, "cache_info"):
+    # Before Airflow 3.3 each task makes the execution API anew, which takes seconds.
+    supervisor.in_process_api_server = lru_cache(maxsize=1)(supervisor.in_process_api_server)
 BUNDLE = "dags-folder"
 _numbers = count(1)
 
@@ -108,10 +114,12 @@ class DagRuns:
 
 def _store(dag: DAG) -> None:
     """Put the DAG into the database, as the DAG processor does with those of files."""
+    if not AIRFLOW_V_3_1_PLUS:
+        return  # Airflow 3.0 runs a DAG that it does not know.
     try:
         from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    except ImportError:
-        return  # Airflow 3.0 runs a DAG that it does not know.
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag, sync_bag_to_db
     bag = DagBag(os.devnull)
     bag.bag_dag(dag)
     sync_bag_to_db(bag, BUNDLE, None)

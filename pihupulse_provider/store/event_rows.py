@@ -23,12 +23,12 @@ events_table = sa.Table(
     metadata,
     sa.Column("position", POSITION, primary_key=True, autoincrement=False),
     sa.Column("connection", sa.String(LONGEST), nullable=False),
-    sa.Column("event", sa.String(LONGEST), nullable=False, index=True),
+    sa.Column("event", sa.String(LONGEST), nullable=False),
     sa.Column("identity", sa.LargeBinary(32), nullable=False, unique=True),
     sa.Column("received_at", sa.Float(53), nullable=False, index=True),
     sa.Column("screening_id", sa.String(LONGEST), index=True),
-    sa.Column("candidate_id", sa.String(LONGEST), index=True),
-    sa.Column("template_id", sa.String(LONGEST), index=True),
+    sa.Column("candidate_id", sa.String(LONGEST)),
+    sa.Column("template_id", sa.String(LONGEST)),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 head_table = sa.Table(

@@ -7,6 +7,7 @@ import contextlib
 import csv
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--faults", action="store_true", help="let everything go wrong meanwhile, one after the other")
     parser.add_argument("--seed", type=int, help="an order of the faults, which then go on until the run has ended")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # nothing of the fleet goes on without it
     home = Path(tempfile.mkdtemp(prefix="pihupulse-fleet-"))
     with Postgres() as server, empty_database(server.url) as airflow_url, empty_database(server.url) as store_url:
         failed = _run(options, home, server, airflow_url, store_url)

@@ -67,9 +67,9 @@ class Faults:
             if self._seed is None:
                 return
 
-    def _spoil(self, seconds: float, kind: str, **options: object) -> None:
+    def _spoil(self, lasting: float, kind: str, **options: object) -> None:
         self._sandbox.fail(kind, **options)
-        self._ended.wait(seconds)
+        self._ended.wait(lasting)
         self._sandbox.heal()
 
 

@@ -50,6 +50,7 @@ class Fleet(Airflow):
         self.parts: dict[str, Part] = {}
         self.samples: list[dict[str, Mapping[str, int]]] = []
         self._ended = threading.Event()
+        self._starting = threading.Lock()
 
     def start(self, progress: Callable[[str], None] = lambda _line: None) -> None:
         """Start all parts, and wait until they are healthy."""
@@ -68,6 +69,8 @@ class Fleet(Airflow):
     def stop(self) -> None:
         """Stop all parts."""
         self._ended.set()
+        with self._starting:
+            pass
         for part in reversed(self.parts.values()):
             part.stop()
         self._api.close()
@@ -85,9 +88,18 @@ class Fleet(Airflow):
 
     def restart(self, name: str) -> None:
         """Kill a part, and start it again."""
-        self.parts[name].kill()
-        self.parts[name].start(self.env, self.home)
+        with self._starting:
+            self.parts[name].kill()
+            self.parts[name].start(self.env, self.home)
 
     def _sample(self) -> None:
         while not self._ended.wait(_SAMPLE_SECONDS):
-            self.samples.append({name: part.usage() for name, part in list(self.parts.items())})
+            self._supervise()
+            self.samples.append({name: part.usage() for name, part in self.parts.items()})
+
+    def _supervise(self) -> None:
+        """Start again what has ended by itself, as a service manager does: Airflow's parts end without a database."""
+        with self._starting:
+            for part in self.parts.values():
+                if part.process is not None and part.process.poll() is not None:
+                    part.start(self.env, self.home)

@@ -42,23 +42,23 @@ class Part:
 
     def kill(self) -> None:
         """Kill it and its children without a warning, as a machine that goes down does."""
-        for pid in self.pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(self.pids())
         if self.process is not None:
             self.process.wait(_STOP_SECONDS)
 
     def stop(self) -> None:
-        """Ask it to end, and kill what does not."""
-        if self.process is not None:
+        """Ask it to end, and kill what of it does not."""
+        if self.process is not None and self.process.poll() is None:
+            pids = self.pids()
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(_STOP_SECONDS)
-            self.kill()
+            _kill(pids)
+            self.process.wait(_STOP_SECONDS)
 
     def pids(self) -> list[int]:
         """Return the process and all its descendants."""
-        return [] if self.process is None else _tree(self.process.pid)
+        return [] if self.process is None or self.process.poll() is not None else _tree(self.process.pid)
 
     def usage(self) -> Counter[str]:
         """Return how much memory (MB, unshared), and how many threads and file handles it holds now."""
@@ -72,6 +72,12 @@ class Part:
                 used["threads"] += len(list((folder / "task").iterdir()))
                 used["handles"] += len(list((folder / "fd").iterdir()))
         return used
+
+
+def _kill(pids: Sequence[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _tree(root: int) -> list[int]:

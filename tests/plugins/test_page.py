@@ -16,6 +16,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.plugins.pihupulse import PihuPulsePlugin
+from pihupulse_provider.store import overview
 from pihupulse_provider.store.activity import Activity, ActivityLog, TaskRef, activity_table
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.engine import Store
@@ -201,6 +202,17 @@ class TestWhatItShows:
         page = text(await viewer.get("/deliveries", q=wanted))
         assert "s1" in page
         assert "No delivery has that" in text(await viewer.get("/deliveries", q="nothing-has-this"))
+
+    async def test_a_search_goes_back_a_stretch_at_a_time(self, viewer, store, monkeypatch):
+        monkeypatch.setattr(overview, "_STRETCH", 3)
+        deliver(store, completed("s0", candidate_id="old"), *(completed(f"s{i}") for i in range(1, 8)))
+        first = await viewer.get("/deliveries", q="old")
+        assert "None of the deliveries that were looked through has that" in text(first)
+        (before,) = re.findall(r"before=(\d+)", first.text.split("</main>")[0].partition("Look further back")[0][-200:])
+        second = await viewer.get("/deliveries", q="old", before=before)
+        (before,) = re.findall(r"before=(\d+)", second.text.partition("Look further back")[0][-200:])
+        assert "s0" in text(await viewer.get("/deliveries", q="old", before=before))
+        assert "s0" in text(await viewer.get("/deliveries", q="s0")), "a screening has an index"
 
     async def test_one_task_alone(self, viewer, store):
         fill(store, wait(task("hiring"), time.time()), wait(task("other"), time.time()))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from pihupulse_provider import store as package
 from pihupulse_provider.api import Account
 from pihupulse_provider.store import engine, migrations
 from pihupulse_provider.store.cursors import Cursor, Stretch
@@ -252,8 +251,8 @@ def _tables(url: str) -> set[str]:
 
 def _differences(url: str) -> list[object]:
     """Open the store, and return in what its tables and indexes differ from those that the package declares."""
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
+    for module in pkgutil.iter_modules([str(Path(engine.__file__).parent)]):
+        import_module(f"pihupulse_provider.store.{module.name}")
     store = Store(url)
     with store.read() as connection:
         options = {"version_table": "pihupulse_schema", "compare_type": True}

@@ -1,4 +1,4 @@
-"""What tasks are doing, the names of accounts, and what deliveries are searched by."""
+"""What tasks are doing, and the names of accounts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Make the tables and indexes."""
+    """Make the tables."""
     op.create_table(
         "pihupulse_activity",
         sa.Column("key", sa.LargeBinary(16), primary_key=True),
@@ -41,5 +41,3 @@ def upgrade() -> None:
         sa.Column("account", sa.String(64), primary_key=True),
         sa.Column("connection", sa.String(255), primary_key=True),
     )
-    for column in ("candidate_id", "template_id", "event"):
-        op.create_index(f"ix_pihupulse_events_{column}", "pihupulse_events", [column])

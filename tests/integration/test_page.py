@@ -1,0 +1,57 @@
+"""The PihuPulse page in Airflow's UI, seen in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="Airflow 3.0 has no pages of plugins"),
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
+_OF_AIRFLOW = "An iframe which has both allow-scripts and allow-same-origin"
+"""What a browser says of every page of a plugin."""
+
+
+@pytest.fixture(params=["light", "dark"])
+def tab(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A tab of a browser, and what its console was told."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(color_scheme=request.param)
+        page.said = []
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        yield page
+        browser.close()
+
+
+def test_airflows_menu_leads_to_it_and_its_policy_stops_nothing_of_its_own(airflow, tab):
+    tab.goto(f"{airflow.url}/plugin/pihupulse")
+    frame = tab.frame_locator("iframe[title=PihuPulse]")
+    frame.get_by_role("heading", name="Accounts").wait_for(timeout=30_000)
+    frame.get_by_role("link", name="Deliveries").click()
+    frame.get_by_role("heading", name="Consumers").wait_for()
+    assert [line for line in tab.said if _OF_AIRFLOW not in line] == []
+
+
+def test_its_styles_are_read_and_it_follows_the_theme(airflow, tab, request):
+    tab.goto(f"{airflow.url}/plugin/pihupulse")
+    tab.goto(f"{airflow.url}/pihupulse/overview/")
+    colour = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert colour == {"light": "rgb(246, 247, 249)", "dark": "rgb(16, 21, 28)"}[request.node.callspec.params["tab"]]
+
+
+def test_a_search_by_the_keyboard(airflow, tab):
+    tab.goto(f"{airflow.url}/plugin/pihupulse")
+    tab.goto(f"{airflow.url}/pihupulse/overview/deliveries")
+    tab.get_by_label("Look for").fill("<b>nobody</b>")
+    tab.keyboard.press("Enter")
+    tab.get_by_text("No delivery has that.").wait_for()
+    assert tab.get_by_label("Look for").input_value() == "<b>nobody</b>"
