@@ -14,7 +14,8 @@ from pihupulse_provider.api import (
 from pihupulse_provider.creating.errors import SourceChangedError
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
-from tests.creating.importing import NO_STORE, Import, KilledError, assert_each_once, people, run
+from tests.creating.importing import NO_STORE, Import, KilledError, assert_each_once, emails, people, run
+from tests.creating.world import World
 
 
 class TestKilled:
@@ -159,6 +160,18 @@ class TestClocks:
         assert job.run().created == 20
         assert_each_once(world, 20)
         assert world.now() - began_at < 100
+
+
+def test_a_service_that_begins_anew_gives_the_jobs_own_ids_to_other_rows(world, store_url):
+    """The local PihuPulse was restarted: its ids say nothing of what the ledger has under them."""
+    with pytest.raises(KilledError):
+        run(world, people(100), kill_after=60)
+    anew = World(store_url, candidates=350, start_seconds=1e9)
+    anew.account = world.account
+    anew.sandbox.advance(600)
+    anew.sandbox.fail("drop", method="POST", probability=0.5, after_commit=True)
+    assert run(anew, people(100), first_try=False).created == 100
+    assert max(emails(anew).values()) == 1
 
 
 class TestStoreAway:
