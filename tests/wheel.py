@@ -9,6 +9,7 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
+from shutil import which
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +90,7 @@ def _check_content(wheel: Path) -> None:
 
 def _check_installed(folder: Path, wheel: Path, extra: str) -> None:
     environment = folder / f"venv-{extra or 'plain'}"
-    python, uv = environment / "bin" / "python", str(ROOT / ".venv" / "uv" / "bin" / "uv")
+    python, uv = environment / "bin" / "python", which("uv") or str(ROOT / ".venv" / "uv" / "bin" / "uv")
     _run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)])
     wanted = f"{wheel}[{extra}]" if extra else str(wheel)
     constraints = ROOT / "requirements" / "dev.txt"

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from pihupulse_provider.api import endpoints
+from pihupulse_provider.api import clock, endpoints
 from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
@@ -30,6 +30,7 @@ from pihupulse_provider.api.plans import MINUTE
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
+from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.api.transport import (
     LONGEST_REQUEST,
     Body,
@@ -47,8 +48,8 @@ class AsyncClient:
     :param limit: the account's rate limit; None for the one that all clients in this process share.
     :param retry: when to send again.
     :param transport: what carries the requests; None for the network.
-    :param sleep: waits that many seconds.
-    :ivar requests_sent: how many requests went out, repetitions included.
+    :param sleep: waits that many seconds. :param now: this process's clock, in epoch seconds.
+    :ivar requests_sent: how many requests went out, repetitions included. ``time``: the service's.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = clock.now,
     ) -> None:
         self.account = account
         self.limit = limit or process_rate_limit(account.key, account.plan)
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
+        self.time = ServerTime(now)
         self.requests_sent = 0
         transport = transport or httpx.AsyncHTTPTransport(**transport_options(account))
         self._http = httpx.AsyncClient(transport=transport, **client_options(account))
@@ -141,7 +144,9 @@ class AsyncClient:
             return transport_error(self.account, call, httpx.ReadTimeout("the response took too long as a whole"))
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
-        return body.response(response, sent_at, self.limit.now())
+        received = body.response(response, sent_at, self.limit.now())
+        self.time.see(received.served_at)
+        return received
 
     async def _limit(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.limit.blocks:

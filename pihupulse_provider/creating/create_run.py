@@ -142,7 +142,7 @@ class CreateRun:
     async def create(self, client: AsyncClient, fingerprint: str | None) -> None:
         """Create the rows that the table has: what :meth:`run` does between reading the source and the summary."""
         progress = Progress(f"Creating {self.resource.noun}s", self.ledger.now)
-        writer = LedgerWriter(self.ledger, self.options.job, self.rows)
+        writer = LedgerWriter(self.ledger, self.options.job, self.rows, client.time)
         job = await asyncio.to_thread(writer.open, fingerprint, earlier_try_decided_after(client.account.timeout))
         recovery = Recovery(self.rows, self.resource, writer, client, self.sleep)
         self._set_aside_repeated()
@@ -219,34 +219,33 @@ class CreateRun:
 
     async def _look(self, recovery: Recovery, job: Job | None) -> None:
         may_have_begun = not self.options.first_try or (job is not None and not job.is_new)
-        since = None
         if may_have_begun:
             if job is None or job.is_new:
                 await self.sleep(_SHOWS_WITHIN)
-            since = self._begun_since(job)
-            self.rows.doubt_waiting(since or 0.0)
+            self._doubt_waiting(job)
         if self.options.on_existing != "create":
             await self._look_for_existing(recovery)
         elif may_have_begun:
-            await recovery.look(since)
-            self.rows.doubt_waiting(None)
+            await recovery.look()
+            self.rows.trust_waiting()
 
     async def _look_for_existing(self, recovery: Recovery) -> None:
         log.info("Looking which %ss exist already.", self.resource.noun)
         await recovery.look_before_sending()
-        self.rows.doubt_waiting(None)
+        self.rows.trust_waiting()
         existing = self.rows.set_aside_existing()
         self.rows.know_found()
         if existing and self.options.on_existing == "fail":
             self._fail(RowState.EXISTING, existing, "exists already")
 
-    def _begun_since(self, job: Job | None) -> float | None:
+    def _doubt_waiting(self, job: Job | None) -> None:
+        """Take the waiting rows for perhaps sent since the last mark in the ledger, while the store was away."""
         now = self.ledger.now()
         if job is None or job.is_new:
-            return self.options.earliest(now)
-        recorded = surely_before(job.marked_at or job.started_at, now)
-        unsure = self.rows.unsure_since()
-        return (recorded if unsure is None else min(recorded, unsure)) or None
+            self.rows.doubt_waiting(self.options.earliest(now) or 0.0)
+        else:
+            recorded = surely_before(job.marked_at or job.started_at, now)
+            self.rows.doubt_waiting(recorded, job.marked_service_time)
 
     def _fail(self, state: RowState, count: int, reason: str) -> None:
         numbers = self.rows.numbers(state, count)

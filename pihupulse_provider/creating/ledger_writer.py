@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.creating.errors import SourceChangedError
 from pihupulse_provider.creating.row_table import RowTable, TableRow
 from pihupulse_provider.store.engine import StoreError
@@ -28,13 +29,19 @@ class LedgerWriter:
     A mark in the ledger therefore means that it knows everything sent before that mark: a later try need not look
     further back than to the last one.
 
+    The marks bear the service's time, so that the next try knows how far back to look whatever becomes of clocks. Those
+    that were made before any response told it get it as soon as one does.
+
     :param ledger: where to; its clock is the run's. :param name: the job's name. :param rows: the rows.
+    :param time: the service's.
     """
 
-    def __init__(self, ledger: Ledger, name: str, rows: RowTable) -> None:
+    def __init__(self, ledger: Ledger, name: str, rows: RowTable, time: ServerTime) -> None:
         self.ledger = ledger
         self._name = name
         self._rows = rows
+        self._time = time
+        self._undated: dict[bytes, Mark] = {}
         self._began_at = ledger.now()
         self._job: Job | None = None
         self._fingerprint: str | None = None
@@ -75,9 +82,12 @@ class LedgerWriter:
         :raises JobTakenOverError: if another run has taken it.
         """
         items = [(row.item, row.key) for row in rows]
-        marked_at = await self._write(lambda job: self.ledger.dispatch(job, items))
+        service_time = self._time.earliest if self._time.is_known else None
+        marked_at = await self._write(lambda job: self.ledger.dispatch(job, items, service_time))
         if marked_at is None:
             return self.ledger.now()
+        if service_time is None:
+            self._undated.update((item, Mark(item, key, marked_at)) for item, key in items)
         self._rows.is_recorded(rows, recorded=True)
         return marked_at
 
@@ -94,8 +104,11 @@ class LedgerWriter:
 
     async def confirm(self, created: Sequence[tuple[TableRow, float, str]]) -> None:
         """Record the ids of what was created, also if another run has the job by now."""
-        marks = [Mark(row.item, row.key, at, object_id) for row, at, object_id in created]
-        if marks and await self._write(lambda job: self._confirmed(job, marks)) is None:
+        marks = [self._dated(Mark(row.item, row.key, at, object_id)) for row, at, object_id in created]
+        for mark in marks:
+            self._undated.pop(mark.item, None)
+        is_due = marks or (self._undated and self._time.is_known)
+        if is_due and await self._write(lambda job: self._confirmed(job, marks)) is None:
             self._rows.is_recorded([row for row, _, _ in created], recorded=False)
 
     async def catch_up(self) -> None:
@@ -127,6 +140,8 @@ class LedgerWriter:
             job = self._job
             if self._behind:
                 await self._record_backlog(job)
+            if self._undated and self._time.is_known:
+                await self._date_marks(job)
             written = await asyncio.to_thread(write, job)
         except StoreError as error:
             self._went_away(error)
@@ -137,10 +152,22 @@ class LedgerWriter:
 
     async def _record_backlog(self, job: Job) -> None:
         while backlog := self._rows.unrecorded(_BACKLOG):
-            marks = [Mark(row.item, row.key, at, object_id) for row, at, object_id in backlog]
+            marks = [self._dated(Mark(row.item, row.key, at, object_id)) for row, at, object_id in backlog]
             await asyncio.to_thread(self.ledger.catch_up, job, marks)
             self._rows.is_recorded([row for row, _, _ in backlog], recorded=True)
         self._behind = False
+
+    async def _date_marks(self, job: Job) -> None:
+        marks = [self._dated(mark) for mark in self._undated.values()]
+        await asyncio.to_thread(self.ledger.date, job, marks)
+        for mark in marks:
+            self._undated.pop(mark.item, None)
+
+    def _dated(self, mark: Mark) -> Mark:
+        if not self._time.is_known:
+            return mark
+        by_service = self._time.earliest(mark.at) if mark.object_id is None else self._time.latest(mark.at)
+        return mark._replace(service_time=by_service)
 
     def _went_away(self, error: StoreError) -> None:
         self._outage.failed(

@@ -22,12 +22,14 @@ from pihupulse_provider.api.concurrency import as_they_come
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import NotFoundError, UnconfirmedCreateError
 from pihupulse_provider.api.models import Candidate, CandidateScreening, ItemT, Page, Screening
-from pihupulse_provider.api.server_time import ServerTime
+from pihupulse_provider.api.server_time import MARGIN
 from pihupulse_provider.exporting.list_reader import ListReader
 
 Walk: TypeAlias = Generator[int, Page[ItemT], None]
+Since: TypeAlias = Callable[[], float]
+"""Returns a moment in epoch seconds of the service's clock; it is asked after a response, which may tell that clock."""
 _LONG = 3600.0
-"""Seconds that the service's clock and ours are not apart."""
+"""Seconds that the service's clock and ours are not apart, if no response tells."""
 
 
 class Order(Enum):
@@ -58,18 +60,17 @@ def order_of(candidates: Iterable[Candidate]) -> Order:
     return Order.UNKNOWN
 
 
-async def find_candidates(client: AsyncClient, since: float | None, time: ServerTime) -> AsyncIterator[list[Candidate]]:
-    """Yield all candidates created since a moment (our epoch seconds; None for all), and some older ones.
+async def find_candidates(client: AsyncClient, since: Since | None) -> AsyncIterator[list[Candidate]]:
+    """Yield all candidates created since a moment (None for all), and some older ones.
 
-    Some of them may come more than once. :param time: learns the service's time.
+    Some of them may come more than once.
     """
     if since is None:
-        reader = ListReader(client, lambda page, limit: endpoints.list_candidates(page, limit, "all"), time)
+        reader = ListReader(client, lambda page, limit: endpoints.list_candidates(page, limit, "all"))
         async for candidates in reader.rows():
             yield candidates
         return
-    walk = _since(since, time)
-    async for page in _read(client, walk, lambda number: endpoints.list_candidates(number, status="all"), time):
+    async for page in _read(client, _since(since), lambda number: endpoints.list_candidates(number, status="all")):
         yield page.data
 
 
@@ -87,26 +88,24 @@ class ScreeningSearch:
         self,
         client: AsyncClient,
         candidate_ids: Sequence[str] | None,
-        since: float | None,
+        since: Since | None,
         is_new: Callable[[Collection[str]], set[str]],
-        time: ServerTime,
     ) -> AsyncIterator[list[FoundScreening]]:
         """Yield the screenings of these candidates, and perhaps others; None for everybody's.
 
-        :param since: what was completed long before then may be left out (our epoch seconds).
+        :param since: what was completed long before then may be left out.
         :param is_new: returns which of some ids were not known before; the others may be left out.
-        :param time: learns the service's time.
         :raises UnconfirmedCreateError: if a candidate's details name screenings that the list does not show.
         """
         owners: dict[str, datetime | None] | None = None
         if candidate_ids is not None and await self._is_cheaper(client, len(candidate_ids)):
             owners = await _owners(client, candidate_ids, since)
         if owners is None:
-            async for screenings in ListReader(client, endpoints.list_screenings, time).rows():
+            async for screenings in ListReader(client, endpoints.list_screenings).rows():
                 yield [FoundScreening(one) for one in screenings]
             return
         wanted = is_new(owners.keys())
-        found = await self._listed(client, wanted, time)
+        found = await self._listed(client, wanted)
         yield [FoundScreening(one, owners[one.id]) for one in found.values()]
 
     async def _is_cheaper(self, client: AsyncClient, candidates: int) -> bool:
@@ -114,16 +113,16 @@ class ScreeningSearch:
             self._pages = (await client.run(endpoints.list_screenings())).total_pages
         return candidates <= (self._pages or 1)
 
-    async def _listed(self, client: AsyncClient, wanted: set[str], time: ServerTime) -> dict[str, Screening]:
+    async def _listed(self, client: AsyncClient, wanted: set[str]) -> dict[str, Screening]:
         found: dict[str, Screening] = {}
         if not wanted:
             return found
-        async for page in _read(client, _from_both_ends(), endpoints.list_screenings, time):
+        async for page in _read(client, _from_both_ends(), endpoints.list_screenings):
             self._pages = page.total_pages
             found.update({one.id: one for one in page.data if one.id in wanted})
             if wanted <= found.keys():
                 return found
-        async for screenings in ListReader(client, endpoints.list_screenings, time).rows():
+        async for screenings in ListReader(client, endpoints.list_screenings).rows():
             found.update({one.id: one for one in screenings if one.id in wanted})
         if missing := sorted(wanted - found.keys()):
             raise UnconfirmedCreateError(
@@ -135,7 +134,7 @@ class ScreeningSearch:
 
 
 async def _owners(
-    client: AsyncClient, candidate_ids: Sequence[str], since: float | None
+    client: AsyncClient, candidate_ids: Sequence[str], since: Since | None
 ) -> dict[str, datetime | None] | None:
     """Return the ids of their screenings, each with when its candidate was created; None: not shown."""
     owners: dict[str, datetime | None] = {}
@@ -156,18 +155,17 @@ async def _details(
     return candidate.created_at, candidate.screenings
 
 
-def _is_long_done(screening: CandidateScreening, since: float | None) -> bool:
+def _is_long_done(screening: CandidateScreening, since: Since | None) -> bool:
     done = screening.completed_at
-    return done is not None and since is not None and done.timestamp() < since - _LONG
+    return done is not None and since is not None and done.timestamp() < since() - _LONG
 
 
 async def _read(
-    client: AsyncClient, walk: Walk[ItemT], call: Callable[[int], Call[Page[ItemT]]], time: ServerTime
+    client: AsyncClient, walk: Walk[ItemT], call: Callable[[int], Call[Page[ItemT]]]
 ) -> AsyncIterator[Page[ItemT]]:
     number: int | None = next(walk)
     while number is not None:
         page = await client.run(call(number))
-        time.see(page.served_at)
         yield page
         try:
             number = walk.send(page)
@@ -175,18 +173,18 @@ async def _read(
             number = None
 
 
-def _since(since: float, time: ServerTime) -> Walk[Candidate]:
+def _since(since: Since) -> Walk[Candidate]:
     first = yield 1
     seen = list(first.data)
     if order_of(seen) is Order.UNKNOWN and first.total_pages > 1:
         seen += (yield first.total_pages).data
     order = order_of(seen)
-    if order is Order.NEWEST_FIRST and _reaches_back(first, since, time):
+    if order is Order.NEWEST_FIRST and _reaches_back(first, since):
         return
     if order is Order.OLDEST_FIRST:
-        yield from _backwards(first, since, time)
+        yield from _backwards(first, since)
     else:
-        yield from _forwards(first, since if order is Order.NEWEST_FIRST else None, time)
+        yield from _forwards(first, since if order is Order.NEWEST_FIRST else None)
 
 
 def _from_both_ends() -> Walk[ItemT]:
@@ -201,15 +199,15 @@ def _from_both_ends() -> Walk[ItemT]:
         front += 1
 
 
-def _backwards(first: Page[Candidate], since: float, time: ServerTime) -> Walk[Candidate]:
+def _backwards(first: Page[Candidate], since: Since) -> Walk[Candidate]:
     # New rows come at the end and a removed one moves others towards the pages still to be read: none is missed.
     for number in range(first.total_pages, 1, -1):
         page = yield number
-        if order_of(page.data) is not Order.NEWEST_FIRST and _reaches_back(page, since, time):
+        if order_of(page.data) is not Order.NEWEST_FIRST and _reaches_back(page, since):
             return
 
 
-def _forwards(first: Page[Candidate], since: float | None, time: ServerTime) -> Walk[Candidate]:
+def _forwards(first: Page[Candidate], since: Since | None) -> Walk[Candidate]:
     number, last, total = 2, first.total_pages, first.meta.total_count
     while number <= last:
         page = yield number
@@ -217,11 +215,14 @@ def _forwards(first: Page[Candidate], since: float | None, time: ServerTime) -> 
             # A removed row has moved the ones behind it a place forwards, perhaps from this page to the one before.
             yield number - 1
         total = page.meta.total_count
-        if _reaches_back(page, since, time):
+        if _reaches_back(page, since):
             return
         last = max(last, page.total_pages)
         number += 1
 
 
-def _reaches_back(page: Page[Candidate], since: float | None, time: ServerTime) -> bool:
-    return any(time.is_before(candidate.created_at, since) for candidate in page.data)
+def _reaches_back(page: Page[Candidate], since: Since | None) -> bool:
+    if since is None:
+        return False
+    surely_before = since() - MARGIN
+    return any(one.created_at is not None and one.created_at.timestamp() < surely_before for one in page.data)

@@ -14,9 +14,11 @@ from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import PihuPulseError, ResponseError, ServerError
 from pihupulse_provider.api.server_time import MARGIN
 from pihupulse_provider.creating.ledger_writer import MARK_HOLDS, LedgerWriter
+from pihupulse_provider.creating.lookup import Since
 from pihupulse_provider.creating.resources import Found, Resource, Search
-from pihupulse_provider.creating.row_table import FoundRow, RowTable
+from pihupulse_provider.creating.row_table import FoundRow, RowState, RowTable
 from pihupulse_provider.exporting.progress import counted
+from pihupulse_provider.store.ledger import Mark
 
 log = logging.getLogger(__name__)
 _CHUNK = 500
@@ -78,8 +80,9 @@ class Recovery:
         await self._look(None, sent=False)
         self._known_at = began_at
 
-    async def look(self, since: float | None) -> None:
-        """Read what appeared since then (epoch seconds; None for everything), and give rows what is theirs."""
+    async def look(self) -> None:
+        """Read what appeared since the first row that may have been sent was, and give rows what is theirs."""
+        since = None if self._rows.sent_since(0.0) is None else self._since
         await self._look(since, sent=True)
 
     async def resolve(self) -> None:
@@ -87,33 +90,40 @@ class Recovery:
         until = self._rows.unsure_until()
         looked_at = self._ledger.now()
         for wait in _waits(until - looked_at + _HAIR):
-            since = self._rows.unsure_since()
-            if since is None:
+            if not self._rows.count(RowState.UNSURE):
                 return
             await self._sleep(wait)
             looked_at = self._ledger.now()
-            await self.look(since or None)
+            await self.look()
         again = self._rows.let_wait_again(looked_at)
         if again:
             log.info(
                 "%s sent without an answer and not to be found: sending again.", counted(again, self._resource.noun)
             )
 
-    async def _look(self, since: float | None, *, sent: bool) -> None:
+    def _since(self) -> float:
+        return self._rows.sent_since(self._ahead()) or 0.0
+
+    def _ahead(self) -> float:
+        now = self._ledger.now()
+        return self._client.time.earliest(now) - now
+
+    async def _look(self, since: Since | None, *, sent: bool) -> None:
         self._rows.forget_found()
         bodies = self._rows.in_question(_FEW, sent=sent)
-        search = Search(since, bodies, self._rows.unknown, self._ledger.now)
+        search = Search(since, bodies, self._rows.unknown)
         async for found in self._resource.find(self._client, search):
             self._rows.found(self._found(one) for one in found)
         # Only now: whatever shows in the list, the try before this one may have told the ledger in the meantime.
         await self._writer.learn()
         await self._claim()
-        self.ambiguous.update(self._rows.adopt(self._ledger.now()))
+        self.ambiguous.update(self._rows.adopt(self._ledger.now(), self._ahead()))
         await self._writer.catch_up()
 
     def _found(self, one: Found) -> FoundRow:
         key = self._ledger.digest(self._resource.noun, *one.key)
-        moments = [moment for moment in (one.not_before, self._known_at) if moment is not None]
+        known_at = self._client.time.earliest(self._known_at) if self._known_at is not None else None
+        moments = [moment for moment in (one.not_before, known_at) if moment is not None]
         return FoundRow(one.id, key, one.at, max(moments, default=None), one.has_failed)
 
     async def _claim(self) -> None:
@@ -128,12 +138,12 @@ class Recovery:
             self._rows.claim(
                 mark.object_id
                 for mark in await self._writer.claims(list(chunk))
-                if mark.object_id is not None and _is_of(mark.key, mark.at, *chunk[mark.object_id])
+                if mark.object_id is not None and self._is_of(mark, *chunk[mark.object_id])
             )
 
-
-def _is_of(claimed_key: bytes, claimed_at: float, key: bytes, not_before: float | None) -> bool:
-    return claimed_key == key and (not_before is None or not_before <= claimed_at + MARGIN)
+    def _is_of(self, mark: Mark, key: bytes, not_before: float | None) -> bool:
+        claimed_at = self._client.time.latest(mark.at) if mark.service_time is None else mark.service_time
+        return mark.key == key and (not_before is None or not_before <= claimed_at + MARGIN)
 
 
 def _waits(seconds: float) -> Iterator[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from pihupulse_provider.api import endpoints
@@ -10,11 +11,10 @@ from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import NotFoundError
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
-from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.creating.candidate_input import CandidateInput, email_key
 from pihupulse_provider.creating.cell_text import NotTextError, cell_text
 from pihupulse_provider.creating.errors import DeletedError, InvalidRowError, Problem
-from pihupulse_provider.creating.lookup import FoundScreening, ScreeningSearch, find_candidates
+from pihupulse_provider.creating.lookup import FoundScreening, ScreeningSearch, Since, find_candidates
 
 
 class Parsed(NamedTuple):
@@ -27,7 +27,8 @@ class Parsed(NamedTuple):
 class Found(NamedTuple):
     """An object that the service has.
 
-    :ivar key: as that of :class:`Parsed`. ``at``: when it appeared (our epoch seconds); None when nothing tells.
+    :ivar key: as that of :class:`Parsed`. ``at``: when it appeared (epoch seconds of the service's clock); None when
+        nothing tells.
     :ivar not_before: when it can have appeared at the earliest; None when nothing tells.
     :ivar has_failed: whether it ended badly, so that it does not stand in the way of another.
     """
@@ -42,16 +43,14 @@ class Found(NamedTuple):
 class Search(NamedTuple):
     """What is looked for.
 
-    :ivar since: it appeared after that (our epoch seconds); None for whatever there is.
+    :ivar since: it appeared after that; None for whatever there is.
     :ivar bodies: the requests in question; None when they are too many to be asked for one by one.
     :ivar is_new: returns which of some ids were not known before.
-    :ivar now: this process's clock, in epoch seconds.
     """
 
-    since: float | None
+    since: Since | None
     bodies: Sequence[str] | None
     is_new: Callable[[Collection[str]], set[str]]
-    now: Callable[[], float]
 
 
 class Resource(Protocol):
@@ -115,9 +114,8 @@ class CandidateResource:
 
     async def find(self, client: AsyncClient, search: Search) -> AsyncIterator[list[Found]]:
         """Yield the candidates created since then, and perhaps older ones."""
-        time = ServerTime(search.now)
-        async for candidates in find_candidates(client, search.since, time):
-            created = ((one, time.ours(one.created_at)) for one in candidates)
+        async for candidates in find_candidates(client, search.since):
+            created = ((one, _epoch(one.created_at)) for one in candidates)
             yield [Found(one.id, (email_key(one.email),), at, at) for one, at in created if one.email is not None]
 
     async def fetch(self, client: AsyncClient, object_id: str, body: str) -> Candidate:
@@ -177,11 +175,8 @@ class ScreeningResource:
     async def find(self, client: AsyncClient, search: Search) -> AsyncIterator[list[Found]]:
         """Yield the screenings of these candidates, whenever they were created: nothing tells that."""
         ids = None if search.bodies is None else [_candidate_of(body) for body in search.bodies]
-        time = ServerTime(search.now)
-        async for screenings in self._search.find(client, ids, search.since, search.is_new, time):
-            yield [
-                self._found(one, time) for one in screenings if ids or one.screening.template_id == self._template_id
-            ]
+        async for screenings in self._search.find(client, ids, search.since, search.is_new):
+            yield [self._found(one) for one in screenings if ids or one.screening.template_id == self._template_id]
 
     async def fetch(self, client: AsyncClient, object_id: str, body: str) -> Screening:
         """Return it, by its id, with what its candidate's details tell of it."""
@@ -193,15 +188,19 @@ class ScreeningResource:
         known = next((screening.public() for screening in shown if screening.id == object_id), {"id": object_id})
         return Screening(**known, candidate_id=candidate_id, template_id=self._template_id)
 
-    def _found(self, found: FoundScreening, time: ServerTime) -> Found:
+    def _found(self, found: FoundScreening) -> Found:
         one = found.screening
         return Found(
             one.id,
             (one.candidate_id or "", one.template_id or ""),
-            at=time.ours(one.started_at or one.completed_at),
-            not_before=time.ours(found.candidate_created_at),
+            at=_epoch(one.started_at or one.completed_at),
+            not_before=_epoch(found.candidate_created_at),
             has_failed=(one.status or "").casefold() in self._failed,
         )
+
+
+def _epoch(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment is not None else None
 
 
 def _candidate_of(body: str) -> str:

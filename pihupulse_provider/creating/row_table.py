@@ -13,7 +13,8 @@ from pihupulse_provider.store.ledger import Mark
 _SCHEMA = """
 CREATE TABLE rows (
     n INTEGER PRIMARY KEY, item BLOB, key BLOB, body TEXT,
-    state INTEGER NOT NULL DEFAULT 0, id TEXT, at REAL, decided_at REAL, recorded INTEGER NOT NULL DEFAULT 0
+    state INTEGER NOT NULL DEFAULT 0, id TEXT, at REAL, service_time REAL, decided_at REAL,
+    recorded INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE problems (n INTEGER, field TEXT, reason TEXT);
 CREATE TABLE found (
@@ -29,6 +30,14 @@ _INDEXES = (
 )
 _SENT = "state < 2 AND at IS NOT NULL"
 """Rows that were sent, or may have been, and of which it is not known what they came to."""
+_MOMENT = (
+    "CASE WHEN service_time IS NOT NULL THEN service_time WHEN at = 0 THEN 0 "
+    "WHEN state = 0 THEN at + min(?1, 0) ELSE at + ?1 END"
+)
+"""When a row was sent by the service's clock, as it was learned then, or from how many seconds that is ahead of ours.
+
+A waiting row may have been sent since a moment which nobody knows whose clock told: the earlier of both counts.
+"""
 _TO_BE_ADOPTED = "claimed = 0 AND known = 0 AND (has_failed = 0 OR at IS NOT NULL)"
 """What may be a row's; one that has failed is not, unless its time tells that it is new: it stands in nobody's way."""
 
@@ -131,11 +140,13 @@ class RowTable(TemporaryDatabase):
         :param decided_at: from when on what they sent has been carried out, or never will be.
         """
         self.run_many(
-            "UPDATE rows SET state = ?, at = ?, id = ?, decided_at = ?, recorded = 1 WHERE item = ? AND state = 0",
+            "UPDATE rows SET state = ?, at = ?, service_time = ?, id = ?, decided_at = ?, recorded = 1 "
+            "WHERE item = ? AND state = 0",
             (
                 (
                     RowState.CREATED if mark.object_id else RowState.UNSURE,
                     mark.at,
+                    mark.service_time,
                     mark.object_id,
                     decided_at,
                     mark.item,
@@ -166,7 +177,7 @@ class RowTable(TemporaryDatabase):
     def record(self, results: Sequence[SendResult]) -> None:
         """Take over what came of requests."""
         self.run_many(
-            "UPDATE rows SET state = ?, id = ?, at = ?, decided_at = ? WHERE n = ?",
+            "UPDATE rows SET state = ?, id = ?, at = ?, service_time = NULL, decided_at = ? WHERE n = ?",
             [(one.state, one.id, one.at, one.decided_at, one.row.n) for one in results],
         )
         refused = [(one.row.n, None, one.reason or "") for one in results if one.state is RowState.REJECTED]
@@ -217,22 +228,27 @@ class RowTable(TemporaryDatabase):
         """Note that others have created these."""
         self.run_many("UPDATE found SET claimed = 1 WHERE id = ?", [(identifier,) for identifier in ids])
 
-    def adopt(self, now: float) -> list[str]:
+    def adopt(self, now: float, ahead: float) -> list[str]:
         """Give each row that may have been sent what was found for it.
 
         Where more was found than there are rows for, nobody can tell which is whose: those rows are ambiguous.
 
-        :param now: by when what was found was there. :return: the ids that are ambiguous.
+        :param now: by when what was found was there. ``ahead``: seconds by which the service's clock is ahead of ours.
+        :return: the ids that are ambiguous.
         """
-        self.run("UPDATE found SET claimed = 1 WHERE id IN (SELECT id FROM rows WHERE state = 2)")
+        self.run(
+            "UPDATE found SET claimed = 1 WHERE EXISTS (SELECT 1 FROM rows r "
+            "WHERE r.key = found.key AND r.id = found.id AND r.state = 2)"
+        )
         self.run(
             "CREATE TEMP TABLE matches AS SELECT f.id, f.key, w.n FROM "  # noqa: S608 - no value in it
             "(SELECT id, key, row_number() OVER (PARTITION BY key ORDER BY at, id) AS place FROM found "
-            f" WHERE {_TO_BE_ADOPTED} AND (at IS NULL OR at >= (SELECT min(at) FROM rows r "
-            f" WHERE r.key = found.key AND {_SENT}) - ?)) f LEFT JOIN "
+            f" WHERE {_TO_BE_ADOPTED} AND (at IS NULL OR at >= (SELECT min({_MOMENT}) FROM rows "
+            f" WHERE rows.key = found.key AND {_SENT}) - ?2)) f LEFT JOIN "
             "(SELECT n, key, row_number() OVER (PARTITION BY key ORDER BY state DESC, n) AS place FROM rows "
             f" WHERE {_SENT}) w ON w.key = f.key AND w.place = f.place "
             f"WHERE f.key IN (SELECT key FROM rows WHERE {_SENT})",
+            ahead,
             MARGIN,
         )
         surplus = "SELECT key FROM matches WHERE n IS NULL"
@@ -240,8 +256,8 @@ class RowTable(TemporaryDatabase):
         self.run(f"UPDATE rows SET state = 6 WHERE {_SENT} AND key IN ({surplus})")  # noqa: S608 - no value in it
         self.run(f"DELETE FROM matches WHERE key IN ({surplus})")  # noqa: S608 - no value in it
         self.run(
-            "UPDATE rows SET state = 2, recorded = 0, at = ?, id = (SELECT id FROM matches m WHERE m.n = rows.n) "
-            "WHERE n IN (SELECT n FROM matches)",
+            "UPDATE rows SET state = 2, recorded = 0, at = ?, service_time = NULL, "
+            "id = (SELECT id FROM matches m WHERE m.n = rows.n) WHERE n IN (SELECT n FROM matches)",
             now,
         )
         self.run("DROP TABLE matches")
@@ -252,9 +268,16 @@ class RowTable(TemporaryDatabase):
         query = "SELECT n, item, key, body, at, id FROM rows WHERE recorded = 0 AND state IN (1, 2) ORDER BY n LIMIT ?"
         return [(TableRow(*row[:4]), row[4], row[5]) for row in self.rows(query, limit)]
 
-    def doubt_waiting(self, since: float | None) -> None:
-        """Take the waiting rows for perhaps sent since then (epoch seconds); None ends that."""
-        self.run("UPDATE rows SET at = ? WHERE state = 0", since)
+    def doubt_waiting(self, since: float, service_time: float | None = None) -> None:
+        """Take the waiting rows for perhaps sent since then; 0 means at any time.
+
+        :param service_time: the same by the service's clock, where that is known.
+        """
+        self.run("UPDATE rows SET at = ?, service_time = ? WHERE state = 0", since, service_time)
+
+    def trust_waiting(self) -> None:
+        """Take the waiting rows for never sent."""
+        self.run("UPDATE rows SET at = NULL, service_time = NULL WHERE state = 0")
 
     def set_aside_existing(self) -> int:
         """Take the rows whose key was found and has not failed for existing; unsure ones too: a clock may be wrong."""
@@ -268,10 +291,14 @@ class RowTable(TemporaryDatabase):
         """Return the numbers of the first rows that stand there."""
         return [row[0] for row in self.rows("SELECT n FROM rows WHERE state = ? ORDER BY n LIMIT ?", state, limit)]
 
-    def unsure_since(self) -> float | None:
-        """Return when the first of the unsure rows was sent (epoch seconds); None when there are none."""
-        earliest: float | None = self.value("SELECT min(at) FROM rows WHERE state = 1")
-        return earliest
+    def sent_since(self, ahead: float) -> float | None:
+        """Return when the first of the rows whose end is open may have been sent, in seconds of the service's clock.
+
+        :param ahead: by how much that is ahead of ours. :return: None when it may have been at any time.
+        """
+        query = f"SELECT min({_MOMENT}) FROM rows WHERE {_SENT}"  # noqa: S608 - no value in it
+        earliest: float | None = self.value(query, ahead)
+        return earliest or None
 
     def unsure_until(self) -> float:
         """Return from when on all unsure rows have been carried out, or never will be (epoch seconds)."""
@@ -279,7 +306,9 @@ class RowTable(TemporaryDatabase):
 
     def let_wait_again(self, looked_at: float) -> int:
         """Let the unsure rows wait again that a look did not find which began when they were decided."""
-        return self.run("UPDATE rows SET state = 0, at = NULL WHERE state = 1 AND decided_at <= ?", looked_at)
+        return self.run(
+            "UPDATE rows SET state = 0, at = NULL, service_time = NULL WHERE state = 1 AND decided_at <= ?", looked_at
+        )
 
     def results(self) -> Iterator[dict[str, Any]]:
         """Iterate over what came of each row; a duplicate has the id of the row it repeats."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import NotSentError, PihuPulseError, UnconfirmedCreateError
 from pihupulse_provider.api.transport import CONCURRENCY
@@ -17,6 +19,7 @@ from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowState, RowTable, SendResult, TableRow
 from pihupulse_provider.exporting.progress import Progress, counted
 
+log = logging.getLogger(__name__)
 _BATCH = 32
 _AHEAD_SECONDS = 4.0
 """Rows are marked about so long before they are sent, many in one transaction."""
@@ -156,6 +159,7 @@ class Sender:
         except PihuPulseError as error:
             return await self._not_confirmed(row, sent_at, error)
         self._lost_in_a_row = 0
+        client.time.see(getattr(created, "created_at", None))
         self._tools.created(created)
         return SendResult(row, RowState.CREATED, self._tools.now(), id=created.id)
 
@@ -174,10 +178,20 @@ class Sender:
         self._tools.count("lost_answers", 1)
         self._last_lost = error
         self._lost_in_a_row += 1
+        if not self._tools.client.time.is_known and not self._tools.options.is_single:
+            await self._learn_time()
         if self._lost_in_a_row >= _LOST_IN_A_ROW:
             self._fatal = self._fatal or error
         elif self._lost_in_a_row > CONCURRENCY:
             await self._tools.sleep(min(_LONGEST_PAUSE, self._lost_in_a_row / 4))
+
+    async def _learn_time(self) -> None:
+        """Ask for anything, so that the next try knows by the service's clock since when to look, if this one ends."""
+        try:
+            await self._tools.client.run(endpoints.list_templates(), poll=True)
+            await self._tools.writer.confirm([])
+        except PihuPulseError as error:
+            log.debug("The service did not tell its time: %s", error)
 
     async def _keep(self, result: SendResult) -> None:
         self._results.append(result)

@@ -25,7 +25,6 @@ from pihupulse_provider.api.concurrency import as_they_come
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.models import ItemT, Page
-from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.exporting.page_gaps import ListEnds, PageGaps, Read
 from pihupulse_provider.exporting.temporary_database import TemporaryDatabase
 
@@ -44,19 +43,17 @@ class IncompleteReadError(PihuPulseError):
 class ListReader(Generic[ItemT]):
     """One reading of a whole list, 16 pages at once, in memory that does not grow with it.
 
-    :param client: reads it. :param call: makes the call for one page. :param time: learns the service's time from it.
-    :ivar time: the service's time, as told last.
+    :param client: reads it. :param call: makes the call for one page.
     :ivar served_at: the service's time when the reading began; None when it does not tell.
     :ivar total: how many rows the list has, as told last; None when it does not tell.
     """
 
-    def __init__(self, client: AsyncClient, call: ListCall[ItemT], time: ServerTime | None = None) -> None:
+    def __init__(self, client: AsyncClient, call: ListCall[ItemT]) -> None:
         self._client = client
         self._call = call
         self._next = 1
         self._last = 1
         self._gaps = PageGaps(MAX_PAGE_SIZE)
-        self.time = time or ServerTime(client.limit.now)
         self.served_at: datetime | None = None
         self.total: int | None = None
 
@@ -120,7 +117,6 @@ class ListReader(Generic[ItemT]):
 
     async def _read(self, read: Read) -> Page[ItemT]:
         page = await self._client.run(self._call(read.number, read.size))
-        self.time.see(page.served_at)
         self.total = page.meta.total_count
         return page
 

@@ -29,9 +29,15 @@ JOBS = sa.Table(
     sa.Column("owner", sa.String(16), nullable=False),
     sa.Column("fingerprint", sa.String(64)),
     sa.Column("marked_at", sa.Float),
+    sa.Column("service_ahead", sa.Float),
     sa.Index("pihupulse_jobs_name", "account", "name", unique=True),
 )
-"""One row for each job: a single create, or an import. ``marked_at`` is when it last dispatched anything."""
+"""One row for each job: a single create, or an import.
+
+``marked_at`` is when it last dispatched anything; ``service_ahead`` how many seconds the service's clock was ahead of
+the store's then, NULL where no response had told. The store's clock may be set before the next try: the service's is
+the one by which lists are searched.
+"""
 
 CREATES = sa.Table(
     "pihupulse_creates",
@@ -41,22 +47,28 @@ CREATES = sa.Table(
     sa.Column("key", sa.LargeBinary(16), nullable=False),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("object_id", sa.String(255)),
+    sa.Column("service_ahead", sa.Float),
     sa.Index("pihupulse_creates_object", "object_id"),
 )
-"""One row for each object that may have been created: its identity within the job, its natural key, when, its id."""
+"""One row for each object that may have been created: its identity within the job, its natural key, when, its id.
+
+``service_ahead`` is to ``at`` what it is to a job's ``marked_at``.
+"""
 
 _NEW_JOB = sa.text(
     "INSERT INTO pihupulse_jobs (account, name, started_at, owner, fingerprint) "
     "VALUES (:account, :name, :at, '', :fingerprint) ON CONFLICT (account, name) DO NOTHING"
 )
-_PUT_CREATE = sa.text(
-    "INSERT INTO pihupulse_creates (job, item, key, at, object_id) VALUES (:job, :item, :key, :at, :object_id) "
-    "ON CONFLICT (job, item) DO UPDATE SET at = excluded.at, object_id = excluded.object_id"
+_PUT = (
+    "INSERT INTO pihupulse_creates (job, item, key, at, object_id, service_ahead) "
+    "VALUES (:job, :item, :key, :at, :object_id, :service_ahead) ON CONFLICT (job, item) "
+    "DO UPDATE SET at = excluded.at, object_id = excluded.object_id, service_ahead = excluded.service_ahead"
 )
-_CONFIRM_CREATE = sa.text(
-    "INSERT INTO pihupulse_creates (job, item, key, at, object_id) VALUES (:job, :item, :key, :at, :object_id) "
-    "ON CONFLICT (job, item) DO UPDATE SET at = excluded.at, object_id = excluded.object_id "
-    "WHERE pihupulse_creates.object_id IS NULL"
+_PUT_CREATE = sa.text(_PUT)
+_CONFIRM_CREATE = sa.text(f"{_PUT} WHERE pihupulse_creates.object_id IS NULL")
+_DATE_CREATE = sa.text(
+    "UPDATE pihupulse_creates SET at = :at, service_ahead = :service_ahead "
+    "WHERE job = :job AND item = :item AND object_id IS NULL AND service_ahead IS NULL"
 )
 _CHUNK = 500
 _OWNER = "t"
@@ -78,13 +90,14 @@ class Mark(NamedTuple):
 
     :ivar item: what identifies it within its job. ``key``: its natural key. ``object_id``: the id that PihuPulse gave
         it, once known. ``at``: when it was about to be sent, and once it has an id, by when it was there (epoch seconds
-        of this process's clock).
+        of this process's clock). ``service_time``: the same by the service's clock; None where no response had told.
     """
 
     item: bytes
     key: bytes
     at: float
     object_id: str | None = None
+    service_time: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,8 @@ class Job:
     """A job as the ledger has it; times are epoch seconds of this process's clock.
 
     :ivar is_new: whether the ledger did not know it before. ``marked_at``: when it last dispatched anything; None
-        when it never did. ``fingerprint``: the source that it reads. ``owner``: the run that holds it.
+        when it never did. ``marked_service_time``: the same by the service's clock, where a response had told.
+        ``fingerprint``: the source that it reads. ``owner``: the run that holds it.
     """
 
     id: int
@@ -101,6 +115,7 @@ class Job:
     started_at: float
     marked_at: float | None = None
     fingerprint: str | None = None
+    marked_service_time: float | None = None
 
 
 class Ledger:
@@ -139,8 +154,15 @@ class Ledger:
             found = connection.execute(query.with_for_update()).one()
             owner = _owner(found.owner, now if begun_at is None else begun_at + skew, is_late=begun_at is not None)
             connection.execute(sa.update(JOBS).where(JOBS.c.id == found.id).values(owner=owner))
-        marked_at = found.marked_at - skew if found.marked_at is not None else None
-        return Job(found.id, not found.owner, owner, found.started_at - skew, marked_at, found.fingerprint)
+        return Job(
+            found.id,
+            is_new=not found.owner,
+            owner=owner,
+            started_at=found.started_at - skew,
+            marked_at=_sum(found.marked_at, -skew),
+            fingerprint=found.fingerprint,
+            marked_service_time=_sum(found.marked_at, found.service_ahead),
+        )
 
     def adopt_source(self, job: Job, fingerprint: str | None) -> None:
         """Set the source of a job that has dispatched nothing yet."""
@@ -172,18 +194,31 @@ class Ledger:
                 return
             after = rows[-1].item
 
-    def dispatch(self, job: Job, items: Sequence[tuple[bytes, bytes]]) -> float:
+    def dispatch(
+        self, job: Job, items: Sequence[tuple[bytes, bytes]], service_time: Callable[[float], float] | None = None
+    ) -> float:
         """Record that these items, each with its natural key, are about to be created, and return as of when.
 
         At that moment, which is in the same transaction, this run had the job.
 
+        :param service_time: returns what the service's clock said at a moment of this process's, once that is known.
         :raises JobTakenOverError: if another run has taken the job.
         """
         with self._store.begin() as connection:
             skew = self._hold(connection, job)
             at = self.now()
-            self._put(connection, job, [Mark(item, key, at) for item, key in items], skew)
+            by_service = service_time(at) if service_time is not None else None
+            self._put(connection, job, [Mark(item, key, at, None, by_service) for item, key in items], skew)
         return at
+
+    def date(self, job: Job, marks: Sequence[Mark]) -> None:
+        """Record what the service's clock said when these were dispatched, which was not known then."""
+        with self._store.begin(durable=False) as connection:
+            skew = self._skew(connection)
+            connection.execute(_DATE_CREATE, [_values(job, mark, skew) for mark in marks])
+            ahead = _values(job, marks[-1], skew)["service_ahead"]
+            undated = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner, JOBS.c.service_ahead.is_(None))
+            connection.execute(sa.update(JOBS).where(undated).values(service_ahead=ahead))
 
     def catch_up(self, job: Job, marks: Sequence[Mark]) -> None:
         """Record what was done while the store was away.
@@ -231,10 +266,11 @@ class Ledger:
         return self._skew(connection)
 
     def _put(self, connection: Connection, job: Job, marks: Sequence[Mark], skew: float) -> None:
-        marked_at = max((mark.at for mark in marks), default=self.now()) + skew
-        connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(marked_at=marked_at))
-        if marks:
-            connection.execute(_PUT_CREATE, [_values(job, mark, skew) for mark in marks])
+        values = [_values(job, mark, skew) for mark in marks]
+        last = max(values, key=lambda one: one["at"])
+        dated = {"marked_at": last["at"], "service_ahead": last["service_ahead"]}
+        connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(dated))
+        connection.execute(_PUT_CREATE, values)
 
 
 def _owner(before: str, begun_at: float, *, is_late: bool) -> str:
@@ -247,7 +283,11 @@ def _owner(before: str, begun_at: float, *, is_late: bool) -> str:
 
 
 def _mark(row: Any, skew: float) -> Mark:
-    return Mark(row.item, row.key, row.at - skew, row.object_id)
+    return Mark(row.item, row.key, row.at - skew, row.object_id, _sum(row.at, row.service_ahead))
+
+
+def _sum(at: float | None, ahead: float | None) -> float | None:
+    return at + ahead if at is not None and ahead is not None else None
 
 
 def _values(job: Job, mark: Mark, skew: float) -> dict[str, Any]:
@@ -257,4 +297,5 @@ def _values(job: Job, mark: Mark, skew: float) -> dict[str, Any]:
         "key": mark.key,
         "at": mark.at + skew,
         "object_id": mark.object_id,
+        "service_ahead": mark.service_time - mark.at - skew if mark.service_time is not None else None,
     }

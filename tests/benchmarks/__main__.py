@@ -19,6 +19,7 @@ QUICK = {
     "shared_limit": "",
     "import_candidates": "",
     "export": "--rows 5000",
+    "export_to_sql": "--rows 5000",
     "waiting": "--seconds 10",
     "webhooks": "--rounds 3",
     "delivery": "--deliveries 3 --waits 1",

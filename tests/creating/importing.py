@@ -61,7 +61,8 @@ class Import:
 
     def count(self, name, by):
         self.metrics[name] += by
-        if self.kill_after is not None and self.metrics["created"] >= self.kill_after:
+        sent = self.metrics["created"] + self.metrics["lost_answers"]
+        if self.kill_after is not None and sent >= self.kill_after:
             self.create.ledger.confirm = self.create.ledger.dispatch = dead
             raise KilledError
 

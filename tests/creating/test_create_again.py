@@ -14,7 +14,8 @@ from pihupulse_provider.api import (
 from pihupulse_provider.creating.errors import SourceChangedError
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
-from tests.creating.importing import NO_STORE, Import, KilledError, assert_each_once, people, run
+from tests.creating.importing import NO_STORE, Import, KilledError, assert_each_once, emails, people, run
+from tests.creating.world import World
 
 
 class TestKilled:
@@ -116,6 +117,20 @@ class TestClocks:
         assert run(world, people(100), first_try=False).created == 100
         assert_each_once(world, 100)
 
+    @pytest.mark.parametrize("lost", [0.2, 1.0])
+    @pytest.mark.parametrize("apart", [-120, -600, -3000, -3599, 120, 3600, 31 * 86400, -31 * 86400])
+    def test_what_was_created_is_adopted_although_the_machines_clock_was_set(self, world, apart, lost):
+        """By less than the time between the tries, so that no moment in the ledger lies ahead."""
+        world.sandbox.fail("drop", method="POST", probability=lost, after_commit=True)
+        with pytest.raises(KilledError):
+            run(world, people(100), kill_after=60)
+        world.sandbox.heal()
+        world.sandbox.advance(3600)
+        world.next_process(apart)
+        world.wall_apart = apart
+        assert run(world, people(100), first_try=False).created == 100
+        assert_each_once(world, 100)
+
     @pytest.mark.parametrize("ahead", [600, 3600])
     def test_who_is_there_is_skipped_whatever_the_clock_said_when_they_were_sent(self, world, ahead):
         """The machine's clock was ahead during the first try, and more time than that goes by until the second."""
@@ -145,6 +160,18 @@ class TestClocks:
         assert job.run().created == 20
         assert_each_once(world, 20)
         assert world.now() - began_at < 100
+
+
+def test_a_service_that_begins_anew_gives_the_jobs_own_ids_to_other_rows(world, store_url):
+    """The local PihuPulse was restarted: its ids say nothing of what the ledger has under them."""
+    with pytest.raises(KilledError):
+        run(world, people(100), kill_after=60)
+    anew = World(store_url, candidates=350, start_seconds=1e9)
+    anew.account = world.account
+    anew.sandbox.advance(600)
+    anew.sandbox.fail("drop", method="POST", probability=0.5, after_commit=True)
+    assert run(anew, people(100), first_try=False).created == 100
+    assert max(emails(anew).values()) == 1
 
 
 class TestStoreAway:

@@ -57,6 +57,7 @@ class World:
             retry=RetryPolicy(random=lambda: 1.0),
             transport=self.sandbox.transport(),
             sleep=self.sleep,
+            now=self.now,
         )
 
     def ledger(self, store_url=None):

@@ -119,6 +119,21 @@ def test_times_are_right_for_a_worker_whose_clock_is_wrong(ledger, store, name, 
     assert [one.at for one in other.marks(again)] == [about(NOW + apart)]
 
 
+@pytest.mark.parametrize("apart", [-3599.0, -120.0, 120.0, 31 * 86400.0])
+def test_the_services_time_stays_however_the_stores_clock_is_set(name, tmp_path, apart):
+    url = f"sqlite:///{tmp_path}/store.db"
+    ledger = Ledger(Store(url, wall_clock=lambda: NOW), ACCOUNT, clock=lambda: NOW)
+    job = ledger.open(name)
+    ledger.dispatch(job, sent(1), lambda at: at + 7)
+    ledger.dispatch(job, sent(2))
+    ledger.date(job, [mark(1)._replace(service_time=NOW + 99), mark(2)._replace(service_time=NOW + 8)])
+    ledger.confirm(job, [mark(3, "c3")._replace(service_time=NOW + 9)])
+    later = Ledger(Store(url, wall_clock=lambda: NOW + 3600 + apart), ACCOUNT, clock=lambda: NOW + 3600)
+    again = later.open(name)
+    assert again.marked_service_time == about(NOW + 8)
+    assert [one.service_time for one in later.marks(again)] == [about(NOW + 7), about(NOW + 8), about(NOW + 9)]
+
+
 def test_claims_are_what_other_jobs_of_the_account_created(ledger, store, name):
     job, other = ledger.open(name), ledger.open(f"{name}/other")
     mine, theirs = f"c1-{name}", f"c2-{name}"
