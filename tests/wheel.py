@@ -25,6 +25,7 @@ ENABLED = {
         "pihupulse_provider.webhooks.server",
         "pihupulse_provider.cli.main",
     ],
+    "openlineage": ["openlineage_sql", "airflow.providers.openlineage.extractors"],
     "parquet": ["pyarrow.parquet"],
     "postgres": ["psycopg", "psycopg_binary"],
     "sql": ["pihupulse_provider.transfers.sql_to_pihupulse", "pihupulse_provider.transfers.pihupulse_to_sql"],
