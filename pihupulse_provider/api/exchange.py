@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import PihuPulseError, RateLimitedError, TransportError
-from pihupulse_provider.api.rate_limit import RateLimitHeaders, Slot
+from pihupulse_provider.api.rate_limit import Slot
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.api.response import Response, decode
 from pihupulse_provider.api.retry import RetryPolicy
 

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from pihupulse_provider.api.clock import now
 from pihupulse_provider.api.plans import Plan
-from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, Slot, observe, reserve
+from pihupulse_provider.api.rate_limit import LimitState, Slot, reserve
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 
 
 class RateLimit(Protocol):

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import ResponseError, StatusError, status_error_class
 from pihupulse_provider.api.models import Page
-from pihupulse_provider.api.rate_limit import RateLimitHeaders
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 
 _LARGEST = 1e11
 """Numbers beyond it are no seconds since 1970: such a header counts as absent."""

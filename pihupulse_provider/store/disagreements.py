@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from pihupulse_provider.api.plans import PLANS, Plan
-from pihupulse_provider.api.rate_limit import RateLimitHeaders
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 
 log = logging.getLogger(__name__)
 _APART = 10.0

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, observe, reserve
+from pihupulse_provider.api.rate_limit import LimitState, reserve
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 
 MINUTE = 60.0
 Reading = Literal["bucket", "window"]

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pihupulse_provider.api import Account, AsyncClient, Client, MemoryRateLimit, Plan
 from pihupulse_provider.api.limiter import process_rate_limit
-from pihupulse_provider.api.rate_limit import RateLimitHeaders
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 
 
 async def test_clients_of_an_account_share_its_limit() -> None:

@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from pihupulse_provider.api import PLANS, Plan
-from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, observe, reserve
+from pihupulse_provider.api.rate_limit import LimitState, reserve
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 from tests.api.simulation import MINUTE, Reading, Reset, Sender, Server, Simulation, run
 
 CREATES = 600

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from pihupulse_provider.api import MemoryRateLimit, Plan
-from pihupulse_provider.api.rate_limit import LONGEST_PAUSE, LimitState, RateLimitHeaders, observe, reserve
+from pihupulse_provider.api.rate_limit import LONGEST_PAUSE, LimitState, reserve
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 from tests.api import reference
 from tests.api.drivers import Clock, Driver, Service
 

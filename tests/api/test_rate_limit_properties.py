@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pihupulse_provider.api import Plan
-from pihupulse_provider.api.rate_limit import LimitState, RateLimitHeaders, Slot, observe, reserve
+from pihupulse_provider.api.rate_limit import LimitState, Slot, reserve
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 
 plans = st.builds(Plan, st.floats(1, 2000), st.floats(1, 40))
 gaps = st.sampled_from([0.0, 0.0, 0.0, 0.01, 0.3, 1.0, 7.0, 61.0])

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pihupulse_provider.api import Plan
-from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, RateLimitHeaders, Slot
+from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, Slot
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.store.engine import NoConnectionLeftError, Store
 from pihupulse_provider.store.limits import StoreRateLimit
 
