@@ -18,7 +18,8 @@ from pihupulse_provider.creating.options import CreateOptions, Summary
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.recovery import Recovery, earlier_try_decided_after
 from pihupulse_provider.creating.resources import Resource
-from pihupulse_provider.creating.row_table import RowState, RowTable, TableRow
+from pihupulse_provider.creating.row_table import RowTable
+from pihupulse_provider.creating.rows import RowState, TableRow
 from pihupulse_provider.creating.sender import Sender, Tools
 from pihupulse_provider.exporting.progress import Progress, counted
 from pihupulse_provider.store.ledger import Job, Ledger

@@ -10,7 +10,8 @@ from typing import TypeVar
 from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.creating.errors import SourceChangedError
-from pihupulse_provider.creating.row_table import RowTable, TableRow
+from pihupulse_provider.creating.row_table import RowTable
+from pihupulse_provider.creating.rows import TableRow
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.ledger import Job, Ledger, Mark
 

@@ -20,7 +20,7 @@ from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.resources import CandidateResource, Parsed, ScreeningResource
-from pihupulse_provider.creating.row_table import TableRow
+from pihupulse_provider.creating.rows import TableRow
 from pihupulse_provider.store.ledger import Ledger
 
 log = logging.getLogger(__name__)

@@ -5,14 +5,11 @@ What is wrong with a row is told with the row, and reading goes on behind it.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
 import json
 import re
-import zlib
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,18 +19,14 @@ from typing import IO, Any, NamedTuple, cast
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text
 from pihupulse_provider.creating.errors import SourceError
+from pihupulse_provider.creating.lines import BadRowError, Lines, reading_lines
 from pihupulse_provider.exporting.file_formats import check_format, format_of, import_pyarrow
 
-LONGEST_ROW = 2**20
-"""Characters of a line, and of a CSV record over several lines."""
 _PARQUET_BATCH = 1000
 _NOT_FOR_PYTHON = (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError)
 """What pyarrow raises for values that Python has no place for, such as a date in the year 20000."""
 _SEPARATOR_LINE = re.compile("sep=(.)")
 _PACKED = ".gz"
-_UNDECODED = "\udfff"
-"""Stands for bytes that are no text in the file's encoding; no text that was decoded holds it."""
-codecs.register_error("pihupulse.undecoded", lambda error: (_UNDECODED, error.end))  # type: ignore[attr-defined]
 
 
 class Row(NamedTuple):
@@ -96,8 +89,7 @@ class FileFormat:
             if kind == "parquet":
                 yield _read_parquet(file)
                 return
-            text = opened.enter_context(io.TextIOWrapper(file, self.encoding, "pihupulse.undecoded", newline=""))
-            lines = _Lines(_raw_lines(text), self.encoding)
+            lines = opened.enter_context(reading_lines(file, self.encoding))
             yield _read_csv(lines, self.delimiter) if kind == "csv" else _read_json_lines(lines)
 
 
@@ -121,72 +113,7 @@ def _record(number: int, record: Any) -> Row:
     return Row(number, None, "is not a mapping of fields")
 
 
-class _BadRowError(ValueError):
-    """A row that can't be read; the message says why."""
-
-
-class _Lines:
-    """The lines of a file, each checked; those behind the first that was taken can be taken again.
-
-    An iterator, as :func:`csv.reader` takes it: one record may take several lines.
-    """
-
-    def __init__(self, lines: Iterator[str], encoding: str) -> None:
-        self._lines = lines
-        self._encoding = encoding
-        self._again: deque[str] = deque()
-        self._taken: list[str] = []
-        self._length = 0
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._lines)
-        self._taken.append(line)
-        self._length += len(line)
-        if self._length > LONGEST_ROW or (self._length == LONGEST_ROW and not _is_whole(line)):
-            raise _BadRowError(f"is longer than {LONGEST_ROW:,} characters")
-        if not line.isascii() and _UNDECODED in line:
-            raise _BadRowError(f"is not text in the encoding {self._encoding!r}: set encoding")
-        return line
-
-    @property
-    def spans_lines(self) -> bool:
-        """Return whether several lines were taken."""
-        return len(self._taken) > 1
-
-    def begin(self) -> None:
-        """Begin a new row."""
-        self._taken.clear()
-        self._length = 0
-
-    def rewind(self) -> None:
-        """Put back all lines but the first."""
-        self._again.extendleft(reversed(self._taken[1:]))
-
-
-def _raw_lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Yield the lines of a file; of one that is too long only the beginning."""
-    count = 0
-    try:
-        while line := text.readline(LONGEST_ROW):
-            part = line
-            while len(part) == LONGEST_ROW and not _is_whole(part):
-                part = text.readline(LONGEST_ROW)
-            yield line.removeprefix("\ufeff") if count == 0 else line
-            count += 1
-    except UnicodeError:
-        raise SourceError(f"The file can't be read after line {count}: set encoding to the one it has.") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"The file can't be read after line {count}: {type(error).__name__}: {error}.") from error
-
-
-def _is_whole(line: str) -> bool:
-    return line.endswith(("\n", "\r"))
-
-
-def _read_csv(lines: _Lines, delimiter: str) -> Source:
+def _read_csv(lines: Lines, delimiter: str) -> Source:
     records = _records(lines, delimiter)
     header = _header(records)
     if of_excel := _SEPARATOR_LINE.fullmatch(delimiter.join(header)):
@@ -210,15 +137,15 @@ def _header(records: Iterator[list[str] | str]) -> list[str]:
         raise SourceError(f"A cell of the CSV file's first line {error}: check the encoding.") from None
 
 
-def _records(lines: _Lines, delimiter: str) -> Iterator[list[str] | str]:
+def _records(lines: Lines, delimiter: str) -> Iterator[list[str] | str]:
     """Yield the fields of each record that is not blank, or why it can't be read."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.begin()
         try:
             fields = next(reader, None)
-        except (csv.Error, _BadRowError) as error:
-            yield str(error) if isinstance(error, _BadRowError) else _csv_reason(error, lines)
+        except (csv.Error, BadRowError) as error:
+            yield str(error) if isinstance(error, BadRowError) else _csv_reason(error, lines)
             # A quotation mark that is not closed takes the lines behind it along: they are rows of their own.
             lines.rewind()
             continue
@@ -228,7 +155,7 @@ def _records(lines: _Lines, delimiter: str) -> Iterator[list[str] | str]:
             yield fields
 
 
-def _csv_reason(error: csv.Error, lines: _Lines) -> str:
+def _csv_reason(error: csv.Error, lines: Lines) -> str:
     if "limit" in str(error) and not lines.spans_lines:
         return f"has a field of more than {csv.field_size_limit():,} characters"
     return "has a quotation mark that is not closed, or not doubled within quotation marks"
@@ -245,16 +172,16 @@ def _csv_rows(header: Sequence[str], records: Iterator[list[str] | str]) -> Iter
             yield Row(number, dict(zip(header, fields, strict=False)))
 
 
-def _read_json_lines(lines: _Lines) -> Source:
+def _read_json_lines(lines: Lines) -> Source:
     return Source(Row(number, *_json_values(line)) for number, line in enumerate(_json_lines(lines), start=1))
 
 
-def _json_lines(lines: _Lines) -> Iterator[str | _BadRowError]:
+def _json_lines(lines: Lines) -> Iterator[str | BadRowError]:
     while True:
         lines.begin()
         try:
             line = next(lines, None)
-        except _BadRowError as error:
+        except BadRowError as error:
             yield error
             continue
         if line is None:
@@ -263,8 +190,8 @@ def _json_lines(lines: _Lines) -> Iterator[str | _BadRowError]:
             yield line
 
 
-def _json_values(line: str | _BadRowError) -> tuple[Mapping[str, Any] | None, str | None]:
-    if isinstance(line, _BadRowError):
+def _json_values(line: str | BadRowError) -> tuple[Mapping[str, Any] | None, str | None]:
+    if isinstance(line, BadRowError):
         return None, str(line)
     try:
         values = json.loads(line)

@@ -16,7 +16,8 @@ from pihupulse_provider.api.server_time import MARGIN
 from pihupulse_provider.creating.ledger_writer import MARK_HOLDS, LedgerWriter
 from pihupulse_provider.creating.lookup import Since
 from pihupulse_provider.creating.resources import Found, Resource, Search
-from pihupulse_provider.creating.row_table import FoundRow, RowState, RowTable
+from pihupulse_provider.creating.row_table import RowTable
+from pihupulse_provider.creating.rows import FoundRow, RowState
 from pihupulse_provider.exporting.progress import counted
 from pihupulse_provider.store.ledger import Mark
 

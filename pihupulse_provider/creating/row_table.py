@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from pihupulse_provider.api.server_time import MARGIN
+from pihupulse_provider.creating.rows import FoundRow, RowState, SendResult, TableRow
 from pihupulse_provider.exporting.temporary_database import TemporaryDatabase
 from pihupulse_provider.store.ledger import Mark
 
@@ -40,52 +40,6 @@ A waiting row may have been sent since a moment which nobody knows whose clock t
 """
 _TO_BE_ADOPTED = "claimed = 0 AND known = 0 AND (has_failed = 0 OR at IS NOT NULL)"
 """What may be a row's; one that has failed is not, unless its time tells that it is new: it stands in nobody's way."""
-
-
-class RowState(IntEnum):
-    """Where a row stands."""
-
-    WAITING = 0
-    UNSURE = 1
-    CREATED = 2
-    EXISTING = 3
-    DUPLICATE = 4
-    REJECTED = 5
-    AMBIGUOUS = 6
-
-
-class TableRow(NamedTuple):
-    """A row as it is read from its source: its number, identity, natural key and request body."""
-
-    n: int
-    item: bytes
-    key: bytes
-    body: str
-
-
-class SendResult(NamedTuple):
-    """What came of a row's request.
-
-    :ivar at: when it was sent, and for what was created, by when it was there (epoch seconds, as all moments here).
-    :ivar decided_at: from when on an unsure one has been carried out, or never will be.
-    """
-
-    row: TableRow
-    state: RowState
-    at: float
-    id: str | None = None
-    decided_at: float | None = None
-    reason: str | None = None
-
-
-class FoundRow(NamedTuple):
-    """What the service has: an id, its natural key, and what :class:`~.resources.Found` tells of it."""
-
-    id: str
-    key: bytes
-    at: float | None
-    not_before: float | None
-    has_failed: bool
 
 
 class RowTable(TemporaryDatabase):

@@ -16,7 +16,8 @@ from pihupulse_provider.creating.ledger_writer import LedgerWriter
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.recovery import Recovery, decided_after
 from pihupulse_provider.creating.resources import Resource
-from pihupulse_provider.creating.row_table import RowState, RowTable, SendResult, TableRow
+from pihupulse_provider.creating.row_table import RowTable
+from pihupulse_provider.creating.rows import RowState, SendResult, TableRow
 from pihupulse_provider.exporting.progress import Progress, counted
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import Loader
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.resources import CandidateResource
-from pihupulse_provider.creating.row_table import RowTable, TableRow
+from pihupulse_provider.creating.row_table import RowTable
+from pihupulse_provider.creating.rows import TableRow
 from pihupulse_provider.exporting.temporary_database import TemporaryDatabaseError
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import Ledger
