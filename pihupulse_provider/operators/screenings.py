@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,11 +11,11 @@ from airflow.providers.common.compat.sdk import Context, conf
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
-from pihupulse_provider.creating.readers import FileFormat, Row, Source
+from pihupulse_provider.creating.readers import Source
 from pihupulse_provider.operators.base import PihuPulseOperator, boolean, create_terms, is_literal, seconds, texts
 from pihupulse_provider.operators.bulk import BulkOperator
+from pihupulse_provider.operators.ids import candidate_rows, results_path_in
 from pihupulse_provider.operators.links import PihuPulsePageLink
-from pihupulse_provider.operators.storage import open_source
 from pihupulse_provider.triggers.waiting import begin_wait, end_wait, is_timed_out, resume_wait, wait_here
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
@@ -243,7 +243,7 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
             send_invitation=boolean("send_invitation", self.send_invitation),
             failed_statuses=texts("failed_statuses", self.reveal("failed_statuses")),
         )
-        source = Source(_rows(self.reveal("candidate_ids")))
+        source = Source(candidate_rows(self.reveal("candidate_ids")))
         return self.create(context, kind, source, on_existing=self.on_existing, on_repeated="skip")
 
     def sources(self) -> tuple[Sequence[Dataset], Columns]:
@@ -251,7 +251,7 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         from pihupulse_provider.operators.lineage import file_dataset, of_source, resource_dataset
 
         candidates = resource_dataset(self.hook.account.base_url, "candidates")
-        path = _path_in(self.reveal("candidate_ids"))
+        path = results_path_in(self.reveal("candidate_ids"))
         files = [file_dataset(path)] if path is not None else []
         return [candidates, *files], of_source(candidates, {"candidate_id": ["id"]})
 
@@ -260,54 +260,3 @@ def _check_not_empty(**ids: Any) -> None:
     empty = [name for name, value in ids.items() if not str(value or "").strip()]
     if empty:
         raise ConfigurationError(f"Nothing was sent: {' and '.join(empty)} must not be empty.")
-
-
-def _rows(candidate_ids: Any) -> Iterator[Row]:
-    path = _path_in(candidate_ids)
-    if path is not None:
-        yield from _rows_of_results(path)
-        return
-    for number, one in enumerate(_flat(candidate_ids), start=1):
-        yield Row(number, {"candidate_id": one})
-
-
-def _path_in(candidate_ids: Any) -> str | None:
-    """Return the path of the results that name the candidates, if that is what was given."""
-    path = candidate_ids.get("results_path") if isinstance(candidate_ids, Mapping) else candidate_ids
-    is_path = isinstance(path, str) and (path is not candidate_ids or "/" in path)
-    return path if is_path else None
-
-
-def _rows_of_results(path: str) -> Iterator[Row]:
-    with open_source(path, FileFormat("jsonl")) as results:
-        for row in results.rows:
-            if row.values is None:
-                yield row
-            elif row.values.get("status") != "rejected":
-                # By its line: in results of several imports, one behind the other, the numbers of rows repeat.
-                yield Row(row.number, {"candidate_id": row.values.get("id")})
-
-
-def _flat(candidate_ids: Any) -> Iterator[Any]:
-    """Yield the ids of lists of lists, of objects, and of files of results."""
-    is_list = isinstance(candidate_ids, Iterable) and not isinstance(candidate_ids, str | Mapping)
-    for one in candidate_ids if is_list else [candidate_ids]:
-        if isinstance(one, Mapping):
-            yield from _ids_of(one)
-        elif isinstance(one, list | tuple):
-            yield from _flat(one)
-        else:
-            yield str(one) if isinstance(one, int) and not isinstance(one, bool) else one
-
-
-def _ids_of(output: Mapping[str, Any]) -> Iterator[Any]:
-    path = output.get("results_path")
-    if path is not None:
-        yield from (row.values["candidate_id"] for row in _rows_of_results(path) if row.values is not None)
-    elif "id" in output:
-        yield output["id"]
-    else:
-        raise ConfigurationError(
-            "candidate_ids holds an object with neither a results_path nor an id. Set results_path of the import "
-            "before it, or give a list of ids."
-        )

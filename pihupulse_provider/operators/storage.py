@@ -71,12 +71,6 @@ def write_lines(argument: str, path: str | None, records: Iterable[Mapping[str, 
         write_json_lines(storage_path(argument, path), records)
 
 
-def read_lines(path: str) -> Iterator[str]:
-    """Return the lines of a text file that are not empty. :raises SourceError: if it can't be opened."""
-    with _opened(path) as binary:
-        yield from (line.decode() for line in binary if line.strip())
-
-
 @contextmanager
 def open_source(path: str, file_format: FileFormat) -> Iterator[Source]:
     """Open a file of rows. :raises SourceError: if it can't be opened."""

@@ -7,21 +7,30 @@ import json
 import pytest
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.sensors.screening import read_screenings
+from pihupulse_provider.operators.ids import read_screenings
 
 FILES = {
-    "/results.jsonl": [
+    "results.jsonl": [
         json.dumps({"row": 1, "status": "created", "id": "s1", "candidate_id": "c1"}),
         json.dumps({"row": 2, "status": "rejected", "id": None}),
         json.dumps({"row": 3, "status": "created", "id": "s3"}),
     ],
-    "s3://bucket/outcomes.jsonl": [json.dumps({"screening_id": "s9", "candidate_id": "c9", "status": "pending"})],
-    "/broken.jsonl": ["s1,created"],
+    "outcomes.jsonl": [json.dumps({"screening_id": "s9", "candidate_id": "c9", "status": "pending"})],
+    "broken.jsonl": ["s1,created"],
+    "latin1.jsonl": ['{"id": "s\u00e9"}'],
+    "endless.jsonl": ["x" * 2**21],
 }
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    for name, lines in FILES.items():
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), "latin-1")
+    monkeypatch.chdir(tmp_path)
+
+
 def read(value, candidates=None):
-    return read_screenings(value, candidates, FILES.__getitem__)
+    return read_screenings(value, candidates)
 
 
 @pytest.mark.parametrize(
@@ -33,9 +42,9 @@ def read(value, candidates=None):
         ({"id": "s1", "candidate_id": "c1", "status": "pending"}, {"s1": "c1"}),
         ({"screening_id": "s1", "candidate_id": "c1"}, {"s1": "c1"}),
         (({"id": one} for one in ("s1", "s2")), {"s1": None, "s2": None}),
-        ("/results.jsonl", {"s1": "c1", "s3": None}),
-        ({"rows": 3, "results_path": "/results.jsonl"}, {"s1": "c1", "s3": None}),
-        (["s3://bucket/outcomes.jsonl", "s1"], {"s9": "c9", "s1": None}),
+        ("./results.jsonl", {"s1": "c1", "s3": None}),
+        ({"rows": 3, "results_path": "results.jsonl"}, {"s1": "c1", "s3": None}),
+        (["./outcomes.jsonl", "s1"], {"s9": "c9", "s1": None}),
         ([], {}),
     ],
 )
@@ -59,6 +68,9 @@ def test_what_is_no_id_is_refused(value):
         read(value)
 
 
-def test_a_file_of_something_else_is_refused_with_its_line():
-    with pytest.raises(ConfigurationError, match=r"Line 1 of /broken\.jsonl"):
-        read("/broken.jsonl")
+@pytest.mark.parametrize(
+    ("name", "reason"), [("broken", "is not JSON"), ("latin1", "is not text"), ("endless", "is longer than")]
+)
+def test_a_file_of_something_else_is_refused_with_its_line(name, reason):
+    with pytest.raises(ConfigurationError, match=rf"Line 1 of \./{name}\.jsonl {reason}"):
+        read(f"./{name}.jsonl")
