@@ -5,6 +5,7 @@ The engine is imported where it is used: a DAG file, which imports this module t
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -114,9 +115,9 @@ class BulkOperator(PihuPulseOperator):
             rows=self.created,
         )
 
+    @abstractmethod
     def sources(self) -> tuple[Sequence[Dataset], Columns]:
         """Return what the rows come from, as far as it has a name, and which columns each field is made of."""
-        raise NotImplementedError
 
 
 class ImportOperator(BulkOperator):

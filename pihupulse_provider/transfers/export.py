@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,9 @@ class ExportOperator(PihuPulseOperator):
             rows=self.rows,
         )
 
+    @abstractmethod
     def target(self) -> Dataset | None:
         """Return where the rows go; None if that is not known yet."""
-        raise NotImplementedError
 
     @property
     def fields_left_out(self) -> frozenset[str]:
