@@ -146,12 +146,12 @@ class Ledger:
         :raises JobTakenOverError: if a run that began later than that has the job.
         """
         with self._store.begin() as connection:
-            skew = self._skew(connection)
-            now = self.now() + skew
+            now = self._store.now(connection)
+            skew = now - self.now()
             values = {"account": self._account, "name": name, "at": now, "fingerprint": fingerprint}
             connection.execute(_NEW_JOB, values)
-            query = sa.select(JOBS).where(JOBS.c.account == self._account, JOBS.c.name == name)
-            found = connection.execute(query.with_for_update()).one()
+            query = sa.select(JOBS).where(JOBS.c.account == self._account, JOBS.c.name == name).with_for_update()
+            found = connection.execute(query).one()
             owner = _owner(found.owner, now if begun_at is None else begun_at + skew, is_late=begun_at is not None)
             connection.execute(sa.update(JOBS).where(JOBS.c.id == found.id).values(owner=owner))
         return Job(
@@ -175,8 +175,8 @@ class Ledger:
         with self._store.read() as connection:
             skew = self._skew(connection)
             for start in range(0, len(items), _CHUNK):
-                chosen = CREATES.c.item.in_(items[start : start + _CHUNK])
-                query = sa.select(CREATES).where(CREATES.c.job == job.id, chosen)
+                query = sa.select(CREATES).where(CREATES.c.job == job.id)
+                query = query.where(CREATES.c.item.in_(items[start : start + _CHUNK]))
                 found.extend(_mark(row, skew) for row in connection.execute(query))
         return found
 
@@ -227,8 +227,7 @@ class Ledger:
         """
         self.confirm(job, [mark for mark in marks if mark.object_id is not None])
         with self._store.begin() as connection:
-            skew = self._hold(connection, job)
-            self._put(connection, job, marks, skew)
+            self._put(connection, job, marks, self._hold(connection, job))
 
     def confirm(self, job: Job, marks: Sequence[Mark]) -> None:
         """Record the ids of what was created, also where another run has the job by now.
@@ -268,8 +267,8 @@ class Ledger:
     def _put(self, connection: Connection, job: Job, marks: Sequence[Mark], skew: float) -> None:
         values = [_values(job, mark, skew) for mark in marks]
         last = max(values, key=lambda one: one["at"])
-        dated = {"marked_at": last["at"], "service_ahead": last["service_ahead"]}
-        connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(dated))
+        marked = {"marked_at": last["at"], "service_ahead": last["service_ahead"]}
+        connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(marked))
         connection.execute(_PUT_CREATE, values)
 
 
