@@ -24,11 +24,6 @@ def command(run: Run) -> Run:
     return run_or_exit
 
 
-def counted(number: float, noun: str) -> str:
-    """Return a number with its noun, such as ``1 event`` or ``2 events``."""
-    return f"{number:,.10g} {noun}{'' if number == 1 else 's'}"
-
-
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows below their titles, in columns."""
     cells = [titles, *([("-" if cell is None else str(cell)) for cell in row] for row in rows)]

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import PihuPulseError, ResponseError, ServerError
 from pihupulse_provider.api.server_time import MARGIN
+from pihupulse_provider.api.wording import counted
 from pihupulse_provider.creating.ledger_writer import MARK_HOLDS, LedgerWriter
 from pihupulse_provider.creating.lookup import Since
 from pihupulse_provider.creating.resources import Found, Resource, Search
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import FoundRow, RowState
-from pihupulse_provider.exporting.progress import counted
 from pihupulse_provider.store.ledger import Mark
 
 log = logging.getLogger(__name__)

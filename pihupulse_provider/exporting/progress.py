@@ -11,15 +11,6 @@ _FIRST_AFTER = 5.0
 _EVERY = 30.0
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "row"), counted(1200, "row")
-    ('1 row', '1,200 rows')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 class Progress:
     """Logs a line now and then: after 5 seconds, then every 30.
 

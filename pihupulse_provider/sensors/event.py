@@ -18,6 +18,7 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.events import EVENTS
 from pihupulse_provider.api.iso_time import read_iso
+from pihupulse_provider.api.wording import duration, utc
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller, webhook_connections
 from pihupulse_provider.operators.activity import ShownWait
@@ -26,7 +27,6 @@ from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
 from pihupulse_provider.triggers.waiting import BACKSTOP, is_timed_out
-from pihupulse_provider.waiting.wording import duration, utc
 
 DUE = "{{ dag_run.run_after.isoformat() }}"
 """When the DAG run was due to start; unlike the time when it did start, clearing the run does not move it."""

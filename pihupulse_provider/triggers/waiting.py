@@ -17,10 +17,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.wording import duration, utc
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, unpack
 from pihupulse_provider.waiting.wait_spec import End, WaitSpec
 from pihupulse_provider.waiting.wait_state import Log, WaitState
-from pihupulse_provider.waiting.wording import duration, utc
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.client import Client

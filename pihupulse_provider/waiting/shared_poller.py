@@ -13,6 +13,7 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.api.wording import counted
 from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.per_loop import PerLoop
 from pihupulse_provider.waiting.poll_round import PollRound, run_round_async
@@ -20,7 +21,6 @@ from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.subscriptions import Subscription, Subscriptions
 from pihupulse_provider.waiting.wait_spec import SUCCEEDED
 from pihupulse_provider.waiting.wait_state import WaitState
-from pihupulse_provider.waiting.wording import counted
 
 log = logging.getLogger(__name__)
 OpenClient = Callable[[], Awaitable[AsyncClient]]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.wording import counted, duration, named, utc
 from pihupulse_provider.waiting.screening_snapshot import NOT_FOUND, ScreeningSnapshot
-from pihupulse_provider.waiting.wording import counted, duration, named, utc
 
 WaitFor = str | int | float
 End = Literal["decided", "deadline", "timeout", "error"]

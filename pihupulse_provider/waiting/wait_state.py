@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from pihupulse_provider.api.wording import counted, named
 from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, pack, unpack
 from pihupulse_provider.waiting.wait_spec import Statuses, WaitSpec
-from pihupulse_provider.waiting.wording import counted, named
 
 State = Literal["waiting", "succeeded", "failed"]
 

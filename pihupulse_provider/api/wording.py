@@ -10,9 +10,13 @@ _NAMED = 20
 """How many ids a message names at most."""
 
 
-def counted(number: int, noun: str) -> str:
-    """Return the number with its noun, as in ``1 screening`` or ``2 screenings``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(number: float, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "row"), counted(1200, "row"), counted(0.5, "second")
+    ('1 row', '1,200 rows', '0.5 seconds')
+    """
+    return f"{number:,.15g} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
