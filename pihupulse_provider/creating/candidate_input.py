@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ class CandidateInput:
         the candidate refused.
     :param allow_special_domains: whether e-mail addresses may be of domains for special use, such as ``.test``,
         ``.local`` and names without a dot.
+    :ivar left_out: of how many rows each optional field was left out.
     :raises ConfigurationError: if there is no such field or no such country.
     """
 
@@ -81,6 +83,7 @@ class CandidateInput:
         self._needed = {field for field in FIELDS if field in named or field in REQUIRED}
         self._region = _region(phone_region)
         self._drop = drop_invalid_optional
+        self.left_out: Counter[str] = Counter()
         self._checks: dict[str, Callable[[str], str | None]] = {
             "name": lambda _: None,
             "email": lambda value: _check_email(value, allow_special_domains=allow_special_domains),
@@ -127,6 +130,8 @@ class CandidateInput:
             except NotTextError as error:
                 if field in REQUIRED or not self._drop:
                     problems.append(Problem(field, str(error)))
+                else:
+                    self.left_out[field] += 1
                 continue
             if value is not None:
                 values[field] = value

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import Asset, Context
 
 from pihupulse_provider.api import clock
+from pihupulse_provider.api.wording import counted
 from pihupulse_provider.assets import resource_uri
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.creating.candidate_input import CandidateInput
@@ -160,7 +161,10 @@ class ImportOperator(BulkOperator):
         from pihupulse_provider.creating.resources import CandidateResource
 
         kind = CandidateResource(self.candidates)
-        return self.create(context, kind, source, on_existing=self.on_existing, on_repeated=self.on_existing)
+        summary = self.create(context, kind, source, on_existing=self.on_existing, on_repeated=self.on_existing)
+        for field, rows in self.candidates.left_out.items():
+            self.log.warning("%s had no valid %s, which was left out.", counted(rows, "row"), field)
+        return summary
 
 
 def _count(name: str, by: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from pihupulse_provider.api import clock
+from pihupulse_provider.api.iso_time import read_iso
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.operators.activity import ShownWait
 from pihupulse_provider.operators.base import PihuPulseTask, seconds, texts
@@ -134,7 +135,7 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
     def _begin(self, context: Context) -> TaskPoller:
         first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         # Airflow 3.0 gives the text of it in dag.test().
-        started_at = datetime.fromisoformat(str(first)).timestamp() if first else clock.now()
+        started_at = read_iso(first).timestamp() if first else clock.now()
         if not first:
             check_writable("results_path", self.results_path)
         spec = self._spec().of(self._screenings(), started_at)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+from pihupulse_provider.api.outage_log import OutageLog
 
 SIGNATURE_HEADER = "X-PihuPulse-Signature"
 _WELL_FORMED = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
@@ -103,7 +104,7 @@ class SecretCache:
         self._clock = clock
         self._sleep = sleep
         self._secrets: tuple[str, ...] = ()
-        self._problem = ""
+        self._outage = OutageLog(_log, logging.ERROR)
         self._read_at = float("-inf")
         self._tried_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -158,16 +159,14 @@ class SecretCache:
         except ConfigurationError as error:
             self._secrets = ()
             self._read_at = began
-            self._log_problem(str(error))
+            self._tell(str(error))
         except Exception as error:
             # A secrets backend may put anything into its message.
-            self._log_problem(str(error) if isinstance(error, PihuPulseError) else type(error).__name__)
+            self._tell(str(error) if isinstance(error, PihuPulseError) else type(error).__name__)
         else:
             self._read_at = began
-            self._problem = ""
+            self._outage.recovered("The webhook secrets of connection %s can be read again.", self._connection)
         self._tried_at = began
 
-    def _log_problem(self, problem: str) -> None:
-        if problem != self._problem:
-            _log.error("The webhook secrets of connection %s can't be read: %s", self._connection, problem)
-        self._problem = problem
+    def _tell(self, problem: str) -> None:
+        self._outage.failed("The webhook secrets of connection %s can't be read: %s", self._connection, problem)

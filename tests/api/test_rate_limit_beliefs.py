@@ -46,7 +46,7 @@ def test_next_request_waits_a_minute_at_most(
     for _ in range(130):  # more than the window that the headers seem to tell of
         before = clock.now
         driver.call("list_templates")
-        assert clock.now - before <= 61
+        assert clock.now - before <= 1.0  # the first pause after a 429 that says nothing, or else the plan's pace
 
 
 @pytest.mark.parametrize("reset", [30, NOW * 1000, NOW - 1, 0], ids=["delta", "milliseconds", "stale", "zero"])
@@ -56,9 +56,7 @@ def test_reset_that_is_not_ahead_is_none(connect: Callable[..., Driver], reset: 
 
     driver.call("list_templates")
 
-    assert driver.clock.slept == pytest.approx([1, 2, 4, 8, 16, 30, 2], abs=0.1) or sum(
-        driver.clock.slept
-    ) == pytest.approx(63, abs=1)
+    assert driver.clock.slept == pytest.approx([1, 2, 4, 8, 16, 32], abs=0.1)
 
 
 def test_retry_after_on_a_429_pauses_for_five_minutes_at_most() -> None:

@@ -155,7 +155,8 @@ def test_no_row_ends_the_run(dag_runs, pihupulse_sandbox, tmp_path):
     assert "give a path, or a list" in str(error)
 
 
-def test_optional_fields_and_special_domains_by_options(dag_runs, pihupulse_sandbox):
+def test_optional_fields_and_special_domains_by_options(dag_runs, pihupulse_sandbox, capfd):
+    """What was left out is said, by its field and number, and not by its value."""
     with dag_runs.dag() as dag:
         PihuPulseImportCandidatesOperator(
             task_id="lenient",
@@ -165,6 +166,9 @@ def test_optional_fields_and_special_domains_by_options(dag_runs, pihupulse_sand
         )
     assert dag_runs.run(dag).xcom("lenient")["created"] == 1
     assert [one["email"] for one in pihupulse_sandbox.candidates] == ["ana@printer.local"]
+    said = "".join(capfd.readouterr())
+    assert "1 row had no valid phone, which was left out." in said
+    assert "1 row had no valid resume_url, which was left out." in said
 
 
 def test_a_file_as_excel_saves_it(dag_runs, pihupulse_sandbox, tmp_path):
