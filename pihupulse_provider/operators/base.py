@@ -172,8 +172,8 @@ def is_literal(*values: Any) -> bool:
     )
 
 
-def create_terms(context: Context) -> dict[str, Any]:
-    """Return under which terms a task instance creates: what for, and what may have come of it before."""
+def job_options(context: Context) -> dict[str, Any]:
+    """Return the options of a create that the task instance decides: its job, and what may have come of it before."""
     return {
         "job": create_job(context),
         "first_try": context["ti"].try_number <= 1,

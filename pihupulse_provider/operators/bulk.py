@@ -18,7 +18,7 @@ from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import CreateOptions, check_max_rejects, check_on_existing
 from pihupulse_provider.creating.readers import Source
-from pihupulse_provider.operators.base import PihuPulseOperator, create_terms, is_literal, outputs
+from pihupulse_provider.operators.base import PihuPulseOperator, is_literal, job_options, outputs
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseRejectsLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_writable, write_lines
 
@@ -71,7 +71,7 @@ class BulkOperator(PihuPulseOperator):
         asset = Asset(resource_uri(cls.writes[0], conn_id))
         return [*declared] if asset in declared else [*declared, asset]
 
-    def create(self, context: Context, kind: Resource, source: Source, **terms: Any) -> dict[str, Any]:
+    def create(self, context: Context, resource: Resource, source: Source, **options: Any) -> dict[str, Any]:
         """Create what the source says, and return the summary."""
         from pihupulse_provider.creating.create_run import CreateRun
         from pihupulse_provider.operators.activity import shown_progress
@@ -80,20 +80,20 @@ class BulkOperator(PihuPulseOperator):
         for path in ("results_path", "rejects_path"):
             check_writable(path, getattr(self, path))
         bulk = CreateRun(
-            kind,
-            CreateOptions(**create_terms(context), max_rejects=self.max_rejects, **terms),
+            resource,
+            CreateOptions(**job_options(context), max_rejects=self.max_rejects, **options),
             self.hook.ledger,
             self.hook.connect,
             write_results=lambda records: write_lines("results_path", self.results_path, records),
             write_rejects=lambda records: write_lines("rejects_path", self.rejects_path, records),
-            count=lambda name, by: _count(f"pihupulse.{kind.noun}s.{name}", by),
+            count=lambda name, by: _count(f"pihupulse.{resource.noun}s.{name}", by),
         )
         began_at = clock.now()
 
         def activity(task: TaskRef) -> Activity:
             total, done, rejected = bulk.extent
             return Activity(
-                task, "import", self.pihupulse_conn_id, f"{kind.noun}s", began_at, None, total, done, rejected
+                task, "import", self.pihupulse_conn_id, f"{resource.noun}s", began_at, None, total, done, rejected
             )
 
         with shown_progress(self.hook, context, activity):
@@ -160,8 +160,8 @@ class ImportOperator(BulkOperator):
         """Create what the rows say, and return the summary."""
         from pihupulse_provider.creating.resources import CandidateResource
 
-        kind = CandidateResource(self.candidates)
-        summary = self.create(context, kind, source, on_existing=self.on_existing, on_repeated=self.on_existing)
+        resource = CandidateResource(self.candidates)
+        summary = self.create(context, resource, source, on_existing=self.on_existing, on_repeated=self.on_existing)
         for field, rows in self.candidates.left_out.items():
             self.log.warning("%s had no valid %s, which was left out.", counted(rows, "row"), field)
         return summary

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Context
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, read_records
-from pihupulse_provider.operators.base import PihuPulseOperator, create_terms
+from pihupulse_provider.operators.base import PihuPulseOperator, job_options
 from pihupulse_provider.operators.bulk import ImportOperator
 from pihupulse_provider.operators.storage import open_source
 
@@ -82,7 +82,7 @@ class PihuPulseCreateCandidateOperator(PihuPulseOperator):
         from pihupulse_provider.creating.once import create_candidate_once
 
         new = CandidateInput().read({field: self.reveal(field) for field in self.private_fields})
-        options = CreateOptions(**create_terms(context), on_existing=self.on_existing)
+        options = CreateOptions(**job_options(context), on_existing=self.on_existing)
         return self.output_of(create_candidate_once(self.hook.connect, self.hook.ledger, options, new))
 
 

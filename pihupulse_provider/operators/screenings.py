@@ -12,7 +12,7 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.creating.readers import Source
-from pihupulse_provider.operators.base import PihuPulseOperator, boolean, create_terms, is_literal, seconds, texts
+from pihupulse_provider.operators.base import PihuPulseOperator, boolean, is_literal, job_options, seconds, texts
 from pihupulse_provider.operators.bulk import BulkOperator
 from pihupulse_provider.operators.ids import candidate_rows, results_path_in
 from pihupulse_provider.operators.links import PihuPulsePageLink
@@ -126,7 +126,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         from pihupulse_provider.creating.once import create_screening_once
 
         new, spec = self._checked(), self._spec()
-        options = CreateOptions(**create_terms(context), on_existing=self.on_existing)
+        options = CreateOptions(**job_options(context), on_existing=self.on_existing)
         return create_screening_once(
             self.hook.connect, self.hook.ledger, options, new, failed_statuses=spec.failed_statuses
         )
@@ -237,14 +237,14 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         from pihupulse_provider.creating.resources import ScreeningResource
 
         _check_not_empty(template_id=self.template_id)
-        kind = ScreeningResource(
+        resource = ScreeningResource(
             self.template_id,
             self.job_title,
             send_invitation=boolean("send_invitation", self.send_invitation),
             failed_statuses=texts("failed_statuses", self.reveal("failed_statuses")),
         )
         source = Source(candidate_rows(self.reveal("candidate_ids")))
-        return self.create(context, kind, source, on_existing=self.on_existing, on_repeated="skip")
+        return self.create(context, resource, source, on_existing=self.on_existing, on_repeated="skip")
 
     def sources(self) -> tuple[Sequence[Dataset], Columns]:
         """Return the list of candidates, and the file that names them."""
