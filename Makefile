@@ -4,7 +4,8 @@ export PYTHON
 # Some machines forbid compiled files, which doubles the start of everything that imports Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
-PYTEST := python -m pytest
+# All tests in two processes, one of which mostly waits; some of them in one.
+PYTEST = python -m pytest $(or $(ARGS),--numprocesses 2 --dist loadgroup)
 
 .PHONY: demo test setup lint types docs wheel bench fleet matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 
@@ -14,7 +15,7 @@ demo: setup
 
 ## All tests; ARGS are pytest's.
 test: setup
-	@$(BIN)/$(PYTEST) $(ARGS)
+	@$(BIN)/$(PYTEST)
 
 setup:
 	@sh .ci/setup
@@ -53,13 +54,13 @@ matrix: test oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 
 oldest airflow-3.1 airflow-3.2:
 	@VENV=.venv-$@ LOCK=requirements/$@.txt sh .ci/setup
-	@.venv-$@/bin/$(PYTEST) $(ARGS)
+	@.venv-$@/bin/$(PYTEST)
 
 python-3.12: PYTHON := $(PYTHON312)
 python-3.13: PYTHON := $(PYTHON313)
 python-3.12 python-3.13:
 	@VENV=.venv-$@ sh .ci/setup
-	@.venv-$@/bin/$(PYTEST) $(ARGS)
+	@.venv-$@/bin/$(PYTEST)
 
 ## The pinned dependencies, after a change to those in pyproject.toml. Those of an older Airflow are as of the day after
 ## its release; the oldest of all are those of September 2025, but for common.compat, whose first usable release came

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.dag_runs import DagRuns
 
 _numbers = count(1)
+_WAITING = {"integration", "reliability"}
+"""Rooms whose tests mostly wait for servers and processes that they started."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,6 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
         AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0",
     )
     (Path(home.name) / "dags").mkdir()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where two processes share the tests, one takes all that wait for servers, and the other the rest."""
+    for item in items:
+        room = item.path.relative_to(config.rootpath / "tests").parts[0]
+        item.add_marker(pytest.mark.xdist_group("waiting" if room in _WAITING else "working"))
 
 
 @pytest.fixture(autouse=True)
