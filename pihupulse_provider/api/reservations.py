@@ -1,8 +1,8 @@
 """The slots that one process has reserved at once, and when it is its turn to reserve more.
 
 Going to a shared store for each request would make the store the limit. So a process that has run out of slots takes
-one for each of its callers that waits, or as many as it has just used in a twentieth of a second, whichever is more;
-but no more than the account's rate allows in :data:`~pihupulse_provider.api.rate_limit.AHEAD_SECONDS`, so that others
+one for each of its callers that waits, or as many as it uses in a fortieth of a second, whichever is more; but no more
+than the account's rate allows in :data:`~pihupulse_provider.api.rate_limit.AHEAD_SECONDS`, so that others
 get their turn, and a killed process leaves no longer gap. An example, 16 senders at 1,000 requests a minute, which is
 one in 0.06 seconds, once the burst is spent:
 
@@ -28,8 +28,10 @@ from pihupulse_provider.api.rate_limit import Slot
 
 _LATEST = 0.05
 """Seconds after its time up to which a slot may be used: part of what a plan allows for requests that bunch up."""
-_PACE_SECONDS = 0.05
-"""Slots are reserved for what a process used in so many seconds, since it will use as many within that time."""
+_PACE_SECONDS = _LATEST / 2
+"""Slots are reserved for what a process uses in so many seconds: then it uses them in time, also if it slows down."""
+_MEASURED_SECONDS = 0.5
+"""Its pace is the mean of so many seconds: a single moment's is twice as much, or none."""
 _EARLY = 0.25
 """Seconds before the last reserved slot's time at which more are reserved."""
 
@@ -64,7 +66,8 @@ class Reservations:
 
     def wanted(self, now: float) -> int:
         """Return how many slots to reserve now."""
-        return max(1, self.asking, self._waiting, self.used_within(_PACE_SECONDS, now))
+        pace = self.used_within(_MEASURED_SECONDS, now) / _MEASURED_SECONDS
+        return max(1, self.asking, self._waiting, int(pace * _PACE_SECONDS))
 
     def add(self, slots: Sequence[Slot]) -> None:
         """Take in what was reserved; the last may be one that was not to be had yet."""

@@ -160,6 +160,20 @@ def test_an_import_keeps_the_pace_of_the_plan_with_few_transactions(
     assert len(transactions) <= 0.2 * len(fleet.sent)
 
 
+def test_an_import_of_uneven_pace_loses_next_to_nothing_of_the_burst(fleet: Fleet) -> None:
+    """Its senders have their responses in groups: what it reserved for the busiest moment must not be left unused."""
+    fleet.sleep_until(fleet.now + 1)
+    limit, began_at = fleet.limits[0], fleet.now
+    for count in [20, 3, 2, 2, 12, 2, 2, 2] * 10:
+        for _ in range(count):
+            fleet.ask(limit)
+        fleet.sleep_until(fleet.now + 0.02)
+
+    left = ENTERPRISE.spendable - len(fleet.sent) + (fleet.now - began_at) / ENTERPRISE.interval
+    found = sum(1 for _ in itertools.takewhile(lambda slot: slot.at <= fleet.now, iter(fleet.limits[1].reserve, None)))
+    assert found >= 0.98 * left
+
+
 def test_what_a_killed_process_had_reserved_costs_two_seconds_at_most(fleet: Fleet) -> None:
     _spend_the_burst(fleet)
     for _ in range(16):
