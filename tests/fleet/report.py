@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pihupulse_provider.sandbox import Sandbox
 
@@ -19,8 +19,21 @@ def drained(folder: Path) -> list[str]:
     return [one for path in folder.glob("drained-*.json") for one in json.loads(path.read_text())]
 
 
+class Ended(NamedTuple):
+    """How the run ended, and how many tasks had to be cleared since the API key had been revoked."""
+
+    state: str
+    cleared: int
+
+
 def outcome(
-    sandbox: Sandbox, folder: Path, options: Namespace, state: str, taken: Mapping[int, int], connections: int
+    sandbox: Sandbox,
+    folder: Path,
+    options: Namespace,
+    ended: Ended,
+    tasks: Sequence[Mapping[str, Any]],
+    taken: Mapping[int, int],
+    connections: int,
 ) -> tuple[list[Row], bool]:
     """Return the table's rows, and whether all is as it should be."""
     emails = Counter(one["email"] for one in sandbox.candidates)
@@ -36,16 +49,20 @@ def outcome(
         "invitations doubled": _doubled(invited),
         "events read twice": _doubled(events),
         "events never read": options.screenings - len(events),
+        "event runs that failed": sum(one["dag_id"] == "drain" and one["state"] == "failed" for one in tasks),
     }
-    rows: list[Row] = [("the run", state, "")]
+    rows: list[Row] = [("the run", ended.state, "")]
     rows += [(name, count, "ok" if count == 0 else "NOT OK") for name, count in counts.items()]
+    further = [max(0, one["try_number"] - 1) for one in tasks]
+    rows.append(("tries beyond the first", sum(further), f"of {len(tasks)} tasks; the most of one: {max(further)}"))
+    rows.append(("tasks cleared", ended.cleared, "as the API key had been revoked"))
     rows.append(("import: time over the plan's least", f"{_over_least(sandbox, options):.3f}", ""))
     rows.append(("429s", sandbox.count(status=429), f"of {sandbox.count()} requests"))
     waiting = sandbox.count("GET /screenings") + sandbox.count("GET /candidates/:id")
     rows.append(("requests of waiting", waiting, f"for {options.screenings} screenings"))
     rows.append(("deliveries to each receiver", " + ".join(map(str, taken.values())), ""))
     rows.append(("connections to the store", connections, "at the end"))
-    return rows, state == "success" and not any(counts.values())
+    return rows, ended.state == "success" and not any(counts.values())
 
 
 def _over_least(sandbox: Sandbox, options: Namespace) -> float:
