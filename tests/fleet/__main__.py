@@ -37,8 +37,10 @@ def main() -> int:
     parser = argparse.ArgumentParser("make fleet")
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--screenings", type=int, default=500)
-    parser.add_argument("--rate", type=int, default=1500, help="requests a minute of the plan (default: %(default)s)")
-    parser.add_argument("--faults", action="store_true", help="let everything go wrong meanwhile, one after the other")
+    parser.add_argument("--rate", type=int, default=1000, help="requests a minute of the plan (default: %(default)s)")
+    trouble = parser.add_mutually_exclusive_group()
+    trouble.add_argument("--faults", action="store_true", help="let everything go wrong meanwhile, one after the other")
+    trouble.add_argument("--restarts", action="store_true", help="restart each part meanwhile, as an upgrade does")
     parser.add_argument("--seed", type=int, help="an order of the faults, which then go on until the run has ended")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # nothing of the fleet goes on without it
@@ -65,13 +67,13 @@ def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url:
         }
         clocks = {"worker-2": _WRONG_SECONDS * (-1) ** (options.seed or 0)} if options.faults else {}
         fleet = Fleet(home / "airflow", Path(__file__).parent / "dags", airflow_url, store_url, env, clocks)
-        faults = Faults(fleet, sandbox, server, options.seed)
+        faults = Faults(fleet, sandbox, server, options.seed, gentle=options.restarts)
         with Balancer(fleet.receiver_ports) as balancer:
             sandbox.send_webhooks_to(f"http://127.0.0.1:{balancer.port}/pihupulse/webhooks/pihupulse_default")
             try:
                 fleet.start(progress.step)
                 progress.done("the fleet is up")
-                with faults if options.faults else contextlib.nullcontext():
+                with faults if options.faults or options.restarts else contextlib.nullcontext():
                     ended = _run_to_end(fleet, faults, progress)
                 _await_drained(fleet, folder, options.screenings)
                 connections = _store_connections(store_url)

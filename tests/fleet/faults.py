@@ -14,6 +14,7 @@ from tests.servers import Postgres
 
 _AWAY_SECONDS = 30.0
 _DISORDER_SECONDS = 12.0
+_PARTS = ("worker-1", "triggerer-1", "receiver-1", "scheduler", "worker-2", "triggerer-2", "receiver-2")
 _BETWEEN_SECONDS = 5.0
 _HEALTHY_SECONDS = 60.0
 """How long a fault waits until the fleet is up again after the one before."""
@@ -22,11 +23,12 @@ _HEALTHY_SECONDS = 60.0
 class Faults:
     """Each fault once, one after the other; with a seed in an order of its own, again and again.
 
+    :param gentle: only restart each part, as an upgrade does.
     :ivar told: what went wrong, with the seconds since the beginning.
     :ivar key_is_valid: unset while the API key is revoked.
     """
 
-    def __init__(self, fleet: Fleet, sandbox: Sandbox, server: Postgres, seed: int | None) -> None:
+    def __init__(self, fleet: Fleet, sandbox: Sandbox, server: Postgres, seed: int | None, *, gentle: bool) -> None:
         self.told: list[tuple[str, str]] = []
         self._fleet = fleet
         self._seed = seed
@@ -35,9 +37,13 @@ class Faults:
         self.key_is_valid = threading.Event()
         self.key_is_valid.set()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        kills = ("worker-1", "triggerer-1", "receiver-1", "scheduler", "worker-2", "triggerer-2", "receiver-2")
-        self._all: Mapping[str, Callable[[], None]] = {
-            **{f"kill -9 of {name}": partial(fleet.restart, name) for name in kills},
+        if gentle:
+            self._all: Mapping[str, Callable[[], None]] = {
+                f"restart of {one}": partial(fleet.restart, one) for one in _PARTS
+            }
+            return
+        self._all = {
+            **{f"kill -9 of {one}": partial(fleet.kill, one) for one in _PARTS},
             "PostgreSQL restarted": partial(_restart, server),
             "PihuPulse away": partial(self._spoil, _AWAY_SECONDS, "drop"),
             "PihuPulse slow": partial(self._spoil, _DISORDER_SECONDS, "latency", seconds=3.0),

@@ -18,6 +18,7 @@ from tests.integration.airflow import HEALTHY_SECONDS, Airflow, AirflowError
 from tests.servers import free_port
 
 _SAMPLE_SECONDS = 5.0
+_WARM_SECONDS = 120
 _PAGE = 1000
 
 
@@ -133,10 +134,16 @@ class Fleet(Airflow):
         what = {"dry_run": False, "dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True}
         return int(self.post(f"/dags/{dag_id}/clearTaskInstances", what)["total_entries"])
 
-    def restart(self, name: str) -> None:
+    def kill(self, name: str) -> None:
         """Kill a part, and start it again."""
         with self._starting:
             self.parts[name].kill()
+            self.parts[name].start(self.env, self.home)
+
+    def restart(self, name: str) -> None:
+        """Ask a part to end, give it time to finish what it does, and start it again, as an upgrade does."""
+        with self._starting:
+            self.parts[name].stop(_WARM_SECONDS)
             self.parts[name].start(self.env, self.home)
 
     def _sample(self) -> None:

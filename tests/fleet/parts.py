@@ -46,13 +46,13 @@ class Part:
         if self.process is not None:
             self.process.wait(_STOP_SECONDS)
 
-    def stop(self) -> None:
-        """Ask it to end, and kill what of it does not."""
+    def stop(self, seconds: float = _STOP_SECONDS) -> None:
+        """Ask it to end, and kill what of it has not after so many seconds."""
         if self.process is not None and self.process.poll() is None:
             pids = self.pids()
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_STOP_SECONDS)
+                self.process.wait(seconds)
             _kill(pids)
             self.process.wait(_STOP_SECONDS)
 

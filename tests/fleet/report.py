@@ -51,9 +51,12 @@ def outcome(
         "events never read": options.screenings - len(events),
         "event runs that failed": sum(one["dag_id"] == "drain" and one["state"] == "failed" for one in tasks),
     }
+    further = [max(0, one["try_number"] - 1) for one in tasks]
+    if options.restarts:
+        counts["tries beyond the first"] = sum(further)
+        counts["deliveries tried again"] = sum(one.attempts - 1 for one in sandbox.deliveries if one.attempts)
     rows: list[Row] = [("the run", ended.state, "")]
     rows += [(name, count, "ok" if count == 0 else "NOT OK") for name, count in counts.items()]
-    further = [max(0, one["try_number"] - 1) for one in tasks]
     rows.append(("tries beyond the first", sum(further), f"of {len(tasks)} tasks; the most of one: {max(further)}"))
     rows.append(("tasks cleared", ended.cleared, "as the API key had been revoked"))
     rows.append(("import: time over the plan's least", f"{_over_least(sandbox, options):.3f}", ""))
