@@ -63,8 +63,9 @@ class Faults:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(_AWAY_SECONDS)
+        self._thread.join()
         self._sandbox.heal()
+        self._fleet.await_health(_HEALTHY_SECONDS)
 
     def _run(self) -> None:
         begun, chance = time.monotonic(), random.Random(self._seed)

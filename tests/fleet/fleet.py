@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,7 @@ from tests.servers import free_port
 
 _SAMPLE_SECONDS = 5.0
 _WARM_SECONDS = 120
+_PATIENT_SECONDS = 60
 _PAGE = 1000
 
 
@@ -100,19 +102,27 @@ class Fleet(Airflow):
         with suppress(AirflowError):
             self.wait_until(lambda: self._is_healthy(lambda _line: None), seconds, "every component is healthy")
 
-    def run_state(self, dag_id: str, run_id: str) -> str:
-        """Return the state of a run; while the database is away, that it is unknown."""
-        try:
-            return super().run_state(dag_id, run_id)
-        except (AirflowError, httpx.HTTPError):
-            return "unknown"
+    def get(self, path: str, **params: Any) -> Any:
+        """Return what a GET answers, if need be once the API server and its database are back."""
+        return self._patiently(lambda: super(Fleet, self).get(path, **params))
+
+    def post(self, path: str, document: Any) -> Any:
+        """Return what a POST answers, if need be once the API server and its database are back."""
+        return self._patiently(lambda: super(Fleet, self).post(path, document))
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
+        until = time.monotonic() + _PATIENT_SECONDS
+        while True:
+            try:
+                return ask()
+            except (AirflowError, httpx.HTTPError):
+                if time.monotonic() > until:
+                    raise
+            time.sleep(1)
 
     def open_runs(self, dag_id: str) -> bool:
-        """Return whether a run of a DAG waits or goes on; while the database is away, that one does."""
-        try:
-            return bool(self.get(f"/dags/{dag_id}/dagRuns", state=["queued", "running"])["total_entries"])
-        except (AirflowError, httpx.HTTPError):
-            return True
+        """Return whether a run of a DAG waits or goes on."""
+        return bool(self.get(f"/dags/{dag_id}/dagRuns", state=["queued", "running"])["total_entries"])
 
     def all_tasks(self) -> list[dict[str, Any]]:
         """Return the task instances of all runs of all DAGs."""
