@@ -84,7 +84,7 @@ def consumer(pihupulse_sandbox: object) -> str:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL server for the whole run: its SQLAlchemy URL."""
-    with postgres() as url:
+    with postgres(durable=False) as url:
         yield url
 
 
