@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -111,7 +112,9 @@ def airflow_app(airflow_database: Path) -> FastAPI:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     DagBundlesManager().sync_bundles_to_db()
-    return create_app(apps="core")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Airflow 3.0 declares its models as Pydantic deprecates
+        return create_app(apps="core")
 
 
 @pytest.fixture(scope="session")
