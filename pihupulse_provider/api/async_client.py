@@ -11,6 +11,7 @@ import httpx
 
 from pihupulse_provider.api import clock, endpoints
 from pihupulse_provider.api.account import Account
+from pihupulse_provider.api.clock import ServerTime
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
 from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
@@ -30,7 +31,6 @@ from pihupulse_provider.api.plans import MINUTE
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
-from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.api.transport import (
     LONGEST_REQUEST,
     Body,
