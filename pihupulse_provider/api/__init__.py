@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         SkillScore,
         Template,
     )
-    from pihupulse_provider.api.plans import PLANS, Plan
+    from pihupulse_provider.api.rate_limit import PLANS, Plan
     from pihupulse_provider.api.retry import RetryPolicy
 
 __all__ = [
@@ -128,7 +128,7 @@ _MODULES = {
         "SkillScore",
         "Template",
     ),
-    "plans": (
+    "rate_limit": (
         "PLANS",
         "Plan",
     ),

@@ -30,8 +30,7 @@ from pihupulse_provider.api.models import (
     Screening,
     Template,
 )
-from pihupulse_provider.api.plans import MINUTE
-from pihupulse_provider.api.rate_limit import Slot
+from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import RetryPolicy
 from pihupulse_provider.api.transport import (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from pihupulse_provider.api.plans import Plan
+from pihupulse_provider.api.rate_limit import Plan
 from pihupulse_provider.store.accounts import names_of
 from pihupulse_provider.store.activity import activity_table
 from pihupulse_provider.store.cursors import cursors_table
