@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import run_to_end
+from pihupulse_provider.api.async_client import AsyncClient, run_to_end
 from pihupulse_provider.api.errors import DuplicateCreateError
 from pihupulse_provider.api.wording import counted
 from pihupulse_provider.creating.errors import ExistingRowsError, InvalidRowError, RejectedRowsError

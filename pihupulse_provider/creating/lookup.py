@@ -17,9 +17,8 @@ from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from pihupulse_provider.api import endpoints
-from pihupulse_provider.api.async_client import AsyncClient
+from pihupulse_provider.api.async_client import AsyncClient, as_they_come
 from pihupulse_provider.api.clock import SERVER_TIME_MARGIN
-from pihupulse_provider.api.concurrency import as_they_come
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import NotFoundError, UnconfirmedCreateError
 from pihupulse_provider.api.models import Candidate, CandidateScreening, ItemT, Page, Screening

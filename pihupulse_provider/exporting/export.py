@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from pihupulse_provider.api import endpoints
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import as_they_come
+from pihupulse_provider.api.async_client import AsyncClient, as_they_come
 from pihupulse_provider.api.errors import ConfigurationError, NotFoundError
 from pihupulse_provider.api.models import Candidate, Model, Report, Screening, Template
 from pihupulse_provider.api.transport import CONCURRENCY
