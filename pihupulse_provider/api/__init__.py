@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnconfirmedCreateError,
     )
+    from pihupulse_provider.api.exchange import RetryPolicy
     from pihupulse_provider.api.limiter import MemoryRateLimit, RateLimit
     from pihupulse_provider.api.models import (
         Candidate,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
         Template,
     )
     from pihupulse_provider.api.rate_limit import PLANS, Plan
-    from pihupulse_provider.api.retry import RetryPolicy
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -92,6 +92,7 @@ _MODULES = {
     ),
     "async_client": ("AsyncClient",),
     "client": ("Client",),
+    "exchange": ("RetryPolicy",),
     "errors": (
         "BadRequestError",
         "ClientError",
@@ -132,7 +133,6 @@ _MODULES = {
         "PLANS",
         "Plan",
     ),
-    "retry": ("RetryPolicy",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

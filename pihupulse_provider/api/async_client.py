@@ -1,4 +1,4 @@
-"""The client for an event loop."""
+"""The client for an event loop, and many of its requests at once, but not too many."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.clock import ServerTime
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
-from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
+from pihupulse_provider.api.exchange import Observe, Reserve, RetryPolicy, Send, Sleep, exchange
 from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
 from pihupulse_provider.api.models import (
     Candidate,
@@ -30,7 +30,6 @@ from pihupulse_provider.api.models import (
 )
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
-from pihupulse_provider.api.retry import RetryPolicy
 from pihupulse_provider.api.transport import (
     CONCURRENCY,
     LONGEST_REQUEST,
