@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.clock import SERVER_TIME_MARGIN
 from pihupulse_provider.api.errors import PihuPulseError, ResponseError, ServerError
-from pihupulse_provider.api.wording import counted
+from pihupulse_provider.api.logs import counted
 from pihupulse_provider.creating.ledger_writer import MARK_HOLDS, LedgerWriter
 from pihupulse_provider.creating.lookup import Since
 from pihupulse_provider.creating.resources import Found, Resource, Search

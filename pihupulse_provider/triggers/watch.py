@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.wording import utc
+from pihupulse_provider.api.logs import utc
 from pihupulse_provider.hooks.webhooks import screening_updates
 from pihupulse_provider.store.activity import Activity, TaskRef
 from pihupulse_provider.triggers.accounts import forget, loaded_hook

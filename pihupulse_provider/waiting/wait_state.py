@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pihupulse_provider.api.clock import write_iso
-from pihupulse_provider.api.wording import counted, named
+from pihupulse_provider.api.logs import counted, named
 from pihupulse_provider.waiting.wait_spec import NOT_FOUND, Statuses, WaitSpec
 
 if TYPE_CHECKING:
