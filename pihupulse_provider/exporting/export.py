@@ -14,8 +14,8 @@ from pihupulse_provider.api.errors import ConfigurationError, NotFoundError
 from pihupulse_provider.api.logs import Progress
 from pihupulse_provider.api.models import Candidate, Model, Report, Screening, Template
 from pihupulse_provider.api.transport import CONCURRENCY
+from pihupulse_provider.exporting.file_formats import Writer
 from pihupulse_provider.exporting.list_reader import ListReader
-from pihupulse_provider.exporting.writers import Writer
 
 log = logging.getLogger(__name__)
 MODELS: dict[str, type[Model]] = {

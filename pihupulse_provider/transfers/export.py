@@ -14,7 +14,7 @@ from pihupulse_provider.api.async_client import AsyncClient, run_to_end
 from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
-from pihupulse_provider.exporting.writers import Writer
+from pihupulse_provider.exporting.file_formats import Writer
 from pihupulse_provider.operators.activity import shown_progress
 from pihupulse_provider.operators.base import PihuPulseOperator
 from pihupulse_provider.operators.links import PihuPulseExportLink, PihuPulsePageLink
