@@ -14,7 +14,7 @@ from pihupulse_provider.store.accounts import names_of
 from pihupulse_provider.store.activity import activity_table
 from pihupulse_provider.store.cursors import cursors_table
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.event_rows import events_table, head_table
+from pihupulse_provider.store.inbox import events_table, head_table
 from pihupulse_provider.store.limits import read_states
 
 _MOST_ACCOUNTS = 100
