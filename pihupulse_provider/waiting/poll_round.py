@@ -14,9 +14,8 @@ from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import BadRequestError, NotFoundError
 from pihupulse_provider.api.models import Candidate, Page, Screening
-from pihupulse_provider.waiting.list_positions import ListPositions
-from pihupulse_provider.waiting.request_plan import Places, Survey, plan
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, detailed, listed
+from pihupulse_provider.waiting.request_plan import ListPositions, Places, Survey, plan
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, detailed, listed
 
 _LANES = 8
 """Requests in flight at once: each costs httpx a walk through all its connections, and a round has time."""
