@@ -13,6 +13,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pihupulse_provider.api.clock import with_zone
 
+__all__ = [
+    "Candidate",
+    "CandidateScreening",
+    "Education",
+    "NewCandidate",
+    "NewScreening",
+    "Page",
+    "PageMeta",
+    "Report",
+    "Screening",
+    "SkillScore",
+    "Template",
+]
+
 _MOST_WITHOUT_NEWS = 3
 """Pages in a row that may repeat what was on earlier ones, which rows do that move while a list is read."""
 _MOST_PAGES = 100_000
