@@ -143,6 +143,7 @@ def _store(dag: DAG) -> None:
     bag = DagBag(os.devnull)
     bag.bag_dag(dag)
     if hasattr(bag, "sync_to_db"):  # Airflow 3.0
+        dag.relative_fileloc = f"{dag.dag_id}.py"
         bag.sync_to_db(BUNDLE, None)
     else:
         sys.modules[DagBag.__module__].sync_bag_to_db(bag, BUNDLE, None)
