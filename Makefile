@@ -28,7 +28,7 @@ lint: setup
 types: setup
 	@$(BIN)/mypy
 
-## The wheel, built from the sdist and installed alone with each extra.
+## The wheel, built from the sdist, installed alone and with each extra, and tested.
 wheel: setup
 	@$(BIN)/python -m tests.wheel
 
