@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from pihupulse_provider.api import endpoints
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import as_they_come
+from pihupulse_provider.api.async_client import AsyncClient, as_they_come
 from pihupulse_provider.api.errors import ConfigurationError, NotFoundError
+from pihupulse_provider.api.logs import Progress
 from pihupulse_provider.api.models import Candidate, Model, Report, Screening, Template
 from pihupulse_provider.api.transport import CONCURRENCY
+from pihupulse_provider.exporting.file_formats import Writer
 from pihupulse_provider.exporting.list_reader import ListReader
-from pihupulse_provider.exporting.progress import Progress
-from pihupulse_provider.exporting.writers import Writer
 
 log = logging.getLogger(__name__)
 MODELS: dict[str, type[Model]] = {
@@ -86,11 +85,11 @@ class Export:
         yield [template for template in page.data if self._is_new(template)]
 
     async def _listed(self, call: Any, progress: Progress) -> AsyncIterator[Sequence[Any]]:
-        sweep: ListReader[Any] = ListReader(self.client, call)
-        async for rows in sweep.rows():
-            progress.expect(sweep.total if self.since is None else None)
+        reader: ListReader[Any] = ListReader(self.client, call)
+        async for rows in reader.rows():
+            progress.expect(reader.total if self.since is None else None)
             yield [row for row in rows if self._is_new(row)]
-        self._set_watermark(sweep.served_at)
+        self._set_watermark(reader.served_at)
 
     async def _fetched(
         self, listed: AsyncIterator[Sequence[RowT]], fetch: Callable[[RowT], Awaitable[FetchedT | None]]
