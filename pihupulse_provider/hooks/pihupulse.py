@@ -152,7 +152,7 @@ class PihuPulseHook(BaseHook):
 
         :raises IncompleteReadError: if it is not found, and the list can't be read whole.
         """
-        from pihupulse_provider.api.concurrency import run_to_end
+        from pihupulse_provider.api.async_client import run_to_end
         from pihupulse_provider.creating.lookup import find_candidate
 
         with ThreadPoolExecutor(1) as thread:  # whoever calls may have an event loop in this one
