@@ -5,16 +5,23 @@ The sync and the async client differ in nothing but how they carry out these fou
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import logging
+import math
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import PihuPulseError, RateLimitedError, TransportError
+from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.api.response import Response, decode
 from pihupulse_provider.api.retry import RetryPolicy
+
+log = logging.getLogger(__name__)
+_TOLD_AFTER = 3
+"""Failures of one request after which the log tells of them: one or two are nothing to worry about."""
 
 
 @dataclass(frozen=True)
@@ -50,29 +57,54 @@ Step: TypeAlias = Reserve | Send | Observe | Sleep
 Exchange: TypeAlias = Generator[Step, Any, ResultT]
 
 
-def exchange(call: Call[ResultT], retry: RetryPolicy, *, poll: bool = False) -> Exchange[ResultT]:
-    """Send a call until it succeeds or the retry policy gives up.
+class Exchanges:
+    """The requests of one client.
 
-    :param poll: whether it only looks whether something has happened, and so gives way to other work.
-    :raises TransportError: when no response came. :raises StatusError: when it was an error.
-    :raises ResponseError: when it could not be understood.
+    :param retry: when one is sent again. :param now: returns the time in epoch seconds.
     """
-    failures = limited = 0
-    while True:
-        slot: Slot = yield Reserve(poll)
-        reply: Response | TransportError = yield Send(call)
-        try:
-            if isinstance(reply, TransportError):
-                raise reply
-            yield Observe(slot, reply.limits(retry.jitter()))
-            return decode(call, reply)
-        except PihuPulseError as error:
-            if isinstance(error, RateLimitedError):
-                limited += 1
+
+    def __init__(self, retry: RetryPolicy, now: Callable[[], float]) -> None:
+        self._retry = retry
+        self._now = now
+        self._outage = OutageLog(log)
+
+    def start(self, call: Call[ResultT], *, poll: bool = False) -> Exchange[ResultT]:
+        """Send a call until it succeeds or the retry policy gives up.
+
+        :param poll: whether it only looks whether something has happened, and so gives way to other work.
+        :raises TransportError: when no response came. :raises StatusError: when it was an error.
+        :raises ResponseError: when it could not be understood.
+        """
+        failures = limited = 0
+        failing_since = math.inf
+        while True:
+            slot: Slot = yield Reserve(poll)
+            reply: Response | TransportError = yield Send(call)
+            try:
+                result = yield from self._result(call, slot, reply)
+            except PihuPulseError as error:
+                is_limited = isinstance(error, RateLimitedError)
+                limited, failures = limited + is_limited, failures + (not is_limited)
+                failing_since = min(failing_since, self._now())
+                wait = self._retry.wait(
+                    error,
+                    failures=failures,
+                    limited=limited,
+                    repeatable=call.repeatable,
+                    failing_seconds=math.inf if poll else self._now() - failing_since,
+                )
+                if wait is None:
+                    raise
+                if failures >= _TOLD_AFTER:
+                    self._outage.failed("%s It is sent again for a while.", error)
             else:
-                failures += 1
-            wait = retry.wait(error, failures=failures, limited=limited, repeatable=call.repeatable)
-            if wait is None:
-                raise
-        if wait:
-            yield Sleep(wait)
+                self._outage.recovered("PihuPulse responds again.")
+                return result
+            if wait:
+                yield Sleep(wait)
+
+    def _result(self, call: Call[ResultT], slot: Slot, reply: Response | TransportError) -> Exchange[ResultT]:
+        if isinstance(reply, TransportError):
+            raise reply
+        yield Observe(slot, reply.limits(self._retry.jitter()))
+        return decode(call, reply)
