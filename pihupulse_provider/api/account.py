@@ -12,7 +12,9 @@ from functools import cache
 import httpx
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.plans import Plan
+from pihupulse_provider.api.rate_limit import Plan
+
+__all__ = ["DEFAULT_BASE_URL", "Account"]
 
 DEFAULT_BASE_URL = "https://api.pihupulse.com/v1"
 """API reference, "Introduction"."""

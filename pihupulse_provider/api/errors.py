@@ -29,6 +29,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+__all__ = [
+    "BadRequestError",
+    "ClientError",
+    "ConfigurationError",
+    "CreateError",
+    "DuplicateCreateError",
+    "ForbiddenError",
+    "NoAnswerError",
+    "NotFoundError",
+    "NotSentError",
+    "PihuPulseError",
+    "RateLimitedError",
+    "ResponseError",
+    "ServerError",
+    "StatusError",
+    "TransportError",
+    "UnauthorizedError",
+    "UnconfirmedCreateError",
+]
+
 
 class PihuPulseError(Exception):
     """Anything this package raises on its own account.
