@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import NotSentError, PihuPulseError, RateLimitedError, ServerError, TransportError
-from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.api.response import Response, decode

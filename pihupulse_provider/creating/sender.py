@@ -55,7 +55,7 @@ class Tools:
 class Sender:
     """Sends the waiting rows of a run.
 
-    :param tools: what it works with. :param recovery: finds rows whose answer was lost.
+    :param tools: what it works with. :param recovery: finds rows whose response was lost.
     :param may_refuse: how many more rows the service may refuse before it stops.
     """
 
@@ -73,7 +73,7 @@ class Sender:
         self._answered_at = tools.now()
 
     async def run(self) -> None:
-        """Send all rows, and find out what became of those whose answer was lost.
+        """Send all rows, and find out what became of those whose response was lost.
 
         It stops early when too many are refused.
 
@@ -107,8 +107,8 @@ class Sender:
         shown = f"rows {', '.join(map(str, numbers))}{', …' if left > _SHOWN else ''}"
         which = f"The {noun} was" if self._tools.options.is_single else f"{counted(left, noun)} ({shown}) were"
         raise UnconfirmedCreateError(
-            f"{which} sent {rounds} times, no answer told what came of it, and the list shows nothing of it. "
-            f"The last answer: {self._last_lost}. A retry of the task looks again before it creates anything."
+            f"{which} sent {rounds} times, no response said what came of it, and the list shows nothing of it. "
+            f"The last response: {self._last_lost}. A retry of the task looks again before it creates anything."
         ) from self._last_lost
 
     async def _send_waiting(self) -> None:

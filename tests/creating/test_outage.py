@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from pihupulse_provider.api import AsyncClient, NoAnswerError, NotSentError, RetryPolicy, ServerError
-from pihupulse_provider.api.concurrency import run_to_end
+from pihupulse_provider.api.async_client import run_to_end
 from pihupulse_provider.api.endpoints import list_candidates
 from pihupulse_provider.creating.once import create_candidate_once
 from pihupulse_provider.creating.options import CreateOptions
