@@ -1,11 +1,12 @@
 """What can go wrong between us and PihuPulse, as a tree of types.
 
     PihuPulseError
-    ├── ConfigurationError          the connection or an argument is unusable
+    ├── ConfigurationError          the connection or an argument is invalid
     ├── TransportError              no whole response came
     │   ├── NotSentError            the request surely never reached the service
     │   └── NoAnswerError           it may have been carried out (timeout, dropped connection)
     ├── ResponseError               a success whose body is not what the reference describes
+    ├── IncompleteReadError         a list that can't be read whole
     ├── StatusError                 the service responded with an error status
     │   ├── BadRequestError         400
     │   ├── UnauthorizedError       401
@@ -36,6 +37,7 @@ __all__ = [
     "CreateError",
     "DuplicateCreateError",
     "ForbiddenError",
+    "IncompleteReadError",
     "NoAnswerError",
     "NotFoundError",
     "NotSentError",
@@ -101,6 +103,10 @@ class ResponseError(PihuPulseError):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class IncompleteReadError(PihuPulseError):
+    """A list can't be read whole: it changes too fast, or gives the same pages again and again."""
 
 
 class StatusError(PihuPulseError):
@@ -190,7 +196,7 @@ class ServerError(StatusError):
 
 
 class CreateError(PihuPulseError):
-    """A create whose effect could not be settled."""
+    """A create whose effect could not be resolved."""
 
 
 class UnconfirmedCreateError(CreateError):

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import random
-
 import httpx
 import pytest
 
-from pihupulse_provider.api import Account, AsyncClient, MemoryRateLimit
+from pihupulse_provider.api import Account, AsyncClient, IncompleteReadError, MemoryRateLimit, Plan
 from pihupulse_provider.api.endpoints import list_candidates
-from pihupulse_provider.exporting.list_reader import IncompleteReadError, ListReader
-from tests.creating.world import World
-
-
-class Shifting(httpx.AsyncBaseTransport):
-    """Answers in a random order, and changes the list before each answer."""
-
-    def __init__(self, world, change, seed):
-        self._inner = world.sandbox.transport()
-        self._change = change
-        self._random = random.Random(seed)
-
-    async def handle_async_request(self, request):
-        import asyncio
-
-        for _ in range(self._random.randrange(40)):
-            await asyncio.sleep(0)
-        self._change(self._random)
-        return await self._inner.handle_async_request(request)
+from pihupulse_provider.exporting.list_reader import ListReader
+from tests.creating.world import Shifting, World
 
 
 async def read(world, change=lambda chance: None, seed=1):
@@ -35,8 +16,8 @@ async def read(world, change=lambda chance: None, seed=1):
     account = Account(world.sandbox.api_key, world.sandbox.base_url)
     limit = MemoryRateLimit(clock=world.now)
     async with AsyncClient(account, limit=limit, transport=transport, sleep=world.sleep) as client:
-        sweep = ListReader(client, lambda page, limit: list_candidates(page, limit, "all"))
-        return [row.id async for rows in sweep.rows() for row in rows]
+        reader = ListReader(client, lambda page, limit: list_candidates(page, limit, "all"))
+        return [row.id async for rows in reader.rows() for row in rows]
 
 
 def ids(world):
@@ -123,8 +104,8 @@ async def test_a_service_that_gives_smaller_pages_than_asked_is_believed():
         return httpx.Response(200, json={"data": rows[(page - 1) * 20 : page * 20], "meta": meta})
 
     async with AsyncClient(Account("key"), transport=httpx.MockTransport(answer)) as client:
-        sweep = ListReader(client, list_candidates)
-        found = [row.id async for rows in sweep.rows() for row in rows]
+        reader = ListReader(client, list_candidates)
+        found = [row.id async for rows in reader.rows() for row in rows]
     assert sorted(found) == sorted(row["id"] for row in rows)
 
 
@@ -134,6 +115,24 @@ async def test_a_list_that_never_gives_what_it_counts_is_an_error():
         return httpx.Response(200, json={"data": [{"id": "c1"}], "meta": meta})
 
     async with AsyncClient(Account("key"), transport=httpx.MockTransport(answer)) as client:
-        sweep = ListReader(client, list_candidates)
+        reader = ListReader(client, list_candidates)
         with pytest.raises(IncompleteReadError, match="GET /candidates"):
-            [rows async for rows in sweep.rows()]
+            [rows async for rows in reader.rows()]
+
+
+@pytest.mark.parametrize("cycle", [1, 3])
+async def test_a_list_whose_pages_come_again_for_ever_is_an_error(cycle):
+    sent = []
+
+    def answer(request):
+        page = int(request.url.params["page"])
+        sent.append(page)
+        meta = {"current_page": page, "total_pages": 10**9, "per_page": 100}
+        return httpx.Response(200, json={"data": [{"id": f"c{page % cycle}"}], "meta": meta})
+
+    async with AsyncClient(
+        Account("key"), limit=MemoryRateLimit(Plan(1e6, 1e6)), transport=httpx.MockTransport(answer)
+    ) as client:
+        with pytest.raises(IncompleteReadError, match="again and again"):
+            [rows async for rows in ListReader(client, list_candidates).rows()]
+    assert len(sent) < 60
