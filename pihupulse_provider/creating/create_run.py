@@ -23,14 +23,37 @@ from pihupulse_provider.creating.rows import RowState, TableRow
 from pihupulse_provider.creating.sender import Sender, Tools
 from pihupulse_provider.store.ledger import Job, Ledger
 
+log = logging.getLogger(__name__)
 _CHUNK = 1000
+_SHOWN = 10
+_SHOWS_WITHIN = 5.0
+"""Seconds that a try of which nothing is known is given to show what it may have sent last."""
 
 Digest = Callable[..., bytes]
 """Makes a keyed hash (16 bytes) of some values."""
 
+Write = Callable[[Iterator[dict[str, Any]]], None]
+"""Writes records somewhere."""
+
+
+def _drop(_: object) -> None:
+    return None
+
+
+def _count_nothing(_name: str, _by: int) -> None:
+    return None
+
+
+class Extent(NamedTuple):
+    """How far a run is: rows of the source, those that are done, those that are rejected."""
+
+    total: int | None = None
+    done: int = 0
+    rejected: int = 0
+
 
 class Loader:
-    """Loads the rows of a source into a plan.
+    """Loads the rows of a source into the table of a run.
 
     A row's identity is its content, so that a query may give the same rows in another order.
     """
@@ -69,31 +92,6 @@ class Loader:
         self._rows += 1
         self._sum += int.from_bytes(item, "big")
         return TableRow(row.number, item, self._digest(self._resource.noun, *parsed.key), parsed.body)
-
-
-log = logging.getLogger(__name__)
-_SHOWN = 10
-_SHOWS_WITHIN = 5.0
-"""Seconds that a try of which nothing is known is given to show what it may have sent last."""
-
-Write = Callable[[Iterator[dict[str, Any]]], None]
-"""Writes records somewhere."""
-
-
-def _drop(_: object) -> None:
-    return None
-
-
-def _count_nothing(_name: str, _by: int) -> None:
-    return None
-
-
-class Extent(NamedTuple):
-    """How far a run is: rows of the source, those that are done, those that are rejected."""
-
-    total: int | None = None
-    done: int = 0
-    rejected: int = 0
 
 
 @dataclass

@@ -145,7 +145,7 @@ class PollRound:
         return next((one for one in pages if one not in self._read), None)
 
     def _give_up(self, survey: Survey) -> None:
-        """Settle what no request can show any more, after a second pass if the list changed under the first."""
+        """Give up what no request can show any more, after a second pass if the list changed under the first."""
         if survey.unread > 0:
             return
         lost = [one for one, candidate in self._left.items() if candidate is None or candidate in self._asked]

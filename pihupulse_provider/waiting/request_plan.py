@@ -107,14 +107,14 @@ def _read_beside(places: Places, survey: Survey) -> RequestPlan:
 
 def _search(places: Places, survey: Survey) -> RequestPlan:
     candidates = None if None in places.elsewhere_candidates else _sorted(places.elsewhere_candidates)
-    sweeping = candidates is None or survey.unread < len(candidates)
-    if candidates is not None and not sweeping:
+    reads_all = candidates is None or survey.unread < len(candidates)
+    if candidates is not None and not reads_all:
         spare = _SPARE + survey.owners - len(candidates) - len(survey.read)
         if spare <= 0 or len(candidates) == 1 or places.searched == places.elsewhere:
             return RequestPlan((), candidates)
     else:
         spare = survey.unread
-    pages = _ends(survey) or _onwards(survey, math.ceil(places.elsewhere / survey.per_page), sweeping=sweeping)
+    pages = _ends(survey) or _onwards(survey, math.ceil(places.elsewhere / survey.per_page), reads_all=reads_all)
     return RequestPlan(pages[:spare]) if pages or candidates is None else RequestPlan((), candidates)
 
 
@@ -123,7 +123,7 @@ def _ends(survey: Survey) -> tuple[int, ...]:
     return tuple(page for page in ends if page not in survey.read)[:1]
 
 
-def _onwards(survey: Survey, width: int, *, sweeping: bool) -> tuple[int, ...]:
+def _onwards(survey: Survey, width: int, *, reads_all: bool) -> tuple[int, ...]:
     """Return the next pages from the end of the list where something was found last."""
     total = survey.total_pages or 1
     front = next((page for page in range(1, total + 1) if page not in survey.read), None)
@@ -134,7 +134,7 @@ def _onwards(survey: Survey, width: int, *, sweeping: bool) -> tuple[int, ...]:
         pages = range(back, 0, -1)
     elif survey.read.get(front - 1):
         pages = range(front, total + 1)
-    elif sweeping:
+    elif reads_all:
         pages, width = range(front, total + 1), max(width, _STRIDE)
     else:
         return ()
