@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from pihupulse_provider.api import RetryPolicy
 from pihupulse_provider.api.errors import ConfigurationError, NotFoundError, ServerError, UnauthorizedError
 from pihupulse_provider.operators.candidates import PihuPulseGetCandidateOperator
 from pihupulse_provider.operators.reports import PihuPulseGetReportOperator
@@ -55,7 +56,8 @@ class TestWithoutARetry:
         assert isinstance(error, AirflowFailException)
 
 
-def test_what_may_pass_is_tried_again(dag_runs, pihupulse_sandbox):
+def test_what_may_pass_is_tried_again(dag_runs, pihupulse_sandbox, monkeypatch):
+    monkeypatch.setattr("pihupulse_provider.api.client.RetryPolicy", lambda: RetryPolicy(attempts=1))
     with dag_runs.dag() as dag:
         PihuPulseGetCandidateOperator(task_id="t", candidate_id="c12345", retries=1)
     pihupulse_sandbox.fail("error", status=503)
