@@ -239,7 +239,6 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
         "CORE__DAGS_FOLDER": str(dags),
         "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__LOAD_EXAMPLES": "False",
         "CORE__PARALLELISM": "4",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
