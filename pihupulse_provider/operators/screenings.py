@@ -17,8 +17,8 @@ from pihupulse_provider.operators.bulk import BulkOperator
 from pihupulse_provider.operators.ids import candidate_rows, results_path_in
 from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.triggers.waiting import begin_wait, end_wait, is_timed_out, resume_wait, wait_here
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.models import NewScreening, Screening

@@ -23,9 +23,8 @@ from pihupulse_provider.operators.ids import read_screenings
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_writable, write_lines
 from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, is_timed_out, outcome, recall
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.wait_spec import FAILED, SUCCEEDED, WaitFor, WaitSpec, check_limits
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
 
 
 class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):

@@ -7,8 +7,6 @@ same stretch again: nothing is lost between the commit and the end of the task, 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -62,15 +60,11 @@ class CursorState:
 
 
 class Cursor:
-    """A consumer's place in the inbox of one connection.
+    """A consumer's place in the inbox of one connection."""
 
-    :param clock: returns the time in epoch seconds.
-    """
-
-    def __init__(self, store: Store, connection: str, consumer: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, connection: str, consumer: str) -> None:
         self._store = store
         self._key = {"connection": connection, "consumer": consumer}
-        self._clock = clock
 
     def position(self, default: int = 0) -> int:
         """Return the position up to which the consumer has read; a new consumer begins at ``default``."""
@@ -92,11 +86,11 @@ class Cursor:
         :raises CursorMovedError: if the cursor is not at ``start`` any more.
         """
         with self._store.begin() as connection:
-            columns = cursors_table.c
+            columns, now = cursors_table.c, self._store.now(connection)
             moved = connection.execute(
                 sa.update(cursors_table)
                 .where(*self._is_of(cursors_table), columns.position == start)
-                .values(position=end, moved_at=self._clock())
+                .values(position=end, moved_at=now)
             )
             if moved.rowcount != 1:
                 raise CursorMovedError(
@@ -105,7 +99,7 @@ class Cursor:
                     "from where the cursor is now."
                 )
             if reader is not None:
-                stretch = {"start_position": start, "end_position": end, "read_at": self._clock()}
+                stretch = {"start_position": start, "end_position": end, "read_at": now}
                 connection.execute(sa.insert(reads_table).values(**self._key, reader=_digest(reader), **stretch))
 
     def seek(self, position: int) -> None:
@@ -115,7 +109,7 @@ class Cursor:
             connection.execute(sa.delete(reads_table).where(*self._is_of(reads_table), reads.end_position > position))
             self._position(connection, position)
             moved = sa.update(cursors_table).where(*self._is_of(cursors_table))
-            connection.execute(moved.values(position=position, moved_at=self._clock()))
+            connection.execute(moved.values(position=position, moved_at=self._store.now(connection)))
 
     def _is_of(self, table: sa.Table, reader: str | None = None) -> list[sa.sql.ColumnElement[bool]]:
         key = dict(self._key) if reader is None else {**self._key, "reader": _digest(reader)}
@@ -125,7 +119,7 @@ class Cursor:
         query = sa.select(cursors_table.c.position).where(*self._is_of(cursors_table))
         position: int | None = connection.execute(query).scalar()
         if position is None:
-            values = {**self._key, "position": default, "moved_at": self._clock()}
+            values = {**self._key, "position": default, "moved_at": self._store.now(connection)}
             insert_once(connection, cursors_table, values)
             position = connection.execute(query).scalar_one()
         return position

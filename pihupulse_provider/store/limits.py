@@ -8,7 +8,8 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -33,13 +34,21 @@ _SOON = 1.0
 """Seconds within which a process that has used several slots takes more."""
 _UNKNOWN_SHARE = 1 / 32
 """The share of the rate that a process takes which has used nothing before the store went away."""
-_WRITTEN = {field.name for field in fields(LimitState)} - {"cap"}
+_RENAMED = {"advertised": "told", "consecutive_429s": "strikes", "voided": "pauses", "contention": "crowding"}
+_STORED_NAMES = {
+    field.name: _RENAMED.get(field.name, field.name)
+    for field in fields(LimitState)
+    if field.name not in ("cap", "reserved_at")
+}
+"""How the state is written: in the words of version 1.0.0, which may run beside this one during an upgrade. It begins
+anew where it finds a name that it does not know, or misses one, so what was added since has a column of its own."""
 
 limits = sa.Table(
     "pihupulse_limits",
     metadata,
     sa.Column("account", sa.String(64), primary_key=True),
     sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reserved_at", sa.Float(53)),
 )
 
 
@@ -180,7 +189,7 @@ class StoreRateLimit:
             name_account(connection, self._account, names)
             state, slots = step(_observed(stored, list(self._news)[:count]), shared_now)
             if state != stored:
-                connection.execute(limits.update().where(limits.c.account == self._account).values(state=_dump(state)))
+                connection.execute(limits.update().where(limits.c.account == self._account).values(**_dump(state)))
         with self._lock:
             for _ in range(count):
                 self._news.popleft()
@@ -201,17 +210,17 @@ class StoreRateLimit:
         return None if ahead is None else ahead - self._ahead
 
     def _read(self, connection: Connection) -> LimitState:
-        query = sa.select(limits.c.state).where(limits.c.account == self._account).with_for_update()
-        text = connection.execute(query).scalar()
-        if text is None:
+        query = sa.select(limits.c.state, limits.c.reserved_at).where(limits.c.account == self._account)
+        row = connection.execute(query.with_for_update()).one_or_none()
+        if row is None:
             self._insert(connection)
-            text = connection.execute(query).scalar_one()
-        return _load(text, self._known.cap)
+            row = connection.execute(query.with_for_update()).one()
+        return _load(row.state, row.reserved_at, self._known.cap)
 
     def _insert(self, connection: Connection) -> None:
         try:
             with connection.begin_nested():
-                connection.execute(limits.insert().values(account=self._account, state=_dump(LimitState())))
+                connection.execute(limits.insert().values(account=self._account, **_dump(LimitState())))
         except IntegrityError:
             log.debug("Another process began the account's limit at the same time.")
 
@@ -237,26 +246,27 @@ def _observed(state: LimitState, news: Iterable[tuple[Slot, RateLimitHeaders]]) 
     return state
 
 
-def _dump(state: LimitState) -> str:
-    """Write a state as JSON without its cap: that is each process's own."""
-    document = asdict(state)
-    del document["cap"]
-    return json.dumps(document)
+def _dump(state: LimitState) -> dict[str, Any]:
+    """Return a state as the columns that hold it, without its cap: that is each process's own."""
+    written = {stored: getattr(state, name) for name, stored in _STORED_NAMES.items()}
+    return {"state": json.dumps(written), "reserved_at": state.reserved_at}
 
 
-def _load(text: str, cap: Plan | None) -> LimitState:
-    """Read a state; one that another version of this package wrote otherwise counts as none."""
-    document = json.loads(text)
-    if not isinstance(document, dict) or document.keys() != _WRITTEN:
+def _load(text: str, reserved_at: float | None, cap: Plan | None) -> LimitState:
+    """Read a state; one that is not written as this version and 1.0.0 do counts as none."""
+    written = json.loads(text)
+    if not isinstance(written, dict) or written.keys() != set(_STORED_NAMES.values()):
         return LimitState(cap=cap)
-    advertised = document.pop("advertised")
-    return LimitState(advertised=Plan(*advertised) if advertised else None, cap=cap, **document)
+    values = {name: written[stored] for name, stored in _STORED_NAMES.items()}
+    advertised = values.pop("advertised")
+    plan = Plan(*advertised) if advertised else None
+    return LimitState(advertised=plan, cap=cap, reserved_at=reserved_at or 0.0, **values)
 
 
 def read_states(connection: Connection, most: int) -> list[tuple[str, LimitState]]:
     """Return accounts, at most so many, and what the store has of their limits."""
-    query = sa.select(limits.c.account, limits.c.state).order_by(limits.c.account).limit(most)
-    return [(account, _load(state, None)) for account, state in connection.execute(query)]
+    query = sa.select(limits).order_by(limits.c.account).limit(most)
+    return [(row.account, _load(row.state, row.reserved_at, None)) for row in connection.execute(query)]
 
 
 _shared: dict[tuple[int, str, Plan | None], StoreRateLimit] = {}

@@ -18,9 +18,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.wording import duration, utc
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, unpack
 from pihupulse_provider.waiting.wait_spec import End, WaitSpec
-from pihupulse_provider.waiting.wait_state import Log, WaitState
+from pihupulse_provider.waiting.wait_state import Log, ScreeningSnapshot, WaitState, unpack
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.client import Client
@@ -59,7 +58,7 @@ class TaskPoller:
         now: Callable[[], float] = clock.now,
         show: Callable[[WaitState, float], None] | None = None,
     ) -> None:
-        from pihupulse_provider.waiting.list_positions import ListPositions
+        from pihupulse_provider.waiting.request_plan import ListPositions
 
         self.state = state
         self._positions = ListPositions()
@@ -87,7 +86,7 @@ class TaskPoller:
                 raise
             self._log.warning("This poll of PihuPulse failed, the wait goes on: %s", error)
         else:
-            self.state.see(self.state.spec.gone(round_.missing, began_at))
+            self.state.see(self.state.gone(round_.missing, began_at))
         self.state.see(round_.drain())
         self.state.warn(self._log)
         return self._end()

@@ -19,9 +19,8 @@ from pihupulse_provider.hooks.webhooks import screening_updates
 from pihupulse_provider.store.activity import Activity, TaskRef
 from pihupulse_provider.triggers.accounts import forget, loaded_hook
 from pihupulse_provider.triggers.handover import hand_over
-from pihupulse_provider.waiting.screening_snapshot import pack
 from pihupulse_provider.waiting.wait_spec import End
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_state import WaitState, pack
 
 if TYPE_CHECKING:
     from pihupulse_provider.waiting.shared_poller import SharedPoller

@@ -20,8 +20,8 @@ from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import PAGE, EventFilter, Inbox, InboxEvent
 from pihupulse_provider.waiting.per_loop import PerLoop
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.wait_spec import SUCCEEDED
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot
 
 log = logging.getLogger(__name__)
 READ_SECONDS = 0.2

@@ -15,9 +15,8 @@ from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import BadRequestError, NotFoundError
 from pihupulse_provider.api.models import Candidate, Page, Screening
 from pihupulse_provider.api.transport import CONCURRENCY
-from pihupulse_provider.waiting.list_positions import ListPositions
-from pihupulse_provider.waiting.request_plan import Spot, Survey, plan
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, detailed, listed
+from pihupulse_provider.waiting.request_plan import ListPositions, Spot, Survey, plan
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, detailed, listed
 
 
 class PageRequest(NamedTuple):

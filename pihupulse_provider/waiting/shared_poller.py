@@ -14,13 +14,12 @@ from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.outage_log import OutageLog
 from pihupulse_provider.api.wording import counted
-from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.per_loop import PerLoop
 from pihupulse_provider.waiting.poll_round import PollRound, run_round_async
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
+from pihupulse_provider.waiting.request_plan import ListPositions
 from pihupulse_provider.waiting.subscriptions import Subscription, Subscriptions
 from pihupulse_provider.waiting.wait_spec import SUCCEEDED
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
 
 log = logging.getLogger(__name__)
 OpenClient = Callable[[], Awaitable[AsyncClient]]
@@ -113,7 +112,7 @@ class SharedPoller:
             self._rounds.failed(len(due), error)
         else:
             for subscription in due:
-                self._subscriptions.notify(subscription.state.spec.gone(round_.missing, started_at))
+                self._subscriptions.notify(subscription.state.gone(round_.missing, started_at))
             self._rounds.done(self._subscriptions, round_.sent)
         self._not_before = started_at + round_.sent * client.limit.plan.interval / _SHARE
         # Whoever's screenings were all on pages that were read anyway need not be polled again so soon.

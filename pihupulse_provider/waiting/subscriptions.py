@@ -7,8 +7,7 @@ import math
 from collections.abc import Container, Iterable
 from contextlib import suppress
 
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
 
 _EARLY = 0.1
 """The part of its pause that has to be over for a wait to join a round that others are due for."""

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.wording import counted, duration, named, utc
-from pihupulse_provider.waiting.screening_snapshot import NOT_FOUND, ScreeningSnapshot
 
 WaitFor = str | int | float
 End = Literal["decided", "deadline", "timeout", "error"]
@@ -20,8 +19,8 @@ FAILED = ("failed", "cancelled", "canceled", "expired", "declined")
 """The reference shows no status of this kind: these are the words such services use."""
 _UNDER_WAY = ("pending", "started", "in_progress")
 """``pending`` is in the reference ("List Screenings"); the event ``screening.started`` implies one of the others."""
-GRACE = 60.0
-"""Seconds from the start of a wait in which a screening need not show yet; later it counts as gone."""
+NOT_FOUND = "not_found"
+"""The status of a screening that PihuPulse does not show; it is ours, the service never says it."""
 
 Meaning = Literal["succeeded", "failed", "waiting", "unknown"]
 
@@ -90,12 +89,6 @@ class WaitSpec:
             return self.interval
         pause = max(self.interval, now - self.started_at)
         return pause if self.max_wait is None else min(pause, self.max_wait)
-
-    def gone(self, missing: set[str], now: float) -> list[ScreeningSnapshot]:
-        """Return what to make of screenings that PihuPulse does not show: nothing, while they may be too new."""
-        if now - self.started_at < GRACE:
-            return []
-        return [ScreeningSnapshot(one, self.screenings[one], NOT_FOUND) for one in missing if one in self.screenings]
 
     def describe(self) -> str:
         """Return what is waited for, since when, how often it is polled, and what ends the wait."""

@@ -2,13 +2,73 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import lzma
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from pihupulse_provider.api.iso_time import write_iso
 from pihupulse_provider.api.wording import counted, named
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, pack, unpack
-from pihupulse_provider.waiting.wait_spec import Statuses, WaitSpec
+from pihupulse_provider.waiting.wait_spec import NOT_FOUND, Statuses, WaitSpec
+
+if TYPE_CHECKING:
+    from pihupulse_provider.api.models import CandidateScreening, Score, Screening
+
+GRACE = 60.0
+"""Seconds from the start of a wait in which a screening need not show yet; later it counts as gone."""
+
+
+class ScreeningSnapshot(NamedTuple):
+    """What PihuPulse showed of a screening, without anything personal.
+
+    :ivar status: as the service wrote it; None while nothing was seen.
+    :ivar score: None until the screening is completed.
+    :ivar completed_at: as an ISO 8601 text; None until the screening is completed.
+    """
+
+    screening_id: str
+    candidate_id: str | None = None
+    status: str | None = None
+    score: Score = None
+    completed_at: str | None = None
+
+    def public(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return self._asdict()
+
+
+def listed(screening: Screening) -> ScreeningSnapshot:
+    """Return what a list shows (API reference, "List Screenings")."""
+    completed_at = _iso(screening.completed_at)
+    return ScreeningSnapshot(screening.id, screening.candidate_id, screening.status, screening.score, completed_at)
+
+
+def detailed(screening: CandidateScreening, candidate_id: str) -> ScreeningSnapshot:
+    """Return what a candidate's details show (API reference, "Get Candidate")."""
+    completed_at = _iso(screening.completed_at)
+    return ScreeningSnapshot(screening.id, candidate_id, screening.status, screening.score, completed_at)
+
+
+def pack(snapshots: Iterable[ScreeningSnapshot]) -> str:
+    """Return snapshots as ASCII text; ten thousand whose ids count up take a few kB."""
+    # Columns, not rows: ids that count up lie side by side, and LZMA leaves almost nothing of them.
+    columns = [list(column) for column in zip(*snapshots, strict=True)]
+    document = json.dumps(columns, separators=(",", ":")).encode()
+    return base64.b64encode(lzma.compress(document)).decode()
+
+
+def unpack(text: str) -> list[ScreeningSnapshot]:
+    """Return what :func:`pack` packed; columns that an earlier version left out are None."""
+    columns: list[list[Any]] = json.loads(lzma.decompress(base64.b64decode(text)))
+    return [ScreeningSnapshot(*row) for row in zip(*columns, strict=True)]
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return write_iso(moment) if moment else None
+
 
 State = Literal["waiting", "succeeded", "failed"]
 
@@ -86,6 +146,13 @@ class WaitState:
             if snapshot.screening_id in self._open:
                 news |= self._note(snapshot)
         return news
+
+    def gone(self, missing: set[str], now: float) -> list[ScreeningSnapshot]:
+        """Return what to make of screenings that PihuPulse does not show: nothing, while they may be too new."""
+        if now - self.spec.started_at < GRACE:
+            return []
+        mine = self.spec.screenings
+        return [ScreeningSnapshot(one, mine[one], NOT_FOUND) for one in missing if one in mine]
 
     def judge(self) -> Verdict:
         """Return where the wait stands."""

@@ -22,8 +22,8 @@ from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Delivery, EventFilter, Inbox
-from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.poll_round import PollRound, run_round
+from pihupulse_provider.waiting.request_plan import ListPositions
 from tests.benchmarks.export import _peak_memory
 from tests.benchmarks.import_candidates import _plan_only
 from tests.benchmarks.results import record

@@ -14,28 +14,41 @@ from tests.servers import Postgres
 
 _AWAY_SECONDS = 30.0
 _DISORDER_SECONDS = 12.0
+_PARTS = ("worker-1", "triggerer-1", "receiver-1", "scheduler", "worker-2", "triggerer-2", "receiver-2")
 _BETWEEN_SECONDS = 5.0
+_HEALTHY_SECONDS = 60.0
+"""How long a fault waits until the fleet is up again after the one before."""
 
 
 class Faults:
     """Each fault once, one after the other; with a seed in an order of its own, again and again.
 
+    :param gentle: only restart each part, as an upgrade does.
     :ivar told: what went wrong, with the seconds since the beginning.
+    :ivar key_is_valid: unset while the API key is revoked.
     """
 
-    def __init__(self, fleet: Fleet, sandbox: Sandbox, server: Postgres, seed: int | None) -> None:
+    def __init__(self, fleet: Fleet, sandbox: Sandbox, server: Postgres, seed: int | None, *, gentle: bool) -> None:
         self.told: list[tuple[str, str]] = []
+        self._fleet = fleet
         self._seed = seed
         self._sandbox = sandbox
         self._ended = threading.Event()
+        self.key_is_valid = threading.Event()
+        self.key_is_valid.set()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        kills = ("worker-1", "triggerer-1", "receiver-1", "scheduler", "worker-2", "triggerer-2", "receiver-2")
-        self._all: Mapping[str, Callable[[], None]] = {
-            **{f"kill -9 of {name}": partial(fleet.restart, name) for name in kills},
+        if gentle:
+            self._all: Mapping[str, Callable[[], None]] = {
+                f"restart of {one}": partial(fleet.restart, one) for one in _PARTS
+            }
+            return
+        self._all = {
+            **{f"kill -9 of {one}": partial(fleet.kill, one) for one in _PARTS},
             "PostgreSQL restarted": partial(_restart, server),
             "PihuPulse away": partial(self._spoil, _AWAY_SECONDS, "drop"),
             "PihuPulse slow": partial(self._spoil, _DISORDER_SECONDS, "latency", seconds=3.0),
             "PihuPulse answers 500": partial(self._spoil, _DISORDER_SECONDS, "error", probability=0.5),
+            "the API key revoked": self._revoke_key,
             "429 without headers": partial(self._spoil, _DISORDER_SECONDS, "rate_limited", probability=0.2),
             "HTML": partial(self._spoil, _DISORDER_SECONDS, "html", probability=0.5),
             "half answers": partial(self._spoil, _DISORDER_SECONDS, "truncated", probability=0.2),
@@ -50,8 +63,9 @@ class Faults:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(_AWAY_SECONDS)
+        self._thread.join()
         self._sandbox.heal()
+        self._fleet.await_health(_HEALTHY_SECONDS)
 
     def _run(self) -> None:
         begun, chance = time.monotonic(), random.Random(self._seed)
@@ -60,12 +74,18 @@ class Faults:
             if self._seed is not None:
                 chance.shuffle(names)
             for name in names:
+                self._fleet.await_health(_HEALTHY_SECONDS)
                 if self._ended.wait(_BETWEEN_SECONDS):
                     return
                 self.told.append((f"{time.monotonic() - begun:.0f} s", name))
                 self._all[name]()
             if self._seed is None:
                 return
+
+    def _revoke_key(self) -> None:
+        self.key_is_valid.clear()
+        self._spoil(_DISORDER_SECONDS, "error", status=401)
+        self.key_is_valid.set()
 
     def _spoil(self, lasting: float, kind: str, **options: object) -> None:
         self._sandbox.fail(kind, **options)

@@ -5,26 +5,42 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from tests.fleet.parts import Part, await_port, parts, valkey
+from tests.fleet.parts import Part, await_port, parts, valkey, wrong_clock
 from tests.integration.airflow import HEALTHY_SECONDS, Airflow, AirflowError
 from tests.servers import free_port
 
 _SAMPLE_SECONDS = 5.0
+_WARM_SECONDS = 120
+_PATIENT_SECONDS = 60
+_PAGE = 1000
 
 
 class Fleet(Airflow):
     """The fleet, driven by Airflow's REST API as any other Airflow is.
 
     :param airflow_url: the URL of Airflow's own database. ``store_url``: that of ours.
+    :param clocks: by how many seconds the clocks of parts are ahead.
     :ivar samples: what each part held every five seconds.
     """
 
-    def __init__(self, home: Path, dags: Path, airflow_url: str, store_url: str, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        airflow_url: str,
+        store_url: str,
+        env: Mapping[str, str],
+        clocks: Mapping[str, int],
+    ) -> None:
         self.receiver_ports = (free_port(), free_port())
         self._valkey_port = free_port()
         database = airflow_url.replace("postgresql://", "postgresql+psycopg2://")
@@ -48,6 +64,7 @@ class Fleet(Airflow):
         }
         super().__init__(home, dags, {**{f"AIRFLOW__{name}": value for name, value in settings.items()}, **env})
         self.parts: dict[str, Part] = {}
+        self._clocks = clocks
         self.samples: list[dict[str, Mapping[str, int]]] = []
         self._ended = threading.Event()
         self._starting = threading.Lock()
@@ -60,7 +77,8 @@ class Fleet(Airflow):
         migrate = [Path(sys.executable).with_name("airflow"), "db", "migrate"]
         subprocess.run(migrate, env=self.env, check=True, capture_output=True)
         for part in parts(self.home, self.receiver_ports):
-            self._begin(part)
+            ahead = self._clocks.get(part.name)
+            self._begin(part if ahead is None else replace(part, env=wrong_clock(self.home, ahead)))
         self.wait_until(lambda: self._is_healthy(progress), HEALTHY_SECONDS, "every component is healthy")
         for port in self.receiver_ports:
             await_port(port)
@@ -79,17 +97,63 @@ class Fleet(Airflow):
         part.start(self.env, self.home)
         self.parts[part.name] = part
 
-    def run_state(self, dag_id: str, run_id: str) -> str:
-        """Return the state of a run; while the database is away, that it is unknown."""
-        try:
-            return super().run_state(dag_id, run_id)
-        except (AirflowError, httpx.HTTPError):
-            return "unknown"
+    def await_health(self, seconds: float) -> None:
+        """Wait until every component is healthy, but no longer than so many seconds."""
+        with suppress(AirflowError):
+            self.wait_until(lambda: self._is_healthy(lambda _line: None), seconds, "every component is healthy")
 
-    def restart(self, name: str) -> None:
+    def get(self, path: str, **params: Any) -> Any:
+        """Return what a GET answers, if need be once the API server and its database are back."""
+        return self._patiently(lambda: super(Fleet, self).get(path, **params))
+
+    def post(self, path: str, document: Any) -> Any:
+        """Return what a POST answers, if need be once the API server and its database are back."""
+        return self._patiently(lambda: super(Fleet, self).post(path, document))
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
+        until = time.monotonic() + _PATIENT_SECONDS
+        while True:
+            try:
+                return ask()
+            except (AirflowError, httpx.HTTPError):
+                if time.monotonic() > until:
+                    raise
+            time.sleep(1)
+
+    def open_runs(self, dag_id: str) -> bool:
+        """Return whether a run of a DAG waits or goes on."""
+        return bool(self.get(f"/dags/{dag_id}/dagRuns", state=["queued", "running"])["total_entries"])
+
+    def all_tasks(self) -> list[dict[str, Any]]:
+        """Return the task instances of all runs of all DAGs."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.get("/dags/~/dagRuns/~/taskInstances", limit=_PAGE, offset=len(found))["task_instances"]
+            found += page
+            if len(page) < _PAGE:
+                return found
+
+    def failed_by_key(self, dag_id: str, run_id: str) -> bool:
+        """Return whether all that failed in a run did so because the service refused the API key."""
+        failed = [one for one in self.task_instances(dag_id, run_id) if one["state"] == "failed"]
+        logs = [self.task_log(dag_id, run_id, one["task_id"], one["map_index"], one["try_number"]) for one in failed]
+        return bool(logs) and all("UnauthorizedError" in log for log in logs)
+
+    def clear_failed(self, dag_id: str, run_id: str) -> int:
+        """Let what failed in a run begin again, as a person does once the cause is gone; return how many tasks."""
+        what = {"dry_run": False, "dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True}
+        return int(self.post(f"/dags/{dag_id}/clearTaskInstances", what)["total_entries"])
+
+    def kill(self, name: str) -> None:
         """Kill a part, and start it again."""
         with self._starting:
             self.parts[name].kill()
+            self.parts[name].start(self.env, self.home)
+
+    def restart(self, name: str) -> None:
+        """Ask a part to end, give it time to finish what it does, and start it again, as an upgrade does."""
+        with self._starting:
+            self.parts[name].stop(_WARM_SECONDS)
             self.parts[name].start(self.env, self.home)
 
     def _sample(self) -> None:

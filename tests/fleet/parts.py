@@ -46,13 +46,13 @@ class Part:
         if self.process is not None:
             self.process.wait(_STOP_SECONDS)
 
-    def stop(self) -> None:
-        """Ask it to end, and kill what of it does not."""
+    def stop(self, seconds: float = _STOP_SECONDS) -> None:
+        """Ask it to end, and kill what of it has not after so many seconds."""
         if self.process is not None and self.process.poll() is None:
             pids = self.pids()
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_STOP_SECONDS)
+                self.process.wait(seconds)
             _kill(pids)
             self.process.wait(_STOP_SECONDS)
 
@@ -108,6 +108,17 @@ def parts(home: Path, receiver_ports: Sequence[int]) -> list[Part]:
         ),
         *(Part(f"receiver-{one}", [*receiver, str(port)]) for one, port in enumerate(receiver_ports, 1)),
     ]
+
+
+def wrong_clock(home: Path, seconds: int) -> dict[str, str]:
+    """Return what the environment of a part needs so that its clock is so many seconds ahead of this machine's.
+
+    :raises OSError: if there is no C compiler.
+    """
+    library = home / "wrong_clock.so"
+    source = Path(__file__).with_name("wrong_clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "FLEET_CLOCK_SECONDS": str(seconds)}
 
 
 def valkey(home: Path, port: int) -> Part:

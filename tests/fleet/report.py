@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pihupulse_provider.sandbox import Sandbox
 
@@ -19,33 +19,64 @@ def drained(folder: Path) -> list[str]:
     return [one for path in folder.glob("drained-*.json") for one in json.loads(path.read_text())]
 
 
+class Ended(NamedTuple):
+    """How the run ended, and how many tasks had to be cleared since the API key had been revoked."""
+
+    state: str
+    cleared: int
+
+
 def outcome(
-    sandbox: Sandbox, folder: Path, options: Namespace, state: str, taken: Mapping[int, int], connections: int
+    sandbox: Sandbox,
+    folder: Path,
+    options: Namespace,
+    ended: Ended,
+    tasks: Sequence[Mapping[str, Any]],
+    taken: Mapping[int, int],
+    connections: int,
 ) -> tuple[list[Row], bool]:
     """Return the table's rows, and whether all is as it should be."""
     emails = Counter(one["email"] for one in sandbox.candidates)
     screened = Counter(one["candidate_id"] for one in sandbox.screenings)
-    invited = Counter(json.dumps(one, sort_keys=True) for one in sandbox.invitations)
+    invited = Counter(one["candidate_id"] for one in sandbox.invitations)
     events = Counter(drained(folder))
-    lost = options.rows - len(emails)
+    completed = [one for one in sandbox.deliveries if one.event.name == "screening.completed"]
+    arrived = {one.event.data["screening_id"] for one in completed if one.arrived}
     counts = {
-        "rows lost": lost,
+        "rows lost": options.rows - len(emails),
         "rows doubled": _doubled(emails),
         "screenings lost": options.screenings - len(screened),
         "screenings doubled": _doubled(screened),
         "invitations doubled": _doubled(invited),
         "events read twice": _doubled(events),
-        "events never read": options.screenings - len(events),
+        "events never read": len(arrived - events.keys()),
+        "results that PihuPulse has otherwise": _disagreeing(sandbox, folder),
+        "event runs that failed": sum(one["dag_id"] == "drain" and one["state"] == "failed" for one in tasks),
     }
-    rows: list[Row] = [("the run", state, "")]
+    further = [max(0, one["try_number"] - 1) for one in tasks]
+    if options.restarts:
+        counts["tries beyond the first"] = sum(further)
+        counts["deliveries tried again"] = sum(one.attempts - 1 for one in sandbox.deliveries if one.attempts)
+    rows: list[Row] = [("the run", ended.state, "")]
     rows += [(name, count, "ok" if count == 0 else "NOT OK") for name, count in counts.items()]
+    rows.append(("tries beyond the first", sum(further), f"of {len(tasks)} tasks; the most of one: {max(further)}"))
+    rows.append(("tasks cleared", ended.cleared, "as the API key had been revoked"))
     rows.append(("import: time over the plan's least", f"{_over_least(sandbox, options):.3f}", ""))
     rows.append(("429s", sandbox.count(status=429), f"of {sandbox.count()} requests"))
     waiting = sandbox.count("GET /screenings") + sandbox.count("GET /candidates/:id")
     rows.append(("requests of waiting", waiting, f"for {options.screenings} screenings"))
-    rows.append(("deliveries to each receiver", " + ".join(map(str, taken.values())), ""))
+    given_up = sum(not one.arrived for one in completed)
+    rows.append(("completions given up by PihuPulse", given_up, "as no receiver took them in six attempts"))
+    rows.append(("connections to each receiver", " + ".join(map(str, taken.values())), ""))
     rows.append(("connections to the store", connections, "at the end"))
-    return rows, state == "success" and not any(counts.values())
+    return rows, ended.state == "success" and not any(counts.values())
+
+
+def _disagreeing(sandbox: Sandbox, folder: Path) -> int:
+    """Return how many ids only the results of the runs have, or only PihuPulse."""
+    lines = [line for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
+    had = {one["id"] for one in (*sandbox.candidates, *sandbox.screenings)}
+    return len({json.loads(line)["id"] for line in lines} ^ had)
 
 
 def _over_least(sandbox: Sandbox, options: Namespace) -> float:

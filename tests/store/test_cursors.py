@@ -10,11 +10,14 @@ import pytest
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError, Stretch, forget_reads, list_cursors
 from pihupulse_provider.store.engine import Store
 
+NOW = 1000.0
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     url = f"sqlite:///{tmp_path / 'store.db'}"
-    store = Store(url if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+    url = url if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    store = Store(url, wall_clock=lambda: NOW)
     with store.begin() as connection:
         for table in ("pihupulse_cursors", "pihupulse_reads"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
@@ -24,7 +27,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def cursor(store: Store) -> Cursor:
-    return Cursor(store, "pihupulse_default", "land", clock=lambda: 1000.0)
+    return Cursor(store, "pihupulse_default", "land")
 
 
 def test_a_new_consumer_begins_where_it_is_told_and_stays_there(cursor: Cursor):
@@ -71,7 +74,19 @@ def test_consumers_do_not_share_cursors(store: Store, cursor: Cursor):
 
 
 def test_old_stretches_are_forgotten(store: Store, cursor: Cursor):
+    with store.read() as connection:
+        before = store.now(connection)
     cursor.commit(cursor.position(), 5, "run 1")
-    assert forget_reads(store, 1000.0) == 0
-    assert forget_reads(store, 1001.0) == 1
+    assert forget_reads(store, before) == 0
+    assert forget_reads(store, before + 60) == 1
     assert cursor.stretch("run 1") == Stretch(5)
+
+
+def test_moments_are_those_of_the_clock_of_the_store(store: Store, cursor: Cursor):
+    """A worker whose clock is wrong would have its stretches forgotten, and a retry would be given other events."""
+    with store.read() as connection:
+        before = store.now(connection)
+    cursor.commit(cursor.position(), 5, "run 1")
+    cursor.seek(5)
+    assert forget_reads(store, before) == 0
+    assert all(before <= one.moved_at < before + 60 for one in list_cursors(store))

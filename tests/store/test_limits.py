@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,8 @@ from pihupulse_provider.store.limits import StoreRateLimit, limits, shared_rate_
 
 NOW = 1_700_000_000.0
 LIMITED = RateLimitHeaders(sent_at=NOW, received_at=NOW, limited=True, retry_after=30.0)
+with closing(sqlite3.connect(Path(__file__).parent / "made_by_1_0_0" / "store.db")) as made_by_1_0_0:
+    STATE_OF_1_0_0 = json.loads(made_by_1_0_0.execute("SELECT state FROM pihupulse_limits").fetchone()[0])
 RESERVE = """
 import sys
 from pihupulse_provider.api import Plan
@@ -228,17 +232,50 @@ def test_stored_state_of_a_far_future_stops_nobody(store: Store, change: dict[st
     assert after_restart.reserve().at <= after_restart.now() + 61
 
 
-def test_state_of_version_1_0_0_counts_as_none(store: Store) -> None:
-    limit = StoreRateLimit(store, "account", Plan(600, 10))
+def test_state_of_1_0_0_is_gone_on_with(store: Store) -> None:
+    """It runs beside this version in a rolling deploy: what it has paused or used up stays so."""
+    limit = StoreRateLimit(store, "account", clock=lambda: NOW)
     limit.reserve()
-    told = {"told": [100, 150], "full_at": 1e10, "paused_until": 1e10, "strikes": 3, "pauses": 7, "crowding": 2.0}
-    with store.begin() as connection:
-        connection.execute(limits.update().values(state=json.dumps(told)))
+    paused = {"told": [600, 10], "paused_until": NOW + 20, "full_at": NOW + 20.5, "strikes": 2, "pauses": 7}
+    _write_as_1_0_0(store, **paused)
 
     slot = limit.reserve()
 
-    assert (slot.used, slot.voided) == (1, 0)
-    assert slot.at <= limit.now()
+    assert (slot.at, slot.voided, limit.plan) == (NOW + 20, 7, Plan(600, 10))
+    assert limit._known.consecutive_429s == 2
+
+
+def test_state_is_written_with_exactly_the_names_of_1_0_0(store: Store) -> None:
+    """With one more or less it would begin anew, this version after it, and so on: nobody would keep the limit."""
+    limit = StoreRateLimit(store, "account", clock=lambda: NOW)
+    slot = limit.reserve()
+    limit.observe(slot, replace(LIMITED, limit=600.0))
+
+    with store.read() as connection:
+        written = json.loads(connection.execute(sa.select(limits.c.state)).scalar_one())
+    assert written.keys() == STATE_OF_1_0_0.keys()
+    assert {name: written[name] for name in ("told", "strikes", "pauses", "crowding")} == {
+        "told": [600.0, 600.0],
+        "strikes": 1,
+        "pauses": 1,
+        "crowding": 1.2,
+    }
+
+
+def test_slots_taken_by_1_0_0_are_gone(store: Store) -> None:
+    plan = Plan(600, 10)
+    limit = StoreRateLimit(store, "account", plan, clock=lambda: NOW)
+    limit.reserve()
+    _write_as_1_0_0(store, told=[600, 10], full_at=NOW + 30 * plan.interval, worked_at=NOW + 2)
+
+    assert limit.reserve().at == pytest.approx(NOW + (30 - plan.spendable + 1) * plan.interval)
+
+
+def _write_as_1_0_0(store: Store, **values: object) -> None:
+    """Store a state as it does: it knows of no column but the state's."""
+    assert values.keys() <= STATE_OF_1_0_0.keys()
+    with store.begin() as connection:
+        connection.execute(limits.update().values(state=json.dumps({**STATE_OF_1_0_0, **values})))
 
 
 def test_a_plan_that_slows_all_workers_down_is_warned_of_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,9 +18,8 @@ from pihupulse_provider.triggers.event import PihuPulseEventTrigger
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from pihupulse_provider.triggers.watch import WatchTrigger
 from pihupulse_provider.waiting.inbox_tail import READ_SECONDS
-from pihupulse_provider.waiting.screening_snapshot import unpack
 from pihupulse_provider.waiting.wait_spec import WaitSpec
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_state import WaitState, unpack
 from tests.webhooks.inboxes import cursor_of, receive
 
 

@@ -8,8 +8,8 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseOperat
 from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.triggers.waiting import ScreeningFailedError, begin_wait, resume_wait, wait_here
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot, pack
 from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, pack
 
 
 @pytest.fixture

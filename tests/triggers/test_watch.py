@@ -14,9 +14,8 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.triggers import accounts
 from pihupulse_provider.triggers.waiting import recall
 from pihupulse_provider.triggers.watch import WatchTrigger
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
 from pihupulse_provider.waiting.wait_spec import WaitSpec
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
 
 
 def trigger_for(ids, **terms):

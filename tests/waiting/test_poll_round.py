@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pihupulse_provider.api.models import Candidate, CandidateScreening, Page, PageMeta, Screening
-from pihupulse_provider.waiting.list_positions import ListPositions
 from pihupulse_provider.waiting.poll_round import PageRequest, PollRound
+from pihupulse_provider.waiting.request_plan import ListPositions
 
 
 @dataclass

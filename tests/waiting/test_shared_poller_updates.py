@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pihupulse_provider.waiting.screening_snapshot import ScreeningSnapshot
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot
 from tests.waiting.virtual_time import in_virtual_time, now
 from tests.waiting.world import World, single
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.waiting.screening_snapshot import NOT_FOUND, ScreeningSnapshot, pack, unpack
-from pihupulse_provider.waiting.wait_spec import GRACE, WaitSpec
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState, pack, unpack
 
 IDS = st.text(min_size=1, max_size=8)
 UNUSUAL = WaitSpec(
@@ -93,12 +92,6 @@ def test_the_deadline_ends_a_wait_or_else_the_timeout(terms, left, last_resort):
 def test_pauses_are_as_long_as_the_wait_so_far_when_they_back_off():
     wait = WaitSpec({}, 0.0, interval=10.0, exponential_backoff=True, max_wait=60.0)
     assert [wait.pause(now) for now in (0.0, 10.0, 20.0, 40.0, 80.0)] == [10.0, 10.0, 20.0, 40.0, 60.0]
-
-
-def test_a_screening_that_does_not_show_is_gone_only_after_a_while():
-    wait = WaitSpec({"s1": "c1"}, 0.0)
-    assert wait.gone({"s1"}, GRACE - 1) == []
-    assert wait.gone({"s1", "s2"}, GRACE) == [ScreeningSnapshot("s1", "c1", NOT_FOUND)]
 
 
 @pytest.mark.parametrize(

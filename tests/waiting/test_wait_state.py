@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.waiting.screening_snapshot import NOT_FOUND, ScreeningSnapshot
-from pihupulse_provider.waiting.wait_spec import Statuses, WaitSpec, needed, parse_wait_for
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_spec import NOT_FOUND, Statuses, WaitSpec, needed, parse_wait_for
+from pihupulse_provider.waiting.wait_state import GRACE, ScreeningSnapshot, WaitState
 from tests.waiting.listener import Listener
 
 
@@ -117,3 +116,9 @@ def test_a_verdict_names_the_failed_and_keeps_it_short():
     assert verdict.failures().startswith("s0 (failed), s1 (failed)")
     assert verdict.failures().endswith("and 5 more")
     assert str(verdict) == "0 of 25 screenings completed, 25 failed, 0 waiting"
+
+
+def test_a_screening_that_does_not_show_is_gone_only_after_a_while():
+    state = WaitState(WaitSpec({"s1": "c1"}, 0.0))
+    assert state.gone({"s1"}, GRACE - 1) == []
+    assert state.gone({"s1", "s2"}, GRACE) == [ScreeningSnapshot("s1", "c1", NOT_FOUND)]

@@ -26,7 +26,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision: the schema that this package's code works with."""
 _VERSION_TABLE = "pihupulse_schema"
 _version: sa.sql.ColumnElement[str] = sa.column("version_num")

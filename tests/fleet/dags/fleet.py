@@ -17,7 +17,7 @@ from pihupulse_provider.triggers.event import PihuPulseEventTrigger
 
 FOLDER = Path(os.environ["FLEET_FOLDER"])
 SCREENINGS = int(os.environ["FLEET_SCREENINGS"])
-SINGLE_WAITS = min(50, SCREENINGS)
+SINGLE_WAITS = max(1, SCREENINGS // 10)
 EVENTS = ["screening.completed"]
 WATCHER = AssetWatcher(name="fleet", trigger=PihuPulseEventTrigger(events=EVENTS, consumer="fleet"))
 RETRIES = {"retries": 20, "retry_delay": timedelta(seconds=3)}
