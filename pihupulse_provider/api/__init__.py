@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnconfirmedCreateError,
     )
+    from pihupulse_provider.api.exchange import RetryPolicy
     from pihupulse_provider.api.limiter import MemoryRateLimit, RateLimit
     from pihupulse_provider.api.models import (
         Candidate,
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
         SkillScore,
         Template,
     )
-    from pihupulse_provider.api.plans import PLANS, Plan
-    from pihupulse_provider.api.retry import RetryPolicy
+    from pihupulse_provider.api.rate_limit import PLANS, Plan
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -92,6 +92,7 @@ _MODULES = {
     ),
     "async_client": ("AsyncClient",),
     "client": ("Client",),
+    "exchange": ("RetryPolicy",),
     "errors": (
         "BadRequestError",
         "ClientError",
@@ -128,11 +129,10 @@ _MODULES = {
         "SkillScore",
         "Template",
     ),
-    "plans": (
+    "rate_limit": (
         "PLANS",
         "Plan",
     ),
-    "retry": ("RetryPolicy",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -12,7 +12,7 @@ from functools import cache
 import httpx
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.plans import Plan
+from pihupulse_provider.api.rate_limit import Plan
 
 DEFAULT_BASE_URL = "https://api.pihupulse.com/v1"
 """API reference, "Introduction"."""

@@ -1,19 +1,21 @@
-"""The client for an event loop."""
+"""The client for an event loop, and many of its requests at once, but not too many."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from itertools import islice
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from pihupulse_provider.api import clock, endpoints
 from pihupulse_provider.api.account import Account
+from pihupulse_provider.api.clock import ServerTime
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
-from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
+from pihupulse_provider.api.exchange import Observe, Reserve, RetryPolicy, Send, Sleep, exchange
 from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
 from pihupulse_provider.api.models import (
     Candidate,
@@ -26,12 +28,10 @@ from pihupulse_provider.api.models import (
     Screening,
     Template,
 )
-from pihupulse_provider.api.plans import MINUTE
-from pihupulse_provider.api.rate_limit import Slot
+from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
-from pihupulse_provider.api.retry import RetryPolicy
-from pihupulse_provider.api.server_time import ServerTime
 from pihupulse_provider.api.transport import (
+    CONCURRENCY,
     LONGEST_REQUEST,
     Body,
     client_options,
@@ -196,3 +196,42 @@ class AsyncClient:
         while pages.next is not None:
             for item in pages.take(await self.run(call(pages.next))):
                 yield item
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def run_to_end(work: Coroutine[Any, Any, R]) -> R:
+    """Return what a coroutine returns, run in an event loop of its own.
+
+    Unlike ``asyncio.run`` it leaves the thread's current event loop to whoever set it.
+    """
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(work)
+
+
+async def as_they_come(
+    items: Iterable[T], work: Callable[[T], Awaitable[R]], limit: int = CONCURRENCY
+) -> AsyncIterator[R]:
+    """Work on the items, ``limit`` at once, and yield the results in the order in which they are ready.
+
+    ``items`` is read only as fast as it is worked on. The first error ends it all.
+    """
+    waiting = iter(items)
+    running: set[asyncio.Future[R]] = set()
+    try:
+        running.update(_start(waiting, work, limit))
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for ready in done:
+                yield ready.result()
+            running.update(_start(waiting, work, limit - len(running)))
+    finally:
+        for future in running:
+            future.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _start(waiting: Iterator[T], work: Callable[[T], Awaitable[R]], count: int) -> list[asyncio.Future[R]]:
+    return [asyncio.ensure_future(work(item)) for item in islice(waiting, count)]

@@ -17,7 +17,7 @@ from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
-from pihupulse_provider.api.exchange import Observe, Reserve, Send, Sleep, exchange
+from pihupulse_provider.api.exchange import Observe, Reserve, RetryPolicy, Send, Sleep, exchange
 from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
 from pihupulse_provider.api.models import (
     Candidate,
@@ -30,10 +30,8 @@ from pihupulse_provider.api.models import (
     Screening,
     Template,
 )
-from pihupulse_provider.api.plans import MINUTE
-from pihupulse_provider.api.rate_limit import Slot
+from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
-from pihupulse_provider.api.retry import RetryPolicy
 from pihupulse_provider.api.transport import (
     LONGEST_REQUEST,
     Body,

@@ -1,9 +1,16 @@
-"""The clock of this process: moments that never jump."""
+"""Time: this process's clock, which never jumps, the service's clock beside it, and moments as ISO 8601 texts."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
 
+SERVER_TIME_MARGIN = 5.0
+"""Seconds by which the service's time may differ from what its ``Date`` header tells: it counts whole seconds."""
+_REMEMBERED = 16
+"""How many responses count: one that was on its way for long, or came out of a cache, is soon forgotten."""
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the machine is suspended, where the system has such a clock."""
 _STARTED_AT = time.time() - time.clock_gettime(_STEADY)
@@ -16,3 +23,53 @@ def now() -> float:
     come from the store, whose time each of them compares with this one.
     """
     return _STARTED_AT + time.clock_gettime(_STEADY)
+
+
+def with_zone(moment: datetime) -> datetime:
+    """Return a moment that has a zone: UTC where it names none, as all of the reference's are."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_iso(value: datetime | str) -> datetime:
+    """Return the moment that a text names, or a moment itself. :raises ValueError: if it names none."""
+    return with_zone(value if isinstance(value, datetime) else datetime.fromisoformat(str(value)))
+
+
+def write_iso(moment: datetime) -> str:
+    """Return the text as the reference writes it, such as ``2023-01-15T10:30:00Z``."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+class ServerTime:
+    """The service's time next to ours.
+
+    Each response tells it as of when it was sent, which is some time before it came in. So the service's clock is
+    surely as far on as the least that was told lately, and the most is the nearest guess.
+
+    :param now: this process's clock, in epoch seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._ahead: deque[float] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether any response has told the service's time."""
+        return bool(self._ahead)
+
+    def see(self, moment: datetime | None) -> None:
+        """Learn from a response that has just come in: its ``Date``, or when what it shows was created."""
+        if moment is not None:
+            self._ahead.append(moment.timestamp() - self._now())
+
+    def earliest(self, moment: float) -> float:
+        """Return what the service's clock said at the least at a moment of ours; the moment itself if nothing is known.
+
+        Both are epoch seconds.
+        """
+        return moment + min(self._ahead, default=0.0)
+
+    def latest(self, moment: float) -> float:
+        """Return the same at the most, to within :data:`SERVER_TIME_MARGIN` seconds."""
+        return moment + max(self._ahead, default=0.0)

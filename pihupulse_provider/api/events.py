@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import PihuPulseError
-from pihupulse_provider.api.iso_time import read_iso
 
 CANDIDATE_CREATED = "candidate.created"
 SCREENING_CREATED = "screening.created"

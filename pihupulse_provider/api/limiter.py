@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pihupulse_provider.api.clock import now
-from pihupulse_provider.api.plans import Plan
-from pihupulse_provider.api.rate_limit import LimitState, Slot, reserve
+from pihupulse_provider.api.rate_limit import LimitState, Plan, Slot, reserve
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pihupulse_provider.api.iso_time import with_zone
+from pihupulse_provider.api.clock import with_zone
 
 _MOST_WITHOUT_NEWS = 3
 """Pages in a row that may repeat what was on earlier ones, which rows do that move while a list is read."""

@@ -13,8 +13,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from pihupulse_provider.api.plans import MINUTE, plan_for_limit
-from pihupulse_provider.api.rate_limit import LONGEST_PAUSE, MOST_CONTENTION, ROUNDING, LimitState, Slot
+from pihupulse_provider.api.rate_limit import (
+    LONGEST_PAUSE,
+    MINUTE,
+    MOST_CONTENTION,
+    ROUNDING,
+    LimitState,
+    Slot,
+    plan_for_limit,
+)
 
 _MOVED = 1.5
 """A reset that moves by more seconds than this (headers count whole ones) before it is reached is no window's end."""

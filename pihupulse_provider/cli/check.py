@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from pihupulse_provider.api import Client, RetryPolicy
 from pihupulse_provider.api.errors import PihuPulseError
-from pihupulse_provider.api.wording import counted
+from pihupulse_provider.api.logs import counted
 from pihupulse_provider.cli.output import command
 from pihupulse_provider.cli.receiver import NONE_NAMED, connection_secrets
 from pihupulse_provider.hooks import settings

@@ -6,7 +6,7 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.wording import counted
+from pihupulse_provider.api.logs import counted
 from pihupulse_provider.cli.output import command, print_table
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import retention

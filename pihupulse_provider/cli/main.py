@@ -11,8 +11,8 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
+from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.events import EVENTS, SCREENING_COMPLETED
-from pihupulse_provider.api.iso_time import read_iso
 
 DEFAULT_CONNECTION = "pihupulse_default"
 DEFAULT_PORT = 9200

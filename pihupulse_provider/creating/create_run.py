@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import run_to_end
+from pihupulse_provider.api.async_client import AsyncClient, run_to_end
 from pihupulse_provider.api.errors import DuplicateCreateError
-from pihupulse_provider.api.wording import counted
+from pihupulse_provider.api.logs import Progress, counted
 from pihupulse_provider.creating.errors import ExistingRowsError, InvalidRowError, RejectedRowsError
 from pihupulse_provider.creating.ledger_writer import LedgerWriter, surely_before
 from pihupulse_provider.creating.options import CreateOptions, Summary
@@ -22,7 +21,6 @@ from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import RowState, TableRow
 from pihupulse_provider.creating.sender import Sender, Tools
-from pihupulse_provider.exporting.progress import Progress
 from pihupulse_provider.store.ledger import Job, Ledger
 
 _CHUNK = 1000

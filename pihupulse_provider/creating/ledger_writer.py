@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pihupulse_provider.api.outage_log import OutageLog
-from pihupulse_provider.api.server_time import ServerTime
+from pihupulse_provider.api.clock import ServerTime
+from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.creating.errors import SourceChangedError
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import TableRow

@@ -17,12 +17,11 @@ from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from pihupulse_provider.api import endpoints
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import as_they_come
+from pihupulse_provider.api.async_client import AsyncClient, as_they_come
+from pihupulse_provider.api.clock import SERVER_TIME_MARGIN
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import NotFoundError, UnconfirmedCreateError
 from pihupulse_provider.api.models import Candidate, CandidateScreening, ItemT, Page, Screening
-from pihupulse_provider.api.server_time import MARGIN
 from pihupulse_provider.exporting.list_reader import ListReader
 
 Walk: TypeAlias = Generator[int, Page[ItemT], None]
@@ -224,5 +223,5 @@ def _forwards(first: Page[Candidate], since: Since | None) -> Walk[Candidate]:
 def _reaches_back(page: Page[Candidate], since: Since | None) -> bool:
     if since is None:
         return False
-    surely_before = since() - MARGIN
+    surely_before = since() - SERVER_TIME_MARGIN
     return any(one.created_at is not None and one.created_at.timestamp() < surely_before for one in page.data)

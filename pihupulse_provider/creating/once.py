@@ -13,8 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import run_to_end
+from pihupulse_provider.api.async_client import AsyncClient, run_to_end
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun

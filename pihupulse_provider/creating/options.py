@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.wording import counted
+from pihupulse_provider.api.logs import counted
 
 ON_EXISTING = ("skip", "create", "fail")
 _CLOCKS_APART = 900.0

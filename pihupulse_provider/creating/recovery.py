@@ -11,9 +11,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 
 from pihupulse_provider.api.async_client import AsyncClient
+from pihupulse_provider.api.clock import SERVER_TIME_MARGIN
 from pihupulse_provider.api.errors import PihuPulseError, ResponseError, ServerError
-from pihupulse_provider.api.server_time import MARGIN
-from pihupulse_provider.api.wording import counted
+from pihupulse_provider.api.logs import counted
 from pihupulse_provider.creating.ledger_writer import MARK_HOLDS, LedgerWriter
 from pihupulse_provider.creating.lookup import Since
 from pihupulse_provider.creating.resources import Found, Resource, Search
@@ -144,7 +144,7 @@ class Recovery:
 
     def _is_of(self, mark: Mark, key: bytes, not_before: float | None) -> bool:
         claimed_at = self._client.time.latest(mark.at) if mark.service_time is None else mark.service_time
-        return mark.key == key and (not_before is None or not_before <= claimed_at + MARGIN)
+        return mark.key == key and (not_before is None or not_before <= claimed_at + SERVER_TIME_MARGIN)
 
 
 def _waits(seconds: float) -> Iterator[float]:

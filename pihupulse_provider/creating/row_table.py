@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from pihupulse_provider.api.server_time import MARGIN
+from pihupulse_provider.api.clock import SERVER_TIME_MARGIN
 from pihupulse_provider.creating.rows import FoundRow, RowState, SendResult, TableRow
 from pihupulse_provider.exporting.temporary_database import TemporaryDatabase
 from pihupulse_provider.store.ledger import Mark
@@ -203,7 +203,7 @@ class RowTable(TemporaryDatabase):
             f" WHERE {_SENT}) w ON w.key = f.key AND w.place = f.place "
             f"WHERE f.key IN (SELECT key FROM rows WHERE {_SENT})",
             ahead,
-            MARGIN,
+            SERVER_TIME_MARGIN,
         )
         surplus = "SELECT key FROM matches WHERE n IS NULL"
         ambiguous = [row[0] for row in self.rows(f"SELECT id FROM matches WHERE key IN ({surplus})")]  # noqa: S608

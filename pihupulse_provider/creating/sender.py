@@ -11,15 +11,14 @@ from typing import Any
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import NotSentError, PihuPulseError, UnconfirmedCreateError
+from pihupulse_provider.api.logs import Progress, counted
 from pihupulse_provider.api.transport import CONCURRENCY
-from pihupulse_provider.api.wording import counted
 from pihupulse_provider.creating.ledger_writer import LedgerWriter
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.recovery import Recovery, decided_after
 from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import RowState, SendResult, TableRow
-from pihupulse_provider.exporting.progress import Progress
 
 log = logging.getLogger(__name__)
 _BATCH = 32

@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from pihupulse_provider.api import endpoints
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import as_they_come
+from pihupulse_provider.api.async_client import AsyncClient, as_they_come
 from pihupulse_provider.api.errors import ConfigurationError, NotFoundError
+from pihupulse_provider.api.logs import Progress
 from pihupulse_provider.api.models import Candidate, Model, Report, Screening, Template
 from pihupulse_provider.api.transport import CONCURRENCY
+from pihupulse_provider.exporting.file_formats import Writer
 from pihupulse_provider.exporting.list_reader import ListReader
-from pihupulse_provider.exporting.progress import Progress
-from pihupulse_provider.exporting.writers import Writer
 
 log = logging.getLogger(__name__)
 MODELS: dict[str, type[Model]] = {

@@ -1,10 +1,19 @@
-"""The formats that files of rows are read and written in."""
+"""The formats that files of rows are read and written in, and how objects of the API are written in each."""
 
 from __future__ import annotations
 
-from typing import Any
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from types import NoneType, SimpleNamespace, UnionType
+from typing import IO, Annotated, Any, Protocol, Union, get_args, get_origin
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.models import Model
+from pihupulse_provider.exporting.atomic_file import StorageError
 
 FORMATS = ("csv", "jsonl", "parquet")
 _ENDINGS = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet", ".ndjson": "jsonl", ".pq": "parquet"}
@@ -47,3 +56,139 @@ def import_pyarrow() -> Any:
     except ImportError:
         raise ConfigurationError('Parquet needs pyarrow: pip install "airflow-provider-pihupulse[parquet]".') from None
     return pyarrow
+
+
+_ROW_GROUP = 20_000
+_SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
+_CELL_END = re.compile(r"[;\t\r\n]")
+_FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a spreadsheet would begin a formula: also behind what it may take for the end of a cell."""
+_NO_FORMULA = re.compile(r"[+-]?[\d\s().-]+")
+"""Phone and other numbers: there is nothing to run in them."""
+
+_NO_PLACE = (ArithmeticError, NotImplementedError, TypeError, ValueError)
+"""What pyarrow raises for a value that does not fit its type."""
+
+
+class Writer(Protocol):
+    """Takes objects for a file."""
+
+    def write(self, rows: Sequence[Model]) -> None:
+        """Write some objects."""
+        ...
+
+
+@contextmanager
+def open_writer(
+    name: str, file: IO[bytes], model: type[Model], leave_out: frozenset[str], *, neutralise: bool = True
+) -> Iterator[Writer]:
+    """Open a writer of ``jsonl``, ``csv`` or ``parquet``.
+
+    JSON Lines hold each object as the service sent it. CSV and Parquet have a column for each documented field but
+    those to leave out; in CSV what is not a plain value is JSON.
+
+    :param neutralise: whether a text in CSV that a spreadsheet would run as a formula gets an apostrophe before it.
+    :raises StorageError: if Parquet has no place for a value, such as a whole number of more than 64 bits.
+    """
+    fields = [field for field in model.model_fields if field not in leave_out]
+    if name == "jsonl":
+        yield _JsonLines(file)
+    elif name == "csv":
+        yield _Csv(file, fields, neutralise=neutralise)
+    else:
+        with _parquet(file, model, fields) as writer:
+            yield writer
+
+
+class _JsonLines:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, rows: Sequence[Model]) -> None:
+        self._file.write(b"".join(row.model_dump_json(exclude_unset=True).encode() + b"\n" for row in rows))
+
+
+class _Csv:
+    def __init__(self, file: IO[bytes], fields: Sequence[str], *, neutralise: bool) -> None:
+        self._file = file
+        self._fields = fields
+        self._neutralise = neutralise
+        self._put([fields])
+
+    def write(self, rows: Sequence[Model]) -> None:
+        documents = (row.model_dump(mode="json", include=set(self._fields)) for row in rows)
+        self._put([[self._cell(document[field]) for field in self._fields] for document in documents])
+
+    def _put(self, lines: Sequence[Sequence[Any]]) -> None:
+        # Before Python 3.13 a carriage return is quoted only where it is part of the line's end.
+        text: list[str] = []
+        csv.writer(SimpleNamespace(write=text.append), lineterminator="\r\n").writerows(lines)
+        self._file.write("".join(f"{line[:-2]}\n" for line in text).encode())
+
+    def _cell(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return _neutralised(value) if self._neutralise else value
+        return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def _neutralised(text: str) -> str:
+    is_plain = text.lstrip()[:1] not in _SIGNS and not _CELL_END.search(text)  # nearly all are, and this is quick
+    return text if is_plain or _NO_FORMULA.fullmatch(text) else _FORMULA.sub("'", text)
+
+
+class _Parquet:
+    def __init__(self, writer: Any, table: Any, fields: Sequence[str]) -> None:
+        self._writer = writer
+        self._table = table
+        self._fields = set(fields)
+        self._rows: list[dict[str, Any]] = []
+
+    def write(self, rows: Sequence[Model]) -> None:
+        self._rows.extend(row.model_dump(include=self._fields) for row in rows)
+        if len(self._rows) >= _ROW_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held back to make row groups of a useful size."""
+        try:
+            table = self._table(self._rows)
+        except _NO_PLACE:
+            raise StorageError(self._problem()) from None
+        self._writer.write_table(table)
+        self._rows.clear()
+
+    def _problem(self) -> str:
+        for row in self._rows:
+            for field, value in row.items():
+                try:
+                    self._table([{field: value}])
+                except _NO_PLACE:
+                    identifier = row.get("id") or row.get("screening_id")
+                    return f"Parquet has no place for the {field} of {identifier}: export it as JSON Lines or CSV."
+        return "Parquet has no place for a value: export it as JSON Lines or CSV."
+
+
+@contextmanager
+def _parquet(file: IO[bytes], model: type[Model], fields: Sequence[str]) -> Iterator[_Parquet]:
+    pyarrow = import_pyarrow()
+    schema = pyarrow.schema([(field, _arrow(model.model_fields[field].annotation)) for field in fields])
+    with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as inner:
+        writer = _Parquet(inner, lambda rows: pyarrow.Table.from_pylist(rows, schema=schema), fields)
+        yield writer
+        writer.flush()
+
+
+def _arrow(annotation: Any) -> Any:
+    """Return the Arrow type of a model's field: every field may be missing, and any number may have a fraction."""
+    pyarrow = import_pyarrow()
+    parts = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
+    parts = {get_args(part)[0] if get_origin(part) is Annotated else part for part in parts} - {NoneType}
+    if parts == {int, float}:
+        return pyarrow.float64()
+    [kind] = parts
+    if get_origin(kind) is list:
+        return pyarrow.list_(_arrow(get_args(kind)[0]))
+    if isinstance(kind, type) and issubclass(kind, Model):
+        return pyarrow.struct([(name, _arrow(field.annotation)) for name, field in kind.model_fields.items()])
+    plain = {str: pyarrow.string(), int: pyarrow.int64(), datetime: pyarrow.timestamp("us", tz="UTC")}
+    return plain[kind]

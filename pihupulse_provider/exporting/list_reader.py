@@ -20,8 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Generic
 
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import as_they_come
+from pihupulse_provider.api.async_client import AsyncClient, as_they_come
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.models import ItemT, Page

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account, is_masked
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.plans import PLANS, Plan
+from pihupulse_provider.api.rate_limit import PLANS, Plan
 
 
 class AirflowConnection(Protocol):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import Asset, Context
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.wording import counted
+from pihupulse_provider.api.logs import counted
 from pihupulse_provider.assets import resource_uri
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.creating.candidate_input import CandidateInput

@@ -15,10 +15,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from pihupulse_provider.api import clock
+from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.events import EVENTS
-from pihupulse_provider.api.iso_time import read_iso
-from pihupulse_provider.api.wording import duration, utc
+from pihupulse_provider.api.logs import duration, utc
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller, webhook_connections
 from pihupulse_provider.operators.activity import ShownWait

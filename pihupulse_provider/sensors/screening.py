@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.iso_time import read_iso
+from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.operators.activity import ShownWait
 from pihupulse_provider.operators.base import PihuPulseTask, seconds, texts

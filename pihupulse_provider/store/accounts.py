@@ -8,8 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api.events import LONGEST
-from pihupulse_provider.store.engine import metadata
-from pihupulse_provider.store.event_rows import insert_once
+from pihupulse_provider.store.engine import insert_once, metadata
 
 _MOST_NAMES = 1000
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.events import LONGEST
-from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.store.engine import Store, StoreError, metadata
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.events import LONGEST
-from pihupulse_provider.store.engine import Store, metadata
-from pihupulse_provider.store.event_rows import POSITION, insert_once
+from pihupulse_provider.store.engine import Store, insert_once, metadata
+from pihupulse_provider.store.inbox import POSITION
 
 cursors_table = sa.Table(
     "pihupulse_cursors",

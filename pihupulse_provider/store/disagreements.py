@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from pihupulse_provider.api.plans import PLANS, Plan
+from pihupulse_provider.api.rate_limit import PLANS, Plan
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 
 log = logging.getLogger(__name__)

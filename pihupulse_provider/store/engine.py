@@ -11,13 +11,13 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store import migrations
@@ -237,3 +237,12 @@ def open_store(url: str) -> Store:
         if key not in _stores:
             _stores[key] = Store(url)
         return _stores[key]
+
+
+def insert_once(connection: Connection, table: sa.Table, values: Mapping[str, Any]) -> None:
+    """Insert a row unless its key is there already, be it from another process a moment ago."""
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(table).values(**values))
+    except IntegrityError:
+        return

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api.events import LONGEST, is_name
-from pihupulse_provider.store.engine import Store, metadata
-from pihupulse_provider.store.event_rows import insert_once
+from pihupulse_provider.store.engine import Store, insert_once, metadata
 
 progress_table = sa.Table(
     "pihupulse_progress",

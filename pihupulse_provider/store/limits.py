@@ -16,9 +16,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pihupulse_provider.api.clock import now
-from pihupulse_provider.api.outage_log import OutageLog
-from pihupulse_provider.api.plans import MINUTE, Plan
-from pihupulse_provider.api.rate_limit import LimitState, Slot, reserve, reserve_several, stand_alone
+from pihupulse_provider.api.logs import OutageLog
+from pihupulse_provider.api.rate_limit import MINUTE, LimitState, Plan, Slot, reserve, reserve_several, stand_alone
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 from pihupulse_provider.api.reservations import Reservations
 from pihupulse_provider.store.accounts import name_account

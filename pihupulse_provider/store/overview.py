@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from pihupulse_provider.api.plans import Plan
+from pihupulse_provider.api.rate_limit import Plan
 from pihupulse_provider.store.accounts import names_of
 from pihupulse_provider.store.activity import activity_table
 from pihupulse_provider.store.cursors import cursors_table
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.event_rows import events_table, head_table
+from pihupulse_provider.store.inbox import events_table, head_table
 from pihupulse_provider.store.limits import read_states
 
 _MOST_ACCOUNTS = 100

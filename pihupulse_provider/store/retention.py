@@ -7,8 +7,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from pihupulse_provider.store.cursors import forget_reads
-from pihupulse_provider.store.engine import Store, metadata
-from pihupulse_provider.store.event_rows import insert_once
+from pihupulse_provider.store.engine import Store, insert_once, metadata
 from pihupulse_provider.store.inbox import Inbox
 
 retention_table = sa.Table(

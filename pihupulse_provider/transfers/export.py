@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.async_client import AsyncClient
-from pihupulse_provider.api.concurrency import run_to_end
+from pihupulse_provider.api.async_client import AsyncClient, run_to_end
+from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.iso_time import read_iso
 from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
-from pihupulse_provider.exporting.writers import Writer
+from pihupulse_provider.exporting.file_formats import Writer
 from pihupulse_provider.operators.activity import shown_progress
 from pihupulse_provider.operators.base import PihuPulseOperator
 from pihupulse_provider.operators.links import PihuPulseExportLink, PihuPulsePageLink

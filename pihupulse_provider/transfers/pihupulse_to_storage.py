@@ -9,8 +9,7 @@ from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.exporting.atomic_file import atomic_file
 from pihupulse_provider.exporting.export import MODELS
-from pihupulse_provider.exporting.file_formats import format_of
-from pihupulse_provider.exporting.writers import open_writer
+from pihupulse_provider.exporting.file_formats import format_of, open_writer
 from pihupulse_provider.operators.base import outputs
 from pihupulse_provider.operators.storage import storage_path
 from pihupulse_provider.transfers.export import ExportOperator

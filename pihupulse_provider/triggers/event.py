@@ -17,7 +17,7 @@ from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
-from pihupulse_provider.triggers.accounts import loaded_hook
+from pihupulse_provider.triggers.base import loaded_hook
 from pihupulse_provider.waiting.inbox_tail import InboxReader, InboxTail, shared_tail
 
 if TYPE_CHECKING:

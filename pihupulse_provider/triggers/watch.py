@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.wording import utc
+from pihupulse_provider.api.logs import utc
 from pihupulse_provider.hooks.webhooks import screening_updates
 from pihupulse_provider.store.activity import Activity, TaskRef
-from pihupulse_provider.triggers.accounts import forget, loaded_hook
-from pihupulse_provider.triggers.handover import hand_over
+from pihupulse_provider.triggers.base import forget, hand_over, loaded_hook
 from pihupulse_provider.waiting.wait_spec import End
 from pihupulse_provider.waiting.wait_state import WaitState, pack
 

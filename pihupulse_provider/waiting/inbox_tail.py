@@ -16,7 +16,7 @@ from functools import partial
 from typing import TypeVar
 
 from pihupulse_provider.api.events import SCREENING_COMPLETED
-from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import PAGE, EventFilter, Inbox, InboxEvent
 from pihupulse_provider.waiting.per_loop import PerLoop

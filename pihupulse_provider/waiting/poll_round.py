@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,9 +14,11 @@ from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import BadRequestError, NotFoundError
 from pihupulse_provider.api.models import Candidate, Page, Screening
-from pihupulse_provider.api.transport import CONCURRENCY
-from pihupulse_provider.waiting.request_plan import ListPositions, Spot, Survey, plan
+from pihupulse_provider.waiting.request_plan import ListPositions, Places, Survey, plan
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, detailed, listed
+
+_LANES = 8
+"""Requests in flight at once: each costs httpx a walk through all its connections, and a round has time."""
 
 
 class PageRequest(NamedTuple):
@@ -40,27 +42,6 @@ class CandidateRequest(NamedTuple):
 
 
 Request = PageRequest | CandidateRequest
-
-
-class _Spots(Collection[Spot]):
-    """Where everything that is left may be seen, made anew for each reader.
-
-    Were they kept, ten thousand a round would have Python's garbage collector go through all there is each time, and
-    that stops the event loop for longer than anything else here.
-    """
-
-    def __init__(self, left: Mapping[str, str | None], make: Callable[[str, str | None], Spot]) -> None:
-        self._left = left
-        self._make = make
-
-    def __len__(self) -> int:
-        return len(self._left)
-
-    def __iter__(self) -> Iterator[Spot]:
-        return (self._make(screening_id, candidate_id) for screening_id, candidate_id in self._left.items())
-
-    def __contains__(self, spot: object) -> bool:
-        return any(spot == one for one in self)
 
 
 class PollRound:
@@ -97,7 +78,7 @@ class PollRound:
         """Return what to send next; nothing when the round is over."""
         survey = Survey(self._positions.total_pages, self._positions.per_page, self._read, self._owners)
         self._give_up(survey)
-        chosen = plan(_Spots(self._left, self._spot), survey)
+        chosen = plan(self._places(), survey)
         return [*map(PageRequest, chosen.pages), *map(CandidateRequest, chosen.candidates)]
 
     def take_page(self, number: int, page: Page[Screening]) -> None:
@@ -142,15 +123,26 @@ class PollRound:
                 found.setdefault(candidate_id, []).append(screening_id)
         return found
 
-    def _spot(self, screening_id: str, candidate_id: str | None) -> Spot:
-        candidate_id = None if candidate_id in self._asked else candidate_id
-        page = self._positions.page_of(screening_id)
-        if page is None:
-            return Spot(None, candidate_id, searched=screening_id in self._positions.searched)
-        if page not in self._read:
-            return Spot(page, candidate_id)
-        beside = (one for one in (page + 1, page - 1) if 1 <= one <= (self._positions.total_pages or 1))
-        return Spot(next((one for one in beside if one not in self._read), None), candidate_id, sure=False)
+    def _places(self) -> Places:
+        places = Places()
+        for screening_id, owner in self._left.items():
+            candidate_id = None if owner in self._asked else owner
+            page = self._positions.page_of(screening_id)
+            if page is not None and page not in self._read:
+                places.pages.add(page)
+                places.pages_candidates.add(candidate_id)
+            elif page is not None and (beside := self._unread_beside(page)) is not None:
+                places.beside.add(beside)
+                places.beside_candidates.add(candidate_id)
+            else:
+                places.elsewhere += 1
+                places.elsewhere_candidates.add(candidate_id)
+                places.searched += page is None and screening_id in self._positions.searched
+        return places
+
+    def _unread_beside(self, page: int) -> int | None:
+        pages = (one for one in (page + 1, page - 1) if 1 <= one <= (self._positions.total_pages or 1))
+        return next((one for one in pages if one not in self._read), None)
 
     def _give_up(self, survey: Survey) -> None:
         """Settle what no request can show any more, after a second pass if the list changed under the first."""
@@ -225,7 +217,7 @@ async def run_round_async(client: AsyncClient, round_: PollRound, progress: Call
     :param progress: called after every response.
     :raises PihuPulseError: when a request fails for good; what was seen until then stays in the round.
     """
-    lanes = asyncio.Semaphore(CONCURRENCY)
+    lanes = asyncio.Semaphore(_LANES)
 
     async def send(request: Request) -> None:
         call: Call[Any] = request.call()

@@ -13,7 +13,8 @@ rows come: at the ends of the list. Costs, compared with asking for each candida
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE
@@ -24,19 +25,26 @@ _SPARE = 2
 """How many pages may turn out to hold nothing that is wanted: the first and the last one."""
 
 
-class Spot(NamedTuple):
-    """Where a screening may be seen.
+@dataclass
+class Places:
+    """Where may be seen what was not seen in this round, gathered in one pass over it.
 
-    :ivar page: a page not read yet that should hold it; None if there is none.
-    :ivar candidate: its candidate, not asked for yet; None if that is not known.
-    :ivar sure: whether it was last seen on that page, rather than beside it.
-    :ivar searched: whether an earlier round searched for it at the ends of the list, in vain.
+    :ivar pages: pages not read yet on which some of it was last seen. ``pages_candidates``: the candidates of that.
+    :ivar beside: pages not read yet, beside the one where it was last seen. ``beside_candidates``: the same for these.
+    :ivar elsewhere_candidates: the candidates of what is on none of them.
+    :ivar elsewhere: how much is on none of them.
+    :ivar searched: how much of that an earlier round searched for at the ends of the list, in vain.
+
+    A candidate is None where it is not known, or was requested already.
     """
 
-    page: int | None = None
-    candidate: str | None = None
-    sure: bool = True
-    searched: bool = False
+    pages: set[int] = field(default_factory=set)
+    pages_candidates: set[str | None] = field(default_factory=set)
+    beside: set[int] = field(default_factory=set)
+    beside_candidates: set[str | None] = field(default_factory=set)
+    elsewhere_candidates: set[str | None] = field(default_factory=set)
+    elsewhere: int = 0
+    searched: int = 0
 
 
 class Survey(NamedTuple):
@@ -68,53 +76,45 @@ class RequestPlan(NamedTuple):
     candidates: tuple[str, ...] = ()
 
 
-def plan(spots: Collection[Spot], survey: Survey) -> RequestPlan:
-    """Return the next requests of a round; it is over when there are none.
-
-    :param spots: one for each screening that was not seen in this round.
-    """
-    if any(spot.page is not None and spot.sure for spot in spots):
-        return _revisit(spots, survey)
-    guessed = [spot for spot in spots if spot.page is not None]
-    if guessed:
-        return _read_beside(guessed, survey)
-    return _search(spots, survey) if spots else RequestPlan()
+def plan(places: Places, survey: Survey) -> RequestPlan:
+    """Return the next requests of a round; it is over when there are none."""
+    if places.pages:
+        return _revisit(places, survey)
+    if places.beside:
+        return _read_beside(places, survey)
+    return _search(places, survey) if places.elsewhere else RequestPlan()
 
 
-def _revisit(spots: Collection[Spot], survey: Survey) -> RequestPlan:
-    pages = {spot.page for spot in spots if spot.page is not None and spot.sure}
-    candidates = {spot.candidate for spot in spots if spot.page is not None and spot.sure}
+def _revisit(places: Places, survey: Survey) -> RequestPlan:
+    pages, candidates = places.pages, places.pages_candidates
     # What is to be searched for is asked for by candidate in either case, if its candidate is known.
-    others = {spot.candidate for spot in spots if spot.page is None and spot.sure}
-    if None in others:
-        others = set()
+    others = set() if None in places.elsewhere_candidates else places.elsewhere_candidates
     if None not in candidates and len(candidates | others) <= min(len(pages) + len(others), survey.unread):
-        return RequestPlan((), tuple(sorted(map(str, candidates | others))))
+        return RequestPlan((), _sorted(candidates | others))
     if len(pages) > 1 and not survey.read:
         # The first page alone tells by how much the list has shifted; the rest is then read in the right place.
         return RequestPlan((min(pages),))
     return RequestPlan(tuple(sorted(pages)))
 
 
-def _read_beside(spots: Collection[Spot], survey: Survey) -> RequestPlan:
-    pages = {spot.page for spot in spots if spot.page is not None}
-    candidates = _candidates(spots)
+def _read_beside(places: Places, survey: Survey) -> RequestPlan:
+    pages, candidates = places.beside, places.beside_candidates
     # A page beside is a guess, and a candidate is not: it has to promise twice as much.
-    if candidates is not None and len(candidates) <= min(2 * len(pages), survey.unread):
-        return RequestPlan((), candidates)
+    if None not in candidates and len(candidates) <= min(2 * len(pages), survey.unread):
+        return RequestPlan((), _sorted(candidates))
     return RequestPlan(tuple(sorted(pages)))
 
 
-def _search(spots: Collection[Spot], survey: Survey) -> RequestPlan:
-    candidates = _candidates(spots)
+def _search(places: Places, survey: Survey) -> RequestPlan:
+    candidates = None if None in places.elsewhere_candidates else _sorted(places.elsewhere_candidates)
     sweeping = candidates is None or survey.unread < len(candidates)
     if candidates is not None and not sweeping:
         spare = _SPARE + survey.owners - len(candidates) - len(survey.read)
-        if spare <= 0 or len(candidates) == 1 or all(spot.searched for spot in spots):
+        if spare <= 0 or len(candidates) == 1 or places.searched == places.elsewhere:
             return RequestPlan((), candidates)
     else:
         spare = survey.unread
-    pages = _ends(survey) or _onwards(survey, math.ceil(len(spots) / survey.per_page), sweeping=sweeping)
+    pages = _ends(survey) or _onwards(survey, math.ceil(places.elsewhere / survey.per_page), sweeping=sweeping)
     return RequestPlan(pages[:spare]) if pages or candidates is None else RequestPlan((), candidates)
 
 
@@ -141,10 +141,8 @@ def _onwards(survey: Survey, width: int, *, sweeping: bool) -> tuple[int, ...]:
     return tuple([page for page in pages if page not in survey.read][:width])
 
 
-def _candidates(spots: Collection[Spot]) -> tuple[str, ...] | None:
-    """Return the distinct candidates to ask for; None if asking would not show every spot."""
-    candidates = {spot.candidate for spot in spots}
-    return None if None in candidates else tuple(sorted(str(candidate) for candidate in candidates))
+def _sorted(candidates: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(sorted(map(str, candidates)))
 
 
 class ListPositions:

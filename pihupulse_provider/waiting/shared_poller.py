@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import PihuPulseError
-from pihupulse_provider.api.outage_log import OutageLog
-from pihupulse_provider.api.wording import counted
+from pihupulse_provider.api.logs import OutageLog, counted
 from pihupulse_provider.waiting.per_loop import PerLoop
 from pihupulse_provider.waiting.poll_round import PollRound, run_round_async
 from pihupulse_provider.waiting.request_plan import ListPositions

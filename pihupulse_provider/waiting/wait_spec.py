@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.wording import counted, duration, named, utc
+from pihupulse_provider.api.logs import counted, duration, named, utc
 
 WaitFor = str | int | float
 End = Literal["decided", "deadline", "timeout", "error"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from pihupulse_provider.api.iso_time import write_iso
-from pihupulse_provider.api.wording import counted, named
+from pihupulse_provider.api.clock import write_iso
+from pihupulse_provider.api.logs import counted, named
 from pihupulse_provider.waiting.wait_spec import NOT_FOUND, Statuses, WaitSpec
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pihupulse_provider.api.errors import PihuPulseError
-from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.store.inbox import Delivery
 
 Append = Callable[[Sequence[Delivery]], Sequence[bool]]

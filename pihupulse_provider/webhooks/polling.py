@@ -16,6 +16,7 @@ from typing import Any, Generic
 from pihupulse_provider.api import clock as process_clock
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.client import Client
+from pihupulse_provider.api.clock import SERVER_TIME_MARGIN, write_iso
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.events import (
     CANDIDATE_CREATED,
@@ -26,9 +27,7 @@ from pihupulse_provider.api.events import (
     SCREENING_STARTED,
     WebhookEvent,
 )
-from pihupulse_provider.api.iso_time import write_iso
 from pihupulse_provider.api.models import Candidate, ItemT, Page, Screening
-from pihupulse_provider.api.server_time import MARGIN
 from pihupulse_provider.store.event_watermarks import EventWatermarks, Reach
 from pihupulse_provider.store.inbox import Delivery, Inbox
 
@@ -217,8 +216,8 @@ class _News:
         if step.at is None:
             # A row with older stages is not new: the sweep before missed it, because the list shifted.
             return not self.first and step.stage > known and not any(map(self._is_older, reached))
-        untold = step.stage > known or step.at.timestamp() < self.told - MARGIN
+        untold = step.stage > known or step.at.timestamp() < self.told - SERVER_TIME_MARGIN
         return untold and not self._is_older(step)
 
     def _is_older(self, step: Step) -> bool:
-        return step.at is not None and step.at.timestamp() < self.since - MARGIN
+        return step.at is not None and step.at.timestamp() < self.since - SERVER_TIME_MARGIN

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
-from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.api.logs import OutageLog
 
 SIGNATURE_HEADER = "X-PihuPulse-Signature"
 _WELL_FORMED = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)

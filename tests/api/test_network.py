@@ -28,7 +28,7 @@ from pihupulse_provider.api import (
     RetryPolicy,
     UnauthorizedError,
 )
-from pihupulse_provider.api.concurrency import run_to_end
+from pihupulse_provider.api.async_client import run_to_end
 from pihupulse_provider.api.transport import LONGEST_BODY
 from pihupulse_provider.sandbox import Sandbox
 from tests.servers import free_port

@@ -17,7 +17,7 @@ import httpx
 
 from pihupulse_provider.api import Account, AsyncClient
 from pihupulse_provider.exporting.export import MODELS, Export
-from pihupulse_provider.exporting.writers import open_writer
+from pihupulse_provider.exporting.file_formats import open_writer
 from tests.benchmarks.results import record
 from tests.benchmarks.rivals import HEADERS, installed, quietly
 from tests.benchmarks.service import API_KEY, running

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from pihupulse_provider.api import Account, AsyncClient, Client, MemoryRateLimit, NewCandidate, NewScreening
-from pihupulse_provider.api.retry import RetryPolicy
+from pihupulse_provider.api.exchange import RetryPolicy
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import Ledger

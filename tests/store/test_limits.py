@@ -16,8 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from pihupulse_provider.api import MemoryRateLimit, Plan, clock
-from pihupulse_provider.api.plans import PLANS
-from pihupulse_provider.api.rate_limit import Slot
+from pihupulse_provider.api.rate_limit import PLANS, Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.limits import StoreRateLimit, limits, shared_rate_limit

@@ -9,8 +9,8 @@ import pytest
 from pihupulse_provider.api import Account, Client, RetryPolicy, UnauthorizedError
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.triggers.waiting import TaskPoller
-from pihupulse_provider.waiting.wait_spec import GRACE, WaitSpec
-from pihupulse_provider.waiting.wait_state import WaitState
+from pihupulse_provider.waiting.wait_spec import WaitSpec
+from pihupulse_provider.waiting.wait_state import GRACE, WaitState
 from tests.waiting.listener import Listener
 
 STARTED_AT = 1_000_000.0

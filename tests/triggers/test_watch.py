@@ -11,7 +11,8 @@ import time
 import pytest
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.triggers import accounts
+from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.triggers.base import loaded_hook
 from pihupulse_provider.triggers.waiting import recall
 from pihupulse_provider.triggers.watch import WatchTrigger
 from pihupulse_provider.waiting.wait_spec import WaitSpec
@@ -144,20 +145,20 @@ class TestTogether:
 
     async def test_a_connection_is_read_once_for_all(self, pihupulse_sandbox, monkeypatch):
         reads = []
-        load = accounts.PihuPulseHook.get_async_account
+        load = PihuPulseHook.get_async_account
 
         async def counted(hook):
             reads.append(hook.pihupulse_conn_id)
             return await load(hook)
 
-        monkeypatch.setattr(accounts.PihuPulseHook, "get_async_account", counted)
-        hooks = await asyncio.gather(*(accounts.loaded_hook("pihupulse_default") for _ in range(50)))
+        monkeypatch.setattr(PihuPulseHook, "get_async_account", counted)
+        hooks = await asyncio.gather(*(loaded_hook("pihupulse_default") for _ in range(50)))
         assert len(set(map(id, hooks))) == 1
         assert len(reads) == 1
 
     async def test_a_connection_that_cannot_work_is_read_again_next_time(self, pihupulse_sandbox, monkeypatch):
         monkeypatch.delenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT")
         with pytest.raises(Exception, match="pihupulse_default"):
-            await accounts.loaded_hook("pihupulse_default")
+            await loaded_hook("pihupulse_default")
         monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", pihupulse_sandbox.connection_json)
-        assert await accounts.loaded_hook("pihupulse_default")
+        assert await loaded_hook("pihupulse_default")

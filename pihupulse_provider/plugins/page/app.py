@@ -23,7 +23,7 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
-from pihupulse_provider.api.outage_log import OutageLog
+from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.operators.links import PAGE_PATH
 from pihupulse_provider.plugins.page.rendering import SECTIONS, Address, render

@@ -17,8 +17,7 @@ from pihupulse_provider.api.models import Candidate, Report, Template
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.readers import FileFormat
 from pihupulse_provider.exporting.atomic_file import StorageError
-from pihupulse_provider.exporting.file_formats import format_of
-from pihupulse_provider.exporting.writers import open_writer
+from pihupulse_provider.exporting.file_formats import format_of, open_writer
 
 
 def written(name, rows, **how):

@@ -1,8 +1,10 @@
-"""Connections read once for many triggers: reading one takes a round trip through the triggerer's supervisor."""
+"""What every trigger does: it reads its connection, and hands its task back."""
 
 from __future__ import annotations
 
 import asyncio
+
+from airflow.providers.common.compat.sdk import conf
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
@@ -10,6 +12,8 @@ from pihupulse_provider.waiting.per_loop import PerLoop
 
 _SECONDS = 60.0
 """How long a connection is believed; a changed one counts from then on."""
+_MARGIN = 1.2
+"""How much longer than its interval the worker's report may take."""
 
 _Reading = tuple[float, "asyncio.Task[PihuPulseHook]"]
 _readings: PerLoop[_Reading] = PerLoop()
@@ -17,6 +21,8 @@ _readings: PerLoop[_Reading] = PerLoop()
 
 async def loaded_hook(conn_id: str) -> PihuPulseHook:
     """Return a hook that has read its connection, without blocking the event loop.
+
+    Many triggers share one reading, since it takes a round trip through the triggerer's supervisor.
 
     :raises ConfigurationError: if the connection can't work. Airflow's own errors, if there is no such connection.
     """
@@ -44,3 +50,16 @@ async def _load(conn_id: str) -> PihuPulseHook:
     hook = PihuPulseHook(conn_id)
     await hook.get_async_account()
     return hook
+
+
+async def hand_over(began_at: float) -> None:
+    """Wait until the worker that deferred the task has surely reported so.
+
+    A trigger that fires earlier makes the scheduler fail the task: the executor's report of the deferred try then
+    meets a task that is queued again (seen on Airflow 3.0 to 3.3). The report comes within ``[workers]
+    min_heartbeat_interval`` seconds, 5 by default.
+
+    :param began_at: when the trigger began, by :func:`pihupulse_provider.api.clock.now`.
+    """
+    reported_after = _MARGIN * conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
+    await asyncio.sleep(max(0.0, began_at + reported_after - clock.now()))

@@ -1,8 +1,25 @@
-"""A person can follow how far a bulk operation is."""
+"""What logs say of faults that last and of work that goes on."""
 
 from __future__ import annotations
 
-from pihupulse_provider.exporting.progress import Progress
+import logging
+
+import pytest
+
+from pihupulse_provider.api.logs import OutageLog, Progress
+
+
+def test_each_outage_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    outage = OutageLog(logging.getLogger("pihupulse_provider"))
+    with caplog.at_level(logging.INFO):
+        outage.recovered("It works again.")
+        for _ in range(2):
+            outage.failed("It fails: %s", "full")
+            outage.failed("It fails: %s", "still full")
+            outage.recovered("It works again.")
+
+    lines = [("WARNING", "It fails: full"), ("INFO", "It works again.")]
+    assert [(record.levelname, record.message) for record in caplog.records] == lines * 2
 
 
 def lines(caplog, expected, steps):
