@@ -26,6 +26,8 @@ from tests.integration.examples import copy_examples, make_warehouse
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DAG = "import_and_screen"
+TEMPLATE = "t54322"
+"""Another than the default, by which nobody was screened yet."""
 HEIGHT, TALL = 800, 1120
 QUALITY = 0.82
 TO_WEBP = """async ([png, quality]) => {
@@ -92,8 +94,8 @@ def _airflow(home: Path) -> Iterator[tuple[Airflow, str]]:
 def _leave_at_work(airflow: Airflow, sandbox: Sandbox) -> None:
     """Leave screenings that are waited for, of which some are completed, and an import that is under way."""
     ended = len(sandbox.screenings)
-    for dag_id in ("funnel", "screen_one_candidate"):
-        _await_deferred(airflow, dag_id, airflow.trigger(dag_id))
+    for dag_id, conf in {"funnel": {"template_id": TEMPLATE}, "screen_one_candidate": {}}.items():
+        _await_deferred(airflow, dag_id, airflow.trigger(dag_id, conf))
     for row in sandbox.screenings[ended : ended + 4]:
         sandbox.complete(row["id"], 81)
     airflow.wait_for_success("on_completed_screenings", airflow.trigger("on_completed_screenings"))
