@@ -4,8 +4,8 @@ export PYTHON
 # Some machines forbid compiled files, which doubles the start of everything that imports Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
-# All tests in two processes, one of which mostly waits; some of them in one.
-PYTEST = python -m pytest $(or $(ARGS),--numprocesses 2 --dist loadgroup)
+# All tests in three processes, two of which mostly wait; some of them in one.
+PYTEST = python -m pytest $(or $(ARGS),--numprocesses 3 --dist loadgroup --no-loadscope-reorder)
 
 .PHONY: demo test setup lint types docs screenshots wheel bench fleet matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 
@@ -28,7 +28,7 @@ lint: setup
 types: setup
 	@$(BIN)/mypy
 
-## The wheel, built from the sdist and installed alone with each extra.
+## The wheel, built from the sdist, installed alone and with each extra, and tested.
 wheel: setup
 	@$(BIN)/python -m tests.wheel
 

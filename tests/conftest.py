@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -16,11 +17,15 @@ from hypothesis import settings
 from tests.servers import empty_database, postgres
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from tests.dag_runs import DagRuns
 
 _numbers = count(1)
-_WAITING = {"integration", "reliability"}
-"""Rooms whose tests mostly wait for servers and processes that they started."""
+_SLOWEST = ("integration", "reliability", "dags")
+"""Groups of tests that begin first where several processes share the tests: the first two mostly wait."""
+_WITH_DAGS = {"cli", "docs", "operators", "plugins", "sensors", "transfers", "triggers", "test_examples.py"}
+"""Rooms that share an Airflow in this process, which takes seconds to make."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.update(
         AIRFLOW_HOME=home.name,
+        AIRFLOW__API_AUTH__JWT_SECRET="a-secret-of-the-tests-" * 4,
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
         # No worker has to report a deferral here, so no trigger has to wait for that.
         AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0",
@@ -43,10 +49,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where two processes share the tests, one takes all that wait for servers, and the other the rest."""
-    for item in items:
-        room = item.path.relative_to(config.rootpath / "tests").parts[0]
-        item.add_marker(pytest.mark.xdist_group("waiting" if room in _WAITING else "working"))
+    """Where several processes share the tests, they take them room by room, the slowest first."""
+    groups = {item: _group(item.path.relative_to(config.rootpath / "tests").parts[0]) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: _SLOWEST.index(groups[item]) if groups[item] in _SLOWEST else len(_SLOWEST))
+
+
+def _group(room: str) -> str:
+    return "dags" if room in _WITH_DAGS else room
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +85,7 @@ def consumer(pihupulse_sandbox: object) -> str:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL server for the whole run: its SQLAlchemy URL."""
-    with postgres() as url:
+    with postgres(durable=False) as url:
         yield url
 
 
@@ -86,13 +97,29 @@ def empty_postgres_url(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def dag_runs() -> DagRuns:
-    """Runs DAGs in this process, on a database of Airflow that lives as long as the tests."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
+def airflow_database() -> Path:
+    """Airflow's SQLite database of this process, with all its tables, which lives as long as the tests."""
     from airflow.utils.db import initdb
 
+    initdb()
+    return Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
+
+
+@pytest.fixture(scope="session")
+def airflow_app(airflow_database: Path) -> FastAPI:
+    """Airflow's API and UI in this process, with users and roles."""
+    from airflow.api_fastapi.app import create_app
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    DagBundlesManager().sync_bundles_to_db()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Airflow 3.0 declares its models as Pydantic deprecates
+        return create_app(apps="core")
+
+
+@pytest.fixture(scope="session")
+def dag_runs(airflow_app: FastAPI) -> DagRuns:
+    """Runs DAGs in this process."""
     from tests.dag_runs import DagRuns
 
-    initdb()
-    DagBundlesManager().sync_bundles_to_db()
-    return DagRuns(Path(os.environ["AIRFLOW_HOME"]))
+    return DagRuns(airflow_app)

@@ -1,22 +1,30 @@
-"""DAGs run in this process by ``dag.test()``, and what Airflow's database holds of them afterwards."""
+"""DAGs run in this process by ``dag.test()``, and what Airflow's API shows of them afterwards."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import sqlite3
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from itertools import count
-from pathlib import Path
+from operator import itemgetter
 from typing import Any
+from unittest import mock
+from urllib.parse import quote
 
+import httpx
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.listeners import hookimpl
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import DAG
 from airflow.sdk.execution_time import supervisor
+from fastapi import FastAPI
+
+from pihupulse_provider.api import RetryPolicy
 
 try:
     from airflow.sdk.listener import get_listener_manager
@@ -30,47 +38,60 @@ BUNDLE = "dags-folder"
 _numbers = count(1)
 
 
-class Run:
-    """One finished run of a DAG."""
+class Api:
+    """Airflow's REST API in this process, for one who may do everything."""
 
-    def __init__(self, database: Path, dag_id: str, run_id: str, errors: Mapping[tuple[str, int], list[Any]]):
-        self._database = database
-        self._key = (dag_id, run_id)
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        admin = SimpleAuthManagerUser(username="admin", role="admin")
+        self._headers = {"Authorization": f"Bearer {get_auth_manager().generate_jwt(admin)}"}
+
+    def get(self, path: str, **params: Any) -> httpx.Response:
+        """Return the response to a GET, path as in ``/dags``."""
+        return asyncio.run(self._get(path, params))
+
+    async def _get(self, path: str, params: Mapping[str, Any]) -> httpx.Response:
+        transport = httpx.ASGITransport(self._app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://airflow.test/api/v2", headers=self._headers
+        ) as client:
+            return await client.get(path, params=dict(params))
+
+
+class Run:
+    """One finished run of a DAG, as Airflow's API shows it."""
+
+    def __init__(self, api: Api, dag_id: str, run_id: str, errors: Mapping[tuple[str, int], list[Any]]):
+        self._api = api
+        self._path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}"
         self.errors = errors
 
     @property
     def state(self) -> str:
         """The run's state."""
-        return self.rows("SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?")[0][0]
+        return str(self._get("")["state"])
 
     def states(self, task_id: str) -> list[str]:
         """Return the states of a task's instances, by map index."""
-        query = "SELECT state FROM task_instance WHERE dag_id = ? AND run_id = ? AND task_id = ? ORDER BY map_index"
-        return [row[0] for row in self.rows(query, task_id)]
+        found = [one for one in self._get("/taskInstances", limit=100)["task_instances"] if one["task_id"] == task_id]
+        return [one["state"] for one in sorted(found, key=itemgetter("map_index"))]
 
     def xcom(self, task_id: str, map_index: int = -1) -> Any:
-        """Return the JSON that the database holds as the task's return value; None if there is none."""
-        query = (
-            "SELECT value FROM xcom WHERE key = 'return_value' "
-            "AND dag_id = ? AND run_id = ? AND task_id = ? AND map_index = ?"
-        )
-        rows = self.rows(query, task_id, map_index)
-        return _parsed(rows[0][0]) if rows else None
+        """Return the JSON that a task returned; None if there is none."""
+        path = f"{self._path}/taskInstances/{task_id}/xcomEntries/return_value"
+        response = self._api.get(path, map_index=map_index, deserialize=False, stringify=False)
+        if response.status_code == 404:
+            return None
+        value = response.raise_for_status().json()["value"]
+        return json.loads(value) if isinstance(value, str) and value[:1] in '[{"' else value
 
     def rendered(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
-        """Return the rendered template fields that the database holds."""
-        query = (
-            "SELECT rendered_fields FROM rendered_task_instance_fields "
-            "WHERE dag_id = ? AND run_id = ? AND task_id = ? AND map_index = ?"
-        )
-        return _parsed(self.rows(query, task_id, map_index)[0][0])
+        """Return the rendered template fields of a task."""
+        mapped = f"/{map_index}" if map_index >= 0 else ""
+        return dict(self._get(f"/taskInstances/{task_id}{mapped}")["rendered_fields"])
 
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask Airflow's database."""
-        with sqlite3.connect(self._database) as connection:
-            found = connection.execute(query, (*self._key, *values)).fetchall()
-        connection.close()
-        return found
+    def _get(self, path: str, **params: Any) -> Any:
+        return self._api.get(self._path + path, **params).raise_for_status().json()
 
 
 class Errors:
@@ -88,11 +109,11 @@ class Errors:
 class DagRuns:
     """Makes DAGs and runs them.
 
-    :param home: Airflow's home, with a migrated SQLite database.
+    :param app: Airflow's API, on a migrated database.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.database = home / "airflow.db"
+    def __init__(self, app: FastAPI) -> None:
+        self._api = Api(app)
         self._errors = Errors()
         get_listener_manager().add_listener(self._errors)
 
@@ -108,22 +129,21 @@ class DagRuns:
         self._errors.by_task.clear()
         _store(dag)
         moment = {"logical_date": at, "run_after": at} if at is not None else {}
-        run = dag.test(run_conf=dict(conf or {}), **moment)
-        return Run(self.database, dag.dag_id, run.run_id, dict(self._errors.by_task))
+        with mock.patch.object(RetryPolicy, "jitter", return_value=0.0):  # a failed request is sent again at once
+            run = dag.test(run_conf=dict(conf or {}), **moment)
+        return Run(self._api, dag.dag_id, run.run_id, dict(self._errors.by_task))
 
 
 def _store(dag: DAG) -> None:
     """Put the DAG into the database, as the DAG processor does with those of files."""
-    if not AIRFLOW_V_3_1_PLUS:
-        return  # Airflow 3.0 runs a DAG that it does not know.
     try:
-        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    except ImportError:  # Airflow 3.1
-        from airflow.models.dagbag import DagBag, sync_bag_to_db
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 3.0 and 3.1
+        from airflow.models.dagbag import DagBag
     bag = DagBag(os.devnull)
     bag.bag_dag(dag)
-    sync_bag_to_db(bag, BUNDLE, None)
-
-
-def _parsed(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
+    if hasattr(bag, "sync_to_db"):  # Airflow 3.0
+        dag.relative_fileloc = f"{dag.dag_id}.py"
+        bag.sync_to_db(BUNDLE, None)
+    else:
+        sys.modules[DagBag.__module__].sync_bag_to_db(bag, BUNDLE, None)

@@ -38,10 +38,12 @@ def free_port() -> int:
 class Postgres:
     """A PostgreSQL that can be stopped and started again.
 
+    :param durable: whether what it committed outlives a power cut, which takes it longer.
     :ivar url: its SQLAlchemy URL (``postgresql://``, so that the installed driver is chosen).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = True) -> None:
+        self._durable = durable
         self._home = Path(tempfile.mkdtemp(prefix="pihupulse-postgres-"))
         # PostgreSQL refuses to run as root, and nobody else may be able to reach the virtual environment.
         self._user = _NOBODY if os.geteuid() == 0 else None
@@ -72,6 +74,7 @@ class Postgres:
             "port": self._port,
             "unix_socket_directories": "",
             "max_connections": 100,
+            "fsync": "on" if self._durable else "off",
         }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         log = self._home / "log"
@@ -96,9 +99,9 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Run PostgreSQL and yield its URL."""
-    with Postgres() as server:
+def postgres(*, durable: bool = True) -> Iterator[str]:
+    """Run PostgreSQL and yield its URL; see :class:`Postgres`."""
+    with Postgres(durable=durable) as server:
         yield server.url
 
 

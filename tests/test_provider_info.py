@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -15,25 +16,35 @@ ProvidersManager().initialize_providers_configuration()  # as every airflow comm
 from pihupulse_provider.hooks.settings import store_url
 print([store_url()])
 """
+LIST_PROVIDERS = """
+import sys
+from airflow.__main__ import main
+for command in sys.argv[1:]:
+    sys.argv = ["airflow", "providers", command, "--output", "json"]
+    main()
+"""
 PACKAGE = "airflow-provider-pihupulse"
 
 
-def airflow(*words: str) -> list[dict[str, Any]]:
-    """Run ``airflow`` and return its table; it must not complain about this provider."""
-    command = [sys.executable, "-m", "airflow", *words, "--output", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    table = done.stdout[done.stdout.index("[{") :]
-    said = (done.stderr + done.stdout[: -len(table)]).splitlines()
+@pytest.fixture(scope="module")
+def tables() -> dict[str, list[dict[str, Any]]]:
+    """What ``airflow providers`` lists, by command; it must not complain about this provider."""
+    commands = ("list", "hooks")
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_PROVIDERS, *commands], capture_output=True, text=True, timeout=60, check=True
+    )
+    listed = re.findall(r"^\[\{.*?\}\]$", done.stdout, re.MULTILINE | re.DOTALL)
+    said = (done.stderr + re.sub(r"^\[\{.*?\}\]$", "", done.stdout, flags=re.MULTILINE | re.DOTALL)).splitlines()
     assert [line for line in said if "pihupulse" in line.lower()] == []
-    return json.loads(table)
+    return dict(zip(commands, map(json.loads, listed), strict=True))
 
 
-def test_it_is_listed():
-    assert PACKAGE in {row["package_name"] for row in airflow("providers", "list")}
+def test_it_is_listed(tables):
+    assert PACKAGE in {row["package_name"] for row in tables["list"]}
 
 
-def test_its_hook_is_found_and_its_connections_can_be_tested():
-    [hook] = [row for row in airflow("providers", "hooks") if row["connection_type"] == "pihupulse"]
+def test_its_hook_is_found_and_its_connections_can_be_tested(tables):
+    [hook] = [row for row in tables["hooks"] if row["connection_type"] == "pihupulse"]
     assert hook["class"] == "pihupulse_provider.hooks.pihupulse.PihuPulseHook"
     assert hook["conn_id_attribute_name"] == "pihupulse_conn_id"
     assert hook["hook_name"] == "PihuPulse"

@@ -1,8 +1,12 @@
-"""The wheel as a user gets it: built from the sdist, and installed alone with each extra: ``python -m tests.wheel``."""
+"""The wheel as a user gets it: built from the sdist, installed alone and with each extra, and tested.
+
+``python -m tests.wheel``
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -13,7 +17,8 @@ from shutil import which
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT = PYPROJECT["project"]
 BUILD = "import sys, hatchling.build as h; print(getattr(h, 'build_' + sys.argv[1])(sys.argv[2]))"
 PACKAGES = {
     "pihupulse_provider": ROOT / "pihupulse_provider",
@@ -38,6 +43,11 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 print(pihupulse_provider.__file__)
 """
+TESTED = [
+    *("cli", "hooks", "operators", "plugins", "sensors", "transfers", "triggers"),
+    *("test_examples.py", "test_provider_info.py", "test_retry_policy.py"),
+]
+"""The rooms of what Airflow loads."""
 EXAMPLES = sorted(path.stem for path in (ROOT / "dags_examples").glob("[!_]*.py"))
 
 
@@ -48,6 +58,7 @@ def main() -> int:
         _check_content(wheel)
         for extra in ("", *PROJECT["optional-dependencies"]):
             _check_installed(Path(folder), wheel, extra)
+        _check_tests(Path(folder), wheel)
     return 0
 
 
@@ -89,17 +100,46 @@ def _check_content(wheel: Path) -> None:
 
 def _check_installed(folder: Path, wheel: Path, extra: str) -> None:
     environment = folder / f"venv-{extra or 'plain'}"
-    python, uv = environment / "bin" / "python", which("uv") or str(ROOT / ".venv" / "uv" / "bin" / "uv")
-    _run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)])
-    wanted = f"{wheel}[{extra}]" if extra else str(wheel)
-    constraints = ROOT / "requirements" / "dev.txt"
-    _run([uv, "pip", "install", "--quiet", "--python", str(python), "--constraint", str(constraints), wanted])
-    environ = {"AIRFLOW_HOME": str(folder / "home"), "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    python = _installed(environment, f"{wheel}[{extra}]" if extra else str(wheel))
+    environ = _environment(folder, python)
     output = _run([str(python), "-c", IMPORT, *ENABLED[extra]], cwd=folder, env=environ)
     assert output.splitlines()[-1].startswith(str(environment)), output
     if not extra:
         _check_with_airflow(folder, python, environ)
     print(f"the wheel{f' with [{extra}]' if extra else ' alone'} works", flush=True)
+
+
+def _check_tests(folder: Path, wheel: Path) -> None:
+    """The tests of what Airflow loads pass where the package's source is not: on what is installed, examples too."""
+    home, environment = folder / "checkout", folder / "venv-tested"
+    python = _installed(
+        environment, f"{wheel}[{','.join(PROJECT['optional-dependencies'])}]", *PYPROJECT["dependency-groups"]["test"]
+    )
+    for name in ("docs", "tests"):
+        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("_build", "__pycache__"))
+    for name in ("CONTRIBUTING.md", "README.md", "pyproject.toml"):
+        shutil.copy(ROOT / name, home)
+    environ = _environment(folder, python)
+    [package] = environment.glob("lib/python*/site-packages/airflow_provider_pihupulse")
+    shutil.copytree(package / "example_dags", home / "dags_examples")
+    output = _run([str(python), "-c", IMPORT], cwd=home, env=environ)
+    assert output.splitlines()[-1].startswith(str(environment)), output
+    together = ["--quiet", "--numprocesses", "2", "--dist", "loadfile"]
+    output = _run([str(python), "-m", "pytest", *together, *(f"tests/{room}" for room in TESTED)], home, environ)
+    print(f"the tests pass on the wheel: {output.splitlines()[-1]}", flush=True)
+
+
+def _installed(environment: Path, *wanted: str) -> Path:
+    """Return the Python of a new environment with some packages, in the versions that this one has."""
+    python, uv = environment / "bin" / "python", which("uv") or str(ROOT / ".venv" / "uv" / "bin" / "uv")
+    _run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)])
+    constraints = ROOT / "requirements" / "dev.txt"
+    _run([uv, "pip", "install", "--quiet", "--python", str(python), "--constraint", str(constraints), *wanted])
+    return python
+
+
+def _environment(folder: Path, python: Path) -> dict[str, str]:
+    return {"AIRFLOW_HOME": str(folder / "home"), "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def _check_with_airflow(folder: Path, python: Path, environ: dict[str, str]) -> None:

@@ -1,4 +1,7 @@
-"""PihuPulse without Airflow: the clients, their models and errors, the rate limit and the retry policy."""
+"""PihuPulse without Airflow: the clients, their models and errors, the rate limit and the retry policy.
+
+Each of the modules says by its ``__all__`` what of it is public here.
+"""
 
 from __future__ import annotations
 
@@ -6,139 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pihupulse_provider.api.account import DEFAULT_BASE_URL, Account
-    from pihupulse_provider.api.async_client import AsyncClient
-    from pihupulse_provider.api.client import Client
-    from pihupulse_provider.api.errors import (
-        BadRequestError,
-        ClientError,
-        ConfigurationError,
-        CreateError,
-        DuplicateCreateError,
-        ForbiddenError,
-        NoAnswerError,
-        NotFoundError,
-        NotSentError,
-        PihuPulseError,
-        RateLimitedError,
-        ResponseError,
-        ServerError,
-        StatusError,
-        TransportError,
-        UnauthorizedError,
-        UnconfirmedCreateError,
-    )
-    from pihupulse_provider.api.exchange import RetryPolicy
-    from pihupulse_provider.api.limiter import MemoryRateLimit, RateLimit
-    from pihupulse_provider.api.models import (
-        Candidate,
-        CandidateScreening,
-        Education,
-        NewCandidate,
-        NewScreening,
-        Page,
-        PageMeta,
-        Report,
-        Screening,
-        SkillScore,
-        Template,
-    )
-    from pihupulse_provider.api.rate_limit import PLANS, Plan
+    from pihupulse_provider.api.account import *  # noqa: F403
+    from pihupulse_provider.api.async_client import *  # noqa: F403
+    from pihupulse_provider.api.client import *  # noqa: F403
+    from pihupulse_provider.api.errors import *  # noqa: F403
+    from pihupulse_provider.api.exchange import *  # noqa: F403
+    from pihupulse_provider.api.limiter import *  # noqa: F403
+    from pihupulse_provider.api.models import *  # noqa: F403
+    from pihupulse_provider.api.rate_limit import *  # noqa: F403
 
-__all__ = [
-    "DEFAULT_BASE_URL",
-    "PLANS",
-    "Account",
-    "AsyncClient",
-    "BadRequestError",
-    "Candidate",
-    "CandidateScreening",
-    "Client",
-    "ClientError",
-    "ConfigurationError",
-    "CreateError",
-    "DuplicateCreateError",
-    "Education",
-    "ForbiddenError",
-    "MemoryRateLimit",
-    "NewCandidate",
-    "NewScreening",
-    "NoAnswerError",
-    "NotFoundError",
-    "NotSentError",
-    "Page",
-    "PageMeta",
-    "PihuPulseError",
-    "Plan",
-    "RateLimit",
-    "RateLimitedError",
-    "Report",
-    "ResponseError",
-    "RetryPolicy",
-    "Screening",
-    "ServerError",
-    "SkillScore",
-    "StatusError",
-    "Template",
-    "TransportError",
-    "UnauthorizedError",
-    "UnconfirmedCreateError",
-]
-
-_MODULES = {
-    "account": (
-        "Account",
-        "DEFAULT_BASE_URL",
-    ),
-    "async_client": ("AsyncClient",),
-    "client": ("Client",),
-    "exchange": ("RetryPolicy",),
-    "errors": (
-        "BadRequestError",
-        "ClientError",
-        "ConfigurationError",
-        "CreateError",
-        "DuplicateCreateError",
-        "ForbiddenError",
-        "NoAnswerError",
-        "NotFoundError",
-        "NotSentError",
-        "PihuPulseError",
-        "RateLimitedError",
-        "ResponseError",
-        "ServerError",
-        "StatusError",
-        "TransportError",
-        "UnauthorizedError",
-        "UnconfirmedCreateError",
-    ),
-    "limiter": (
-        "MemoryRateLimit",
-        "RateLimit",
-    ),
-    "models": (
-        "Candidate",
-        "CandidateScreening",
-        "Education",
-        "NewCandidate",
-        "NewScreening",
-        "Page",
-        "PageMeta",
-        "Report",
-        "Screening",
-        "SkillScore",
-        "Template",
-    ),
-    "rate_limit": (
-        "PLANS",
-        "Plan",
-    ),
-}
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_MODULES = ("errors", "account", "rate_limit", "limiter", "models", "exchange", "client", "async_client")
+"""The lighter before those that import them: a DAG file that only needs an error pays for no client."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: a DAG file that only needs an error pays for no client."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    """Import a public name when it is first used; Python asks for the modules of this package here too."""
+    if name[0].isupper():
+        for module in map(import_module, (f"{__name__}.{one}" for one in _MODULES)):
+            if name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,8 @@ import httpx
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.rate_limit import Plan
 
+__all__ = ["DEFAULT_BASE_URL", "Account"]
+
 DEFAULT_BASE_URL = "https://api.pihupulse.com/v1"
 """API reference, "Introduction"."""
 _LAST_PORT = 65535

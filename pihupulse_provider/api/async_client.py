@@ -40,6 +40,8 @@ from pihupulse_provider.api.transport import (
     transport_options,
 )
 
+__all__ = ["AsyncClient"]
+
 
 class AsyncClient:
     """PihuPulse for one event loop, which it never blocks; use it as a context manager, or close it.

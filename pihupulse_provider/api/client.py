@@ -41,6 +41,8 @@ from pihupulse_provider.api.transport import (
     transport_options,
 )
 
+__all__ = ["Client"]
+
 
 class Client:
     """PihuPulse, blocking. Safe to share between threads; closes its connections when it is collected at the latest.

@@ -1,7 +1,7 @@
 """What can go wrong between us and PihuPulse, as a tree of types.
 
     PihuPulseError
-    ├── ConfigurationError          the connection or an argument is unusable
+    ├── ConfigurationError          the connection or an argument is invalid
     ├── TransportError              no whole response came
     │   ├── NotSentError            the request surely never reached the service
     │   └── NoAnswerError           it may have been carried out (timeout, dropped connection)
@@ -28,6 +28,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+
+__all__ = [
+    "BadRequestError",
+    "ClientError",
+    "ConfigurationError",
+    "CreateError",
+    "DuplicateCreateError",
+    "ForbiddenError",
+    "NoAnswerError",
+    "NotFoundError",
+    "NotSentError",
+    "PihuPulseError",
+    "RateLimitedError",
+    "ResponseError",
+    "ServerError",
+    "StatusError",
+    "TransportError",
+    "UnauthorizedError",
+    "UnconfirmedCreateError",
+]
 
 
 class PihuPulseError(Exception):
@@ -170,7 +190,7 @@ class ServerError(StatusError):
 
 
 class CreateError(PihuPulseError):
-    """A create whose effect could not be settled."""
+    """A create whose effect could not be resolved."""
 
 
 class UnconfirmedCreateError(CreateError):

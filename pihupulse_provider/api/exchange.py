@@ -16,6 +16,8 @@ from pihupulse_provider.api.rate_limit import Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.api.response import Response, decode
 
+__all__ = ["RetryPolicy"]
+
 _LONGEST_TOLD = 300.0
 """Seconds up to which a ``Retry-After`` is waited out; no reference names that header."""
 _MOST_DOUBLINGS = 16

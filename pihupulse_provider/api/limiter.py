@@ -10,6 +10,8 @@ from pihupulse_provider.api.clock import now
 from pihupulse_provider.api.rate_limit import LimitState, Plan, Slot, reserve
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 
+__all__ = ["MemoryRateLimit", "RateLimit"]
+
 
 class RateLimit(Protocol):
     """An account's limit, shared by whoever holds the same object or the same store."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -47,6 +48,22 @@ def named(words: Collection[str]) -> str:
     return ", ".join(first) + (f" and {len(words) - _NAMED:,} more" if len(words) > _NAMED else "")
 
 
+class Log(Protocol):
+    """What is needed of a logger: Airflow's own and the standard library's both have it."""
+
+    def info(self, event: str, /, *args: Any) -> Any:
+        """Log at the level INFO."""
+        ...
+
+    def warning(self, event: str, /, *args: Any) -> Any:
+        """Log at the level WARNING: somebody should look at it."""
+        ...
+
+    def log(self, level: int, event: str, /, *args: Any) -> Any:
+        """Log at a level."""
+        ...
+
+
 class OutageLog:
     """Logs the first failure in a row, and the recovery from it; the failures between go to DEBUG.
 
@@ -60,10 +77,10 @@ class OutageLog:
             outage.recovered("The inbox can be read again.")
 
     :param log: where to.
-    :param level: the level of the first failure; a recovery is told at INFO.
+    :param level: the level of the first failure; a recovery is logged at INFO.
     """
 
-    def __init__(self, log: logging.Logger, level: int = logging.WARNING) -> None:
+    def __init__(self, log: Log, level: int = logging.WARNING) -> None:
         self._log = log
         self._level = level
         self._is_failing = False

@@ -13,6 +13,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pihupulse_provider.api.clock import with_zone
 
+__all__ = [
+    "Candidate",
+    "CandidateScreening",
+    "Education",
+    "NewCandidate",
+    "NewScreening",
+    "Page",
+    "PageMeta",
+    "Report",
+    "Screening",
+    "SkillScore",
+    "Template",
+]
+
 _MOST_WITHOUT_NEWS = 3
 """Pages in a row that may repeat what was on earlier ones, which rows do that move while a list is read."""
 _MOST_PAGES = 100_000
@@ -198,17 +212,17 @@ class Page(Model, Generic[ItemT]):
 
         A page without rows is beyond the end. When the service does not say, it is 1.
         """
-        told, rows, size, number = (
+        pages, rows, size, number = (
             self.meta.total_pages or 1,
             self.meta.total_count,
             self.meta.per_page,
             self.meta.current_page,
         )
         if rows is not None and size is not None and size > 0:
-            told = min(told, -(-rows // size))
+            pages = min(pages, -(-rows // size))
         if not self.data and number is not None:
-            told = min(told, number - 1)
-        return max(1, min(told, _MOST_PAGES))
+            pages = min(pages, number - 1)
+        return max(1, min(pages, _MOST_PAGES))
 
 
 class Pages:

@@ -29,6 +29,8 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
+__all__ = ["PLANS", "Plan"]
+
 MINUTE = 60.0
 _JITTER = 0.1
 """Seconds by which requests may bunch up on their way; that many seconds' worth of tokens is never spent."""

@@ -226,12 +226,12 @@ class CreateRun:
         if self.options.on_existing != "create":
             await self._look_for_existing(recovery)
         elif may_have_begun:
-            await recovery.look()
+            await recovery.search()
             self.rows.trust_waiting()
 
     async def _look_for_existing(self, recovery: Recovery) -> None:
         log.info("Looking which %ss exist already.", self.resource.noun)
-        await recovery.look_before_sending()
+        await recovery.search_before_sending()
         self.rows.trust_waiting()
         existing = self.rows.set_aside_existing()
         self.rows.know_found()

@@ -1,4 +1,4 @@
-"""Creating one candidate or screening exactly once, over lost answers, killed workers and retries: a run of one row.
+"""Creating one candidate or screening exactly once, over lost responses, killed workers and retries: a run of one row.
 
 PihuPulse has no idempotency key (API reference, "Create Candidate", "Create Screening"), so an intent is in the ledger
 before the request and the id after it. Only where something may have happened unseen, or where it matters what is there
@@ -49,7 +49,7 @@ def create_candidate_once(
     :param sleep: waits that many seconds.
     :raises ExistingRowsError: if there is one, and ``on_existing`` is ``fail``.
     :raises DuplicateCreateError: if the look-up finds more than one that this job may have created.
-    :raises UnconfirmedCreateError: if several answers in a row were lost and nothing shows.
+    :raises UnconfirmedCreateError: if several responses in a row were lost and nothing shows.
     :raises DeletedError: if this job has created it, and it is there no more.
     :raises PihuPulseError: as :meth:`AsyncClient.create_candidate` does.
     """

@@ -1,8 +1,8 @@
-"""Finding what became of rows that were sent, or may have been, without an answer.
+"""Finding what became of rows that were sent, or may have been, without a response.
 
-A row that was sent at 12:00:00 with a timeout of 30 s, and got no answer, is looked for after 0.5, 1, 2, 4, … seconds.
-Found: it is adopted. By 12:00:48 it has been carried out, or never will be; a look that begins after that and does not
-find it lets it be sent again.
+A row that was sent at 12:00:00 with a timeout of 30 s, and got no response, is looked for after 0.5, 1, 2, 4, …
+seconds. Found: it is adopted. By 12:00:48 it has been carried out, or never will be; a search that begins after that
+and does not find it lets it be sent again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FEW = 5000
 _SHOWN_AFTER = 3.0
 """Seconds within which a list is taken to show what the service has carried out."""
 _SLOWEST = 1.5
-"""How many times the connection's timeout a request may take to be carried out after its answer was given up."""
+"""How many times the connection's timeout a request may take to be carried out after its response was given up."""
 _FIRST_WAIT = 0.5
 _HAIR = 0.01
 """Seconds by which rounding may make a wait too short."""
@@ -37,7 +37,7 @@ _HAIR = 0.01
 def decided_after(error: PihuPulseError, timeout: float) -> float:
     """Return the seconds from a request's sending after which it has been carried out or never will be.
 
-    A service that answered itself is done with the request; a proxy's answer, or none, says nothing of that kind.
+    A service that responded itself is done with the request; a proxy's response, or none, says nothing of that kind.
     """
     if isinstance(error, ResponseError) or (isinstance(error, ServerError) and error.status == 500):
         return _SHOWN_AFTER
@@ -75,16 +75,16 @@ class Recovery:
         self._known_at: float | None = None
         self.ambiguous: set[str] = set()
 
-    async def look_before_sending(self) -> None:
+    async def search_before_sending(self) -> None:
         """Read everything that there is before anything is sent: what shows later is new."""
         began_at = self._ledger.now()
-        await self._look(None, sent=False)
+        await self._search(None, sent=False)
         self._known_at = began_at
 
-    async def look(self) -> None:
+    async def search(self) -> None:
         """Read what appeared since the first row that may have been sent was, and give rows what is theirs."""
         since = None if self._rows.sent_since(0.0) is None else self._since
-        await self._look(since, sent=True)
+        await self._search(since, sent=True)
 
     async def resolve(self) -> None:
         """Look for the unsure rows until all are found, or never will be carried out and may be sent again."""
@@ -95,11 +95,11 @@ class Recovery:
                 return
             await self._sleep(wait)
             looked_at = self._ledger.now()
-            await self.look()
+            await self.search()
         again = self._rows.let_wait_again(looked_at)
         if again:
             log.info(
-                "%s sent without an answer and not to be found: sending again.", counted(again, self._resource.noun)
+                "%s sent without a response and not to be found: sending again.", counted(again, self._resource.noun)
             )
 
     def _since(self) -> float:
@@ -109,7 +109,7 @@ class Recovery:
         now = self._ledger.now()
         return self._client.time.earliest(now) - now
 
-    async def _look(self, since: Since | None, *, sent: bool) -> None:
+    async def _search(self, since: Since | None, *, sent: bool) -> None:
         self._rows.forget_found()
         bodies = self._rows.in_question(_FEW, sent=sent)
         search = Search(since, bodies, self._rows.unknown)

@@ -259,7 +259,7 @@ class RowTable(TemporaryDatabase):
         return float(self.value("SELECT coalesce(max(decided_at), 0) FROM rows WHERE state = 1"))
 
     def let_wait_again(self, looked_at: float) -> int:
-        """Let the unsure rows wait again that a look did not find which began when they were decided."""
+        """Let the unsure rows wait again that a search did not find which began when they were decided."""
         return self.run(
             "UPDATE rows SET state = 0, at = NULL, service_time = NULL WHERE state = 1 AND decided_at <= ?", looked_at
         )

@@ -53,7 +53,7 @@ class Tools:
 class Sender:
     """Sends the waiting rows of a run.
 
-    :param tools: what it works with. :param recovery: finds rows whose answer was lost.
+    :param tools: what it works with. :param recovery: finds rows whose response was lost.
     :param may_refuse: how many more rows the service may refuse before it stops.
     """
 
@@ -70,7 +70,7 @@ class Sender:
         self._lost_in_a_row = 0
 
     async def run(self) -> None:
-        """Send all rows, and find out what became of those whose answer was lost.
+        """Send all rows, and find out what became of those whose response was lost.
 
         It stops early when too many are refused.
 
@@ -97,8 +97,8 @@ class Sender:
         shown = f"rows {', '.join(map(str, numbers))}{', …' if left > _SHOWN else ''}"
         which = f"The {noun} was" if self._tools.options.is_single else f"{counted(left, noun)} ({shown}) were"
         return UnconfirmedCreateError(
-            f"{which} sent {_ROUNDS_IN_VAIN} times, no answer told what came of it, and the list shows nothing of it. "
-            f"The last answer: {self._last_lost}. A retry of the task looks again before it creates anything."
+            f"{which} sent {_ROUNDS_IN_VAIN} times, no response said what came of it, and the list shows nothing of "
+            f"it. The last response: {self._last_lost}. A retry of the task looks again before it creates anything."
         )
 
     async def _send_waiting(self) -> None:

@@ -85,11 +85,11 @@ class Export:
         yield [template for template in page.data if self._is_new(template)]
 
     async def _listed(self, call: Any, progress: Progress) -> AsyncIterator[Sequence[Any]]:
-        sweep: ListReader[Any] = ListReader(self.client, call)
-        async for rows in sweep.rows():
-            progress.expect(sweep.total if self.since is None else None)
+        reader: ListReader[Any] = ListReader(self.client, call)
+        async for rows in reader.rows():
+            progress.expect(reader.total if self.since is None else None)
             yield [row for row in rows if self._is_new(row)]
-        self._set_watermark(sweep.served_at)
+        self._set_watermark(reader.served_at)
 
     async def _fetched(
         self, listed: AsyncIterator[Sequence[RowT]], fetch: Callable[[RowT], Awaitable[FetchedT | None]]

@@ -79,7 +79,7 @@ class ShownWait:
         self._task = None if instance is None else TaskRef.of(instance)
 
     def show(self, state: WaitState, next_at: float) -> None:
-        """Show how far a wait for screenings is, and when it looks next."""
+        """Show how far a wait for screenings is, and when it polls next."""
         from pihupulse_provider.waiting.wait_board import screenings_wait
 
         self.put(lambda task: screenings_wait(task, self._hook.pihupulse_conn_id, state, next_at))

@@ -23,7 +23,7 @@ _NO_ALERTS = {"email_on_failure": False, "email_on_retry": False}
 class PihuPulseCreateCandidateOperator(PihuPulseOperator):
     """Create one candidate, once (API reference, "Create Candidate").
 
-    A retry, a killed worker or a lost answer does not make a second one: what a try left in doubt is looked up by
+    A retry, a killed worker or a lost response does not make a second one: what a try left in doubt is looked up by
     e-mail address first. Clearing a task that succeeded gives the same candidate again.
 
     The XCom is the candidate's JSON less the personal fields, so ``output["id"]`` is its id. What the personal
@@ -113,7 +113,7 @@ class PihuPulseImportCandidatesOperator(ImportOperator):
     """Create a candidate for each row of a file or a list, each once (API reference, "Create Candidate").
 
     Every row is checked before a request is spent. Then 16 requests are in flight, as fast as the account's limit
-    allows. A retry goes on where the last try was killed; nothing is lost or doubled, also when answers were lost or
+    allows. A retry goes on where the last try was killed; nothing is lost or doubled, also when responses were lost or
     the retry runs where nothing is known of the first try. Memory does not grow with the number of rows.
 
     The XCom is ``{"rows", "created", "existing", "duplicates", "rejected", "requests", "seconds", "results_path",

@@ -30,7 +30,7 @@ WEEK = 7 * 24 * 3600.0
 class PihuPulseCreateScreeningOperator(PihuPulseOperator):
     """Create one screening, once, and if wanted wait for it and return its report (API reference, "Create Screening").
 
-    A retry, a killed worker or a lost answer neither makes a second screening nor sends a second invitation: what a
+    A retry, a killed worker or a lost response neither makes a second screening nor sends a second invitation: what a
     try left in doubt is looked up by candidate and template first. Clearing a task that succeeded gives the same
     screening again.
 
@@ -177,7 +177,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
 class PihuPulseCreateScreeningsOperator(BulkOperator):
     """Create one screening for each of many candidates, each once (API reference, "Create Screening").
 
-    One screening and, with ``send_invitation``, one e-mail each, also over retries, killed workers and lost answers.
+    One screening and, with ``send_invitation``, one e-mail each, also over retries, killed workers and lost responses.
     A candidate that is named twice is screened once.
 
     The XCom is ``{"rows", "created", "existing", "duplicates", "rejected", "requests", "seconds", "results_path",

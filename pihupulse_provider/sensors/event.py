@@ -104,7 +104,7 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once; defer afterwards if that is wanted and there is no such event yet."""
+        """Poll once; defer afterwards if that is wanted and there is no such event yet."""
         wanted = self._wanted()
         found = self._find(wanted, every=self.poke_interval)
         if found is not None:
@@ -133,13 +133,13 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         return self._output(found)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Look once more where Airflow itself ends the wait, because no triggerer did in time."""
+        """Poll once more where Airflow itself ends the wait, because no triggerer did in time."""
         if is_timed_out(next_method, next_kwargs):
             return super().resume_execution("end_at_limit", {}, context)
         return super().resume_execution(next_method, next_kwargs, context)
 
     def end_at_limit(self, context: Context) -> Any:
-        """Look once more, and return the event if it has come."""
+        """Poll once more, and return the event if it has come."""
         found = self._find(self._wanted(), every=min(self.poke_interval, _LAST_POLL_SHARED))
         if found is None:
             raise AirflowSensorTimeout(f"No {self.event} came within {duration(self.timeout)}.")

@@ -26,7 +26,7 @@ Kind = Literal["wait", "import", "export"]
 State = Literal["running", "done", "failed"]
 
 GRACE_SECONDS = 600.0
-"""How much longer than its next look a wait is shown that nobody has heard of since."""
+"""How much longer than its next poll a wait is shown that nobody has heard of since."""
 STALLED_SECONDS = 120.0
 """After how long an import or export that says nothing is taken to have stopped; it says something every 30 seconds."""
 _KEPT_SECONDS = 30 * 86400.0
@@ -103,7 +103,7 @@ class Activity:
     :ivar what: what it waits for, or what it moves, such as ``screenings``, ``report.generated`` or ``candidates``.
     :ivar subject: the id that it waits for, where it is one. :ivar total: how many there are; None if not known.
     :ivar done: how many of them are done. :ivar failed: how many failed or were rejected.
-    :ivar next_at: when it looks next; None if it is told.
+    :ivar next_at: when it polls next; None if it is notified.
     """
 
     task: TaskRef

@@ -21,7 +21,7 @@ progress_table = sa.Table(
     sa.Column("subject", sa.String(LONGEST), primary_key=True),
     sa.Column("stage", sa.Integer, nullable=False),
 )
-sweeps_table = sa.Table(
+readings_table = sa.Table(
     "pihupulse_sweeps",
     metadata,
     sa.Column("connection", sa.String(LONGEST), primary_key=True),
@@ -34,13 +34,13 @@ sweeps_table = sa.Table(
 
 
 class Reach(NamedTuple):
-    """From when on events are told and wanted.
+    """From when on events are reported and wanted.
 
-    :ivar told: whole sweeps told all from then on, in epoch seconds; None before the first.
+    :ivar reported: whole readings reported all from then on, in epoch seconds; None before the first.
     :ivar wanted: the earliest that a reader asked for, in epoch seconds; None if none did.
     """
 
-    told: float | None
+    reported: float | None
     wanted: float | None
 
 
@@ -56,35 +56,35 @@ class EventWatermarks:
         self._key = {"connection": connection, "account": account, "kind": kind}
 
     def claim(self, every: float, since: float | None = None) -> bool:
-        """Return whether it is time for a sweep, and nobody else began one in the last ``every`` seconds.
+        """Return whether it is time for a reading, and nobody else began one in the last ``every`` seconds.
 
-        :param since: from when on the next sweep, whoever makes it, is to tell events (epoch seconds).
+        :param since: from when on the next reading, whoever makes it, is to report events (epoch seconds).
         """
         with self._store.begin() as connection:
-            insert_once(connection, sweeps_table, {**self._key, "begun_at": 0.0})
-            self._lower(connection, sweeps_table.c.wanted_since, since)
+            insert_once(connection, readings_table, {**self._key, "begun_at": 0.0})
+            self._lower(connection, readings_table.c.wanted_since, since)
             now = self._store.now(connection)
-            begun_at = sweeps_table.c.begun_at
+            begun_at = readings_table.c.begun_at
             # What began later than now began before the clock was set back.
             is_due = sa.or_(begun_at <= now - every, begun_at > now)
-            due = sa.update(sweeps_table).where(*self._is_of(sweeps_table), is_due)
+            due = sa.update(readings_table).where(*self._is_of(readings_table), is_due)
             return connection.execute(due.values(begun_at=now)).rowcount == 1
 
     def release(self) -> None:
-        """Make a sweep due at once, because the last one did not come to its end."""
+        """Make a reading due at once, because the last one did not come to its end."""
         with self._store.begin() as connection:
-            connection.execute(sa.update(sweeps_table).where(*self._is_of(sweeps_table)).values(begun_at=0.0))
+            connection.execute(sa.update(readings_table).where(*self._is_of(readings_table)).values(begun_at=0.0))
 
     def reach(self) -> Reach:
-        """Return from when on events are told and wanted; after a claim."""
+        """Return from when on events are reported and wanted; after a claim."""
         with self._store.read() as connection:
-            columns = (sweeps_table.c.told_since, sweeps_table.c.wanted_since)
-            return Reach(*connection.execute(sa.select(*columns).where(*self._is_of(sweeps_table))).one())
+            columns = (readings_table.c.told_since, readings_table.c.wanted_since)
+            return Reach(*connection.execute(sa.select(*columns).where(*self._is_of(readings_table))).one())
 
-    def told(self, since: float) -> None:
-        """Say that a whole sweep told the events from that time (epoch seconds) on."""
+    def reported(self, since: float) -> None:
+        """Say that a whole reading reported the events from that time (epoch seconds) on."""
         with self._store.begin() as connection:
-            self._lower(connection, sweeps_table.c.told_since, since)
+            self._lower(connection, readings_table.c.told_since, since)
 
     def stages(self, subjects: Iterable[str]) -> dict[str, int]:
         """Return the last stage of each subject that is known."""
@@ -94,9 +94,9 @@ class EventWatermarks:
         return {subject: known[name] for subject, name in names.items() if name in known}
 
     def advance(self, stages: Mapping[str, int]) -> None:
-        """Remember stages; none goes back, even if two sweeps overlap."""
+        """Remember stages; none goes back, even if two readings overlap."""
         stages = {_storable(subject): stage for subject, stage in stages.items()}
-        lock = sa.select(sweeps_table.c.begun_at).where(*self._is_of(sweeps_table)).with_for_update()
+        lock = sa.select(readings_table.c.begun_at).where(*self._is_of(readings_table)).with_for_update()
         this = (*self._is_of(progress_table), progress_table.c.subject == sa.bindparam("one"))
         with self._store.begin() as connection:
             connection.execute(lock)
@@ -111,7 +111,7 @@ class EventWatermarks:
     def _lower(self, connection: Connection, column: sa.Column[float], since: float | None) -> None:
         if since is not None:
             later = sa.or_(column.is_(None), column > since)
-            query = sa.update(sweeps_table).where(*self._is_of(sweeps_table), later)
+            query = sa.update(readings_table).where(*self._is_of(readings_table), later)
             connection.execute(query.values({column: since}))
 
     def _stages(self, connection: Connection, subjects: Iterable[str]) -> dict[str, int]:

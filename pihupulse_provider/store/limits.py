@@ -239,8 +239,8 @@ class StoreRateLimit:
             self._away_until = self._clock() + _AWAY_SECONDS
 
 
-def _observed(state: LimitState, news: Iterable[tuple[Slot, RateLimitHeaders]]) -> LimitState:
-    for slot, headers in news:
+def _observed(state: LimitState, updates: Iterable[tuple[Slot, RateLimitHeaders]]) -> LimitState:
+    for slot, headers in updates:
         state = observe(state, slot, headers)
     return state
 

@@ -13,6 +13,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
@@ -56,7 +57,7 @@ class EventStream:
         self._wanted = EventFilter(connection=terms.pihupulse_conn_id, events=terms.events)
         self._committed: int | None = None
         self._cursor_in_use = asyncio.Lock()
-        self._polling_fails = False
+        self._outage = OutageLog(log)
 
     async def entries(self) -> AsyncIterator[InboxEvent | None]:
         """Yield each event, and None once a second while there is none."""
@@ -109,11 +110,9 @@ class EventStream:
             hook = await loaded_hook(self._terms.pihupulse_conn_id)
             await asyncio.to_thread(poller(hook).poll, self._terms.events, every=self._terms.poll_interval)
         except PihuPulseError as error:
-            level = logging.DEBUG if self._polling_fails else logging.WARNING
-            log.log(level, "A poll of PihuPulse failed, and is made up for later: %s", error)
-            self._polling_fails = True
+            self._outage.failed("A poll of PihuPulse failed, and is made up for later: %s", error)
         else:
-            self._polling_fails = False
+            self._outage.recovered("PihuPulse can be polled again.")
 
     def _cursor(self, hook: PihuPulseHook) -> Cursor:
         return Cursor(hook.store, self._terms.pihupulse_conn_id, self._terms.consumer)

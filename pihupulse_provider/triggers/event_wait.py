@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.activity import Activity, TaskRef
@@ -24,7 +25,7 @@ class EventWaitTrigger(BaseTrigger):
     """Waits for the first event that is wanted, with one read of the inbox for all that wait.
 
     Its one event is ``{"position": …}``, or ``{"end": "timeout"}``, or ``{"end": "error", "seconds": …}`` if PihuPulse
-    refuses to be polled. At the limit, and if it starts too late, the task looks once more itself.
+    refuses to be polled. At the limit, and if it starts too late, the task polls once more itself.
 
     :param wanted: the fields of an :class:`~pihupulse_provider.store.inbox.EventFilter`.
     :param source: where events come from.
@@ -104,18 +105,16 @@ class EventWaitTrigger(BaseTrigger):
 
     async def _poll(self, hook: PihuPulseHook, wanted: EventFilter) -> None:
         """Poll for ever; an error that polling again would not cure ends it."""
-        failing = False
+        outage = OutageLog(self.log)
         while True:
             try:
                 poll = poller(hook).poll
                 await asyncio.to_thread(poll, wanted.events, every=self.poll_interval, since=wanted.since)
-                failing = False
+                outage.recovered("PihuPulse can be polled again.")
             except PihuPulseError as error:
                 if error.permanent:
                     raise
-                if not failing:
-                    self.log.warning("A poll of PihuPulse failed, the wait goes on: %s", error)
-                failing = True
+                outage.failed("A poll of PihuPulse failed, the wait goes on: %s", error)
             await asyncio.sleep(self.poll_interval)
 
 

@@ -17,9 +17,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
-from pihupulse_provider.api.logs import duration, utc
+from pihupulse_provider.api.logs import Log, duration, utc
 from pihupulse_provider.waiting.wait_spec import End, WaitSpec
-from pihupulse_provider.waiting.wait_state import Log, ScreeningSnapshot, WaitState, unpack
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState, unpack
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.client import Client

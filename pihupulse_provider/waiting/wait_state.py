@@ -8,10 +8,10 @@ import lzma
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pihupulse_provider.api.clock import write_iso
-from pihupulse_provider.api.logs import counted, named
+from pihupulse_provider.api.logs import Log, counted, named
 from pihupulse_provider.waiting.wait_spec import NOT_FOUND, Statuses, WaitSpec
 
 if TYPE_CHECKING:
@@ -73,18 +73,6 @@ def _iso(moment: datetime | None) -> str | None:
 State = Literal["waiting", "succeeded", "failed"]
 
 
-class Log(Protocol):
-    """What waiting needs of a logger: Airflow's own and the standard library's both have it."""
-
-    def info(self, event: str, /, *args: Any) -> Any:
-        """Tell of progress."""
-        ...
-
-    def warning(self, event: str, /, *args: Any) -> Any:
-        """Tell of something that a person should look at."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Where a wait stands.
@@ -141,11 +129,11 @@ class WaitState:
 
     def see(self, snapshots: Iterable[ScreeningSnapshot]) -> bool:
         """Take note of what was seen, and return whether any of it is new; an end is final."""
-        news = False
+        is_new = False
         for snapshot in snapshots:
             if snapshot.screening_id in self._open:
-                news |= self._note(snapshot)
-        return news
+                is_new |= self._note(snapshot)
+        return is_new
 
     def gone(self, missing: set[str], now: float) -> list[ScreeningSnapshot]:
         """Return what to make of screenings that PihuPulse does not show: nothing, while they may be too new."""

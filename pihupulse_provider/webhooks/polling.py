@@ -103,11 +103,11 @@ LISTS: tuple[Followed[Any], ...] = (CANDIDATES, SCREENINGS)
 
 
 class Poller:
-    """Derives the events of a connection from polling; all that share a store share the sweeps.
+    """Derives the events of a connection from polling; all that share a store share the readings.
 
     :param client: reads the lists, as polls that give way to other work.
     :param connection: the connection that the events are stored for.
-    :param retention: how long the inbox keeps events, in seconds; none that happened before is told.
+    :param retention: how long the inbox keeps events, in seconds; none that happened before is reported.
     :param clock: returns the time in epoch seconds.
     """
 
@@ -130,10 +130,10 @@ class Poller:
         """Read the lists that show the events, and return how many events were new.
 
         :param events: their names; all five if empty.
-        :param every: a list that was swept, by anybody, in the last so many seconds is not read again.
-        :param since: what happened from that time on (epoch seconds) is told, by the next sweep, even if nothing
+        :param every: a list that was read, by anybody, in the last so many seconds is not read again.
+        :param since: what happened from that time on (epoch seconds) is reported, by the next reading, even if nothing
             followed the list then.
-        :raises PihuPulseError: if PihuPulse or the store can't be reached; the sweep is made up for next time.
+        :raises PihuPulseError: if PihuPulse or the store can't be reached; the reading is made up for next time.
         """
         wanted = set(events) or set(EVENTS)
         return sum(self._poll(followed, every, since) for followed in LISTS if wanted.intersection(followed.events))
@@ -143,20 +143,20 @@ class Poller:
         if not progress.claim(every, None if since is None else max(since, self._clock() - self._retention)):
             return 0
         try:
-            return self._sweep(followed, progress)
+            return self._read(followed, progress)
         except BaseException:
             progress.release()
             raise
 
-    def _sweep(self, followed: Followed[Any], progress: EventWatermarks) -> int:
+    def _read(self, followed: Followed[Any], progress: EventWatermarks) -> int:
         reach = progress.reach()
-        news: _News | None = None
+        updates: _Updates | None = None
         stored = 0
         for page in self._pages(followed):
-            news = news or _News.of(reach, self._served_at(page))
-            stored += self._take(followed, progress, page, news)
-        if news is not None:
-            progress.told(news.since)
+            updates = updates or _Updates.of(reach, self._served_at(page))
+            stored += self._take(followed, progress, page, updates)
+        if updates is not None:
+            progress.reported(updates.since)
         return stored
 
     def _pages(self, followed: Followed[Any]) -> Iterator[Page[Any]]:
@@ -168,13 +168,13 @@ class Poller:
                 return
             number += 1
 
-    def _take(self, followed: Followed[Any], progress: EventWatermarks, page: Page[Any], news: _News) -> int:
+    def _take(self, followed: Followed[Any], progress: EventWatermarks, page: Page[Any], updates: _Updates) -> int:
         steps = {row.id: followed.steps(row) for row in page.data}
         known = progress.stages(steps)
         bodies = [
             body
             for subject, reached in steps.items()
-            for step in news.among(reached, known.get(subject, 0))
+            for step in updates.among(reached, known.get(subject, 0))
             for body in step.bodies()
         ]
         # Stored first and remembered then: what is stored twice in between is known by its body.
@@ -189,35 +189,35 @@ class Poller:
 
 
 @dataclass(frozen=True)
-class _News:
-    """What a sweep tells.
+class _Updates:
+    """What a reading reports.
 
     :ivar since: from when on, in epoch seconds.
-    :ivar told: from when on earlier sweeps have told, or would have, in epoch seconds.
-    :ivar first: whether no whole sweep was made before.
+    :ivar reported: from when on earlier readings have reported, or would have, in epoch seconds.
+    :ivar first: whether there was no whole reading before.
     """
 
     since: float
-    told: float
+    reported: float
     first: bool
 
     @classmethod
-    def of(cls, reach: Reach, began: float) -> _News:
-        """Return what a sweep tells that began at some time."""
-        told = began if reach.told is None else reach.told
-        since = told if reach.wanted is None else min(reach.wanted, told)
-        return cls(since, told, first=reach.told is None)
+    def of(cls, reach: Reach, began: float) -> _Updates:
+        """Return what a reading reports that began at some time."""
+        reported = began if reach.reported is None else reach.reported
+        since = reported if reach.wanted is None else min(reach.wanted, reported)
+        return cls(since, reported, first=reach.reported is None)
 
     def among(self, reached: Sequence[Step], known: int) -> list[Step]:
-        """Return what is to be told of the stages that a row has reached, of which so many were seen before."""
+        """Return what is to be reported of the stages that a row has reached, of which so many were seen before."""
         return [step for step in reached if self._has(step, known, reached)]
 
     def _has(self, step: Step, known: int, reached: Sequence[Step]) -> bool:
         if step.at is None:
-            # A row with older stages is not new: the sweep before missed it, because the list shifted.
+            # A row with older stages is not new: the reading before missed it, because the list shifted.
             return not self.first and step.stage > known and not any(map(self._is_older, reached))
-        untold = step.stage > known or step.at.timestamp() < self.told - SERVER_TIME_MARGIN
-        return untold and not self._is_older(step)
+        is_new = step.stage > known or step.at.timestamp() < self.reported - SERVER_TIME_MARGIN
+        return is_new and not self._is_older(step)
 
     def _is_older(self, step: Step) -> bool:
         return step.at is not None and step.at.timestamp() < self.since - SERVER_TIME_MARGIN

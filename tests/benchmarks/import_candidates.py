@@ -1,4 +1,4 @@
-"""Importing candidates under a plan's limit, and with lost answers: ``python -m tests.benchmarks.import_candidates``.
+"""Importing candidates under a plan's limit, and with lost responses: ``python -m tests.benchmarks.import_candidates``.
 
 Beside what people use today. The least possible time is that of the rows beyond the burst at the plan's rate.
 """

@@ -38,4 +38,4 @@ def test_memory_does_not_grow_with_the_rows():
 
     digest = Ledger(Store("sqlite://"), Account("key")).digest
     peak(10)
-    assert peak(12_000) < peak(3_000) * 1.1
+    assert peak(8_000) < peak(2_000) * 1.1

@@ -133,7 +133,7 @@ class TestOneBadRow:
 
 
 def test_a_bomb_of_one_line_is_one_bad_row_in_little_memory():
-    packed = gzip.compress(b"name,email\n" + b"x" * 200_000_000 + b"\nC,c@example.com\n")
+    packed = gzip.compress(b"name,email\n" + b"x" * 60_000_000 + b"\nC,c@example.com\n")
     tracemalloc.start()
     rows = read("people.csv.gz", packed)
     peak = tracemalloc.get_traced_memory()[1]

@@ -35,8 +35,8 @@ async def read(world, change=lambda chance: None, seed=1):
     account = Account(world.sandbox.api_key, world.sandbox.base_url)
     limit = MemoryRateLimit(clock=world.now)
     async with AsyncClient(account, limit=limit, transport=transport, sleep=world.sleep) as client:
-        sweep = ListReader(client, lambda page, limit: list_candidates(page, limit, "all"))
-        return [row.id async for rows in sweep.rows() for row in rows]
+        reader = ListReader(client, lambda page, limit: list_candidates(page, limit, "all"))
+        return [row.id async for rows in reader.rows() for row in rows]
 
 
 def ids(world):
@@ -123,8 +123,8 @@ async def test_a_service_that_gives_smaller_pages_than_asked_is_believed():
         return httpx.Response(200, json={"data": rows[(page - 1) * 20 : page * 20], "meta": meta})
 
     async with AsyncClient(Account("key"), transport=httpx.MockTransport(answer)) as client:
-        sweep = ListReader(client, list_candidates)
-        found = [row.id async for rows in sweep.rows() for row in rows]
+        reader = ListReader(client, list_candidates)
+        found = [row.id async for rows in reader.rows() for row in rows]
     assert sorted(found) == sorted(row["id"] for row in rows)
 
 
@@ -134,6 +134,6 @@ async def test_a_list_that_never_gives_what_it_counts_is_an_error():
         return httpx.Response(200, json={"data": [{"id": "c1"}], "meta": meta})
 
     async with AsyncClient(Account("key"), transport=httpx.MockTransport(answer)) as client:
-        sweep = ListReader(client, list_candidates)
+        reader = ListReader(client, list_candidates)
         with pytest.raises(IncompleteReadError, match="GET /candidates"):
-            [rows async for rows in sweep.rows()]
+            [rows async for rows in reader.rows()]

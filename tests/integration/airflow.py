@@ -66,6 +66,9 @@ class Airflow:
                 start_new_session=True,
             )
         self.wait_until(lambda: self._is_healthy(progress), HEALTHY_SECONDS, "every component is healthy")
+        # Everybody is an admin here, but Airflow 3.1 wants to see that all the same.
+        token = self._checked(self._api.get(f"{self.url}/auth/token"))["access_token"]
+        self._api.headers["Authorization"] = f"Bearer {token}"
 
     def stop(self) -> None:
         """Stop it and all that it started."""
@@ -91,7 +94,7 @@ class Airflow:
         self.stop()
 
     def get(self, path: str, **params: Any) -> Any:
-        """Return what a GET of the public REST API answers, path as in ``/dags``."""
+        """Return what a GET of the public REST API answers, path as in ``/dags``, or of another whole URL."""
         return self._checked(self._api.get(path, params=params))
 
     def post(self, path: str, document: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 from airflow import __version__
 
@@ -13,7 +12,7 @@ AIRFLOW_VERSION = tuple(map(int, __version__.split(".")[:2]))
 
 @pytest.fixture
 def form(airflow):
-    forms = httpx.get(f"{airflow.url}/ui/connections/hook_meta").raise_for_status().json()
+    forms = airflow.get(f"{airflow.url}/ui/connections/hook_meta")
     [form] = [one for one in forms if one["connection_type"] == "pihupulse"]
     return form
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -27,19 +26,6 @@ from tests.webhooks.deliveries import completed
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="Airflow 3.0 has no pages of plugins")
 PAGE = "/pihupulse/overview"
 EVIL = "<script>alert(1)</script>"
-
-
-@pytest.fixture(scope="module")
-def api_server(dag_runs: object) -> Iterator[object]:
-    """Airflow's own application, with the users ``viewer`` and ``nobody``, who has no role."""
-    from airflow.api_fastapi.app import create_app, purge_cached_app
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "False")
-        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a-secret-of-the-tests-" * 4)
-        purge_cached_app()
-        yield create_app(apps="core")
-        purge_cached_app()
 
 
 @pytest.fixture
@@ -72,8 +58,8 @@ def token(role: str | None) -> str:
 
 
 @pytest.fixture
-def viewer(api_server: object, store: Store) -> Visitor:
-    return Visitor(api_server, "viewer")
+def viewer(airflow_app: object, store: Store) -> Visitor:
+    return Visitor(airflow_app, "viewer")
 
 
 class _Text(HTMLParser):
@@ -114,16 +100,16 @@ def deliver(store: Store, *bodies: bytes) -> None:
 
 
 class TestWhoMaySeeIt:
-    async def test_nobody_who_is_not_signed_in(self, api_server, store):
+    async def test_nobody_who_is_not_signed_in(self, airflow_app, store):
         fill(store, wait(task("secret_dag"), time.time()))
-        answer = await Visitor(api_server, signed_in=False).get()
+        answer = await Visitor(airflow_app, signed_in=False).get()
         assert answer.status_code == 401
         assert "You are not signed in" in text(answer)
         assert "secret_dag" not in answer.text
 
-    async def test_nobody_without_the_permission_to_see_plugins(self, api_server, store):
+    async def test_nobody_without_the_permission_to_see_plugins(self, airflow_app, store):
         fill(store, wait(task("secret_dag"), time.time()))
-        answer = await Visitor(api_server, None).get()
+        answer = await Visitor(airflow_app, None).get()
         assert answer.status_code == 403
         assert "secret_dag" not in answer.text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -70,11 +71,11 @@ class ReceiverProcess:
         written.write_text(json.dumps(connections))
         written.replace(self._connections)
 
-    def keep_connections_in_airflow(self) -> None:
-        """Use a database of Airflow's instead of the file."""
+    def keep_connections_in_airflow(self, database: Path) -> None:
+        """Use a copy of a database of Airflow's instead of the file."""
         for name in [name for name in self._environment if name.startswith("AIRFLOW__SECRETS")]:
             del self._environment[name]
-        self.airflow("db", "migrate")
+        shutil.copy(database, self.home / "airflow.db")
 
     def airflow(self, *arguments: str) -> None:
         """Run a command of Airflow's."""

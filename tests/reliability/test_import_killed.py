@@ -18,7 +18,7 @@ from pihupulse_provider.store.ledger import Ledger
 from tests.reliability.importing import JOB, Importer, account
 
 IS_FULL = os.environ.get("PIHUPULSE_TEST_SIZE") == "full"
-ROWS = 2000 if IS_FULL else 240
+ROWS = 2000 if IS_FULL else 150
 KILLS = 25 if IS_FULL else 3
 
 

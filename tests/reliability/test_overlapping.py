@@ -11,7 +11,7 @@ import pytest
 from pihupulse_provider.sandbox import Sandbox
 from tests.reliability.importing import DEADLINE, Importer
 
-ROWS = 600
+ROWS = 300
 TAKEN_OVER = "JobTakenOverError"
 
 
@@ -25,7 +25,7 @@ def store_url(request, tmp_path):
 @pytest.fixture
 def sandbox():
     with Sandbox(candidates=ROWS, start_seconds=1e9) as sandbox:
-        sandbox.fail("latency", method="POST", seconds=0.2)
+        sandbox.fail("latency", method="POST", seconds=0.1)
         yield sandbox
 
 
@@ -60,7 +60,7 @@ def test_three_tries_at_once_create_each_once(sandbox, store_url, resource):
     importer = Importer(sandbox, resource, store_url, ROWS)
     first, second, third = (importer.ready() for _ in range(3))
     for number, process in enumerate((first, second, third)):
-        await_that(lambda wanted=100 * number: created(sandbox, resource) >= wanted)
+        await_that(lambda wanted=50 * number: created(sandbox, resource) >= wanted)
         importer.take_over(process)
 
     assert f"{ROWS} {resource} created" in output_of(third)
@@ -75,7 +75,7 @@ def test_a_try_that_was_stopped_and_goes_on_sends_nothing_more(sandbox, store_ur
     """It has marked rows, and some of them wait for their turn under the limit, when its worker stops for a while."""
     count = 100
     importer = Importer(sandbox, resource, store_url, count)
-    importer.arguments = ["--per-minute", "600"]
+    importer.arguments = ["--per-minute", "1200"]
     stopped = importer.start_until(lambda: created(sandbox, resource) >= 30)
     stopped.send_signal(signal.SIGSTOP)
     try:

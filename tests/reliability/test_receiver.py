@@ -21,7 +21,7 @@ from tests.servers import Postgres
 from tests.webhooks.deliveries import completed, deliver, signed
 from tests.webhooks.running import CONNECTION, SECRET
 
-FORGED = int(os.environ.get("FORGED_DELIVERIES", "4000"))
+FORGED = int(os.environ.get("FORGED_DELIVERIES", "2000"))
 
 
 def stored(url: str) -> Counter[str]:
@@ -51,7 +51,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, store_url: 
     with receiver(tmp_path, store_url, workers) as process:
         sender, done = Sender(process.url), asyncio.Event()
         sending = asyncio.create_task(sender.send(16, done))
-        while len(sender.acknowledged) < 500:
+        while len(sender.acknowledged) < 300:
             await asyncio.sleep(0.05)
         process.kill()
         await asyncio.to_thread(process.start)
@@ -67,11 +67,11 @@ async def test_a_rotation_loses_no_delivery(tmp_path: Path):
         sender, done = Sender(process.url), asyncio.Event()
         sending = asyncio.create_task(sender.send(4, done))
         for number in range(3):
-            await asyncio.sleep(1.5)  # more than a second, so that each is read before it is taken out
+            await asyncio.sleep(1.2)  # more than a second, so that each is read before it is taken out
             previous, secret = sender.secret, f"secret number {number}"
             process.set_secrets(secret, previous)
             sender.secret = secret
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.5)
         done.set()
         await sending
         assert set(sender.statuses) == {202}
@@ -148,9 +148,9 @@ def test_a_secret_that_is_gone_stops_working_once_the_connection_was_read(
     assert CONNECTION in process.log.read_text()
 
 
-def test_a_connection_that_was_made_in_airflow_is_found(tmp_path: Path):
+def test_a_connection_that_was_made_in_airflow_is_found(tmp_path: Path, airflow_database: Path):
     process = ReceiverProcess(tmp_path, f"sqlite:///{tmp_path / 'store.db'}")
-    process.keep_connections_in_airflow()
+    process.keep_connections_in_airflow(airflow_database)
     try:
         process.start(healthy=False)
         assert deliver(process.url, completed("s1")).status_code == 503

@@ -24,7 +24,7 @@ def test_generated_requests_are_answered_as_described(served: Sandbox, tmp_path:
     pytest.importorskip("schemathesis", reason="a tool of development, not in the environment of oldest versions")
     command = Path(sys.executable).with_name("schemathesis")
     description = served.base_url.replace("/v1", "/openapi.json")
-    options = ["--header", f"Authorization: Bearer {served.api_key}", "--max-examples", "15", "--seed", "1"]
+    options = ["--header", f"Authorization: Bearer {served.api_key}", "--max-examples", "8", "--seed", "1"]
     ended = subprocess.run(
         [command, "run", description, *options, "--no-color"],
         check=False,

@@ -110,7 +110,7 @@ class TestEveryMode:
 
     def test_a_deadline_before_the_second_poll_comes_with_one_more_poll(self, wait, mode, screenings):
         """The screenings are completed within a fifth of a second; the first poll sees none of it."""
-        run = wait(screenings(3), deadline=3, poke_interval=10, timeout=60, **mode)
+        run = wait(screenings(3), deadline=1, poke_interval=3, timeout=60, **mode)
         assert [outcome["status"] for outcome in run.xcom("wait")] == ["completed"] * 3
 
     def test_with_a_deadline_it_ends_as_soon_as_nothing_waits(self, wait, mode, screenings):

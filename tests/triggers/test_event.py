@@ -20,7 +20,7 @@ from pihupulse_provider.triggers.watch import WatchTrigger
 from pihupulse_provider.waiting.inbox_tail import READ_SECONDS
 from pihupulse_provider.waiting.wait_spec import WaitSpec
 from pihupulse_provider.waiting.wait_state import WaitState, unpack
-from tests.webhooks.inboxes import cursor_of, receive
+from tests.webhooks.inboxes import cursor_of, receive, receive_all
 
 
 @asynccontextmanager
@@ -153,8 +153,7 @@ class TestWaits:
         began = time.monotonic()
         await asyncio.sleep(2)
         assert len(looks) <= (time.monotonic() - began) / READ_SECONDS + 1
-        for name in names:
-            receive(name)
+        receive_all(names)
         events = await asyncio.gather(*waits)
         assert len({event.payload["position"] for event in events}) == 1000
 

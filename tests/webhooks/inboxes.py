@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from pihupulse_provider.api.events import WebhookEvent
@@ -14,8 +15,13 @@ from tests.webhooks.deliveries import completed
 
 def receive(screening_id: str, event: str = "screening.completed", **data: Any) -> None:
     """Store an event of the connection ``pihupulse_default``."""
-    body = completed(screening_id, event, **data)
-    Inbox(settings.store()).append([Delivery("pihupulse_default", WebhookEvent.parse(body), body)])
+    receive_all([screening_id], event, **data)
+
+
+def receive_all(screening_ids: Iterable[str], event: str = "screening.completed", **data: Any) -> None:
+    """Store an event for each screening, in one transaction."""
+    bodies = [completed(screening_id, event, **data) for screening_id in screening_ids]
+    Inbox(settings.store()).append([Delivery("pihupulse_default", WebhookEvent.parse(body), body) for body in bodies])
 
 
 def receive_later(seconds: float, screening_id: str, event: str = "screening.completed", **data: Any) -> None:

@@ -21,10 +21,15 @@ of 1.0.0, with the declared tables.
 from __future__ import annotations
 
 import threading
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 HEAD = "0005"
 """The newest revision: the schema that this package's code works with."""
@@ -47,12 +52,19 @@ def upgrade(connection: Connection, version: str | None) -> None:
     # Heavy, and hardly ever needed.
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
-    from alembic.script import ScriptDirectory
 
-    folder = str(Path(__file__).parent)
-    script = ScriptDirectory(folder, version_locations=[folder])
+    script = _scripts()
     context = MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE})
     with _upgrading, Operations.context(context):
         for revision in reversed(list(script.iterate_revisions(HEAD, version or "base"))):
             revision.module.upgrade()
             context.stamp(script, revision.revision)
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    """Return the revisions, read once a process."""
+    from alembic.script import ScriptDirectory
+
+    folder = str(Path(__file__).parent)
+    return ScriptDirectory(folder, version_locations=[folder])
