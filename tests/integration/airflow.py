@@ -48,7 +48,7 @@ class Airflow:
         self.log = home / "airflow.log"
         self.env = {**_environment(home, dags, self.port), **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
-        self._api = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30)
+        self._api = httpx.Client(base_url=f"{self.url}/api/v2", timeout=60)
 
     def start(self, progress: Callable[[str], None] = lambda _line: None) -> None:
         """Start it and wait until every component is healthy.
