@@ -77,7 +77,6 @@ def _airflow(home: Path) -> Iterator[tuple[Airflow, str]]:
         env = {
             "AIRFLOW_CONN_PIHUPULSE_DEFAULT": sandbox.connection_json,
             "AIRFLOW_CONN_WAREHOUSE": make_warehouse(home / "warehouse.db"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS": "pihupulse_default",
         }
         with Airflow(home / "airflow", home / "dags", env) as airflow:

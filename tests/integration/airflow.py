@@ -242,10 +242,11 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
         "CORE__DAGS_FOLDER": str(dags),
         "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "CORE__EXECUTOR": "LocalExecutor",
+        # Airflow's own eighty files of examples are read over and over, which fills a core.
+        "CORE__LOAD_EXAMPLES": "False",
         "CORE__PARALLELISM": "4",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        # Airflow has some eighty files of examples, loaded as by default: reading them over and over would fill a core.
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",

@@ -74,6 +74,5 @@ def test_what_was_completed_is_read_once(airflow, example_runs):
 
 @pytest.mark.usefixtures("example_runs")
 def test_no_process_complains_of_the_provider(airflow):
-    """Airflow's own examples are loaded as well, as in a newcomer's Airflow."""
     lines = airflow.log.read_text("utf-8", "replace").splitlines()
     assert [line for line in lines if "pihupulse" in line.casefold() and COMPLAINT.search(line)] == []
