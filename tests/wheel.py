@@ -154,8 +154,8 @@ def _check_with_airflow(folder: Path, python: Path, environ: dict[str, str]) -> 
 
 
 def _inherited() -> dict[str, str]:
-    """Return this environment, in which compiled files may be kept: without them each start takes twice as long."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    """Return this environment without what leads to other sources, or forbids compiled files and doubles each start."""
+    return {name: value for name, value in os.environ.items() if name not in {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}}
 
 
 def _run(command: list[str], cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:

@@ -15,7 +15,7 @@ from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.clock import ServerTime
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
-from pihupulse_provider.api.exchange import Observe, Reserve, RetryPolicy, Send, Sleep, exchange
+from pihupulse_provider.api.exchange import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
 from pihupulse_provider.api.models import (
     Candidate,
@@ -23,11 +23,11 @@ from pihupulse_provider.api.models import (
     NewCandidate,
     NewScreening,
     Page,
-    Pages,
     Report,
     Screening,
     Template,
 )
+from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.transport import (
@@ -66,7 +66,7 @@ class AsyncClient:
     ) -> None:
         self.account = account
         self.limit = limit or process_rate_limit(account.key, account.plan)
-        self._retry = retry or RetryPolicy()
+        self._exchanges = Exchanges(retry or RetryPolicy(), self.limit.now)
         self._sleep = sleep
         self.time = ServerTime(now)
         self.requests_sent = 0
@@ -99,7 +99,7 @@ class AsyncClient:
             ends the call with nothing sent.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
-        steps = exchange(call, self._retry, poll=poll)
+        steps = self._exchanges.start(call, poll=poll)
         reply: Any = None
         try:
             while True:
@@ -194,7 +194,7 @@ class AsyncClient:
         return await self.run(endpoints.get_report(screening_id))
 
     async def _iterate(self, call: Callable[[int], Call[Page[ItemT]]]) -> AsyncIterator[ItemT]:
-        pages = Pages()
+        pages = Pages(call(1).name)
         while pages.next is not None:
             for item in pages.take(await self.run(call(pages.next))):
                 yield item

@@ -17,7 +17,7 @@ from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
-from pihupulse_provider.api.exchange import Observe, Reserve, RetryPolicy, Send, Sleep, exchange
+from pihupulse_provider.api.exchange import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
 from pihupulse_provider.api.models import (
     Candidate,
@@ -25,11 +25,11 @@ from pihupulse_provider.api.models import (
     NewCandidate,
     NewScreening,
     Page,
-    Pages,
     Report,
     Screening,
     Template,
 )
+from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.transport import (
@@ -65,7 +65,7 @@ class Client:
     ) -> None:
         self.account = account
         self.limit = limit or process_rate_limit(account.key, account.plan)
-        self._retry = retry or RetryPolicy()
+        self._exchanges = Exchanges(retry or RetryPolicy(), self.limit.now)
         self._sleep = sleep
         transport = transport or DeadlineTransport(**transport_options(account))
         self._within = transport.within if isinstance(transport, DeadlineTransport) else nullcontext
@@ -90,7 +90,7 @@ class Client:
         :param poll: whether it only looks whether something has happened, and so gives way to other work.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
-        steps = exchange(call, self._retry, poll=poll)
+        steps = self._exchanges.start(call, poll=poll)
         reply: Any = None
         try:
             while True:
@@ -170,7 +170,7 @@ class Client:
         return self.run(endpoints.get_report(screening_id))
 
     def _iterate(self, call: Callable[[int], Call[Page[ItemT]]]) -> Iterator[ItemT]:
-        pages = Pages()
+        pages = Pages(call(1).name)
         while pages.next is not None:
             yield from pages.take(self.run(call(pages.next)))
 

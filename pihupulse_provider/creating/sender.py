@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
@@ -28,6 +28,8 @@ _FLUSH_SECONDS = 1.0
 _ROUNDS_IN_VAIN = 3
 _LOST_IN_A_ROW = 96
 _LONGEST_PAUSE = 30.0
+_PATIENCE = 60.0
+"""Seconds for which it goes on although nothing comes of any request: an outage of half a minute costs no try."""
 _SHOWN = 10
 
 Marked = tuple[TableRow, float]
@@ -68,6 +70,7 @@ class Sender:
         self._fatal: BaseException | None = None
         self._last_lost: PihuPulseError | None = None
         self._lost_in_a_row = 0
+        self._answered_at = tools.now()
 
     async def run(self) -> None:
         """Send all rows, and find out what became of those whose response was lost.
@@ -76,30 +79,37 @@ class Sender:
 
         :raises UnconfirmedCreateError: if some come to nothing, time and again. :raises PihuPulseError: what ended it.
         """
-        in_vain = 0
-        while in_vain < _ROUNDS_IN_VAIN:
+        rounds_in_vain = 0
+        while True:
             waiting, open_before = self._rows.count(RowState.WAITING), self._open_rows()
             await self._send_waiting()
             if not self._open_rows() or self._may_refuse < 0:
                 return
             await self._recovery.resolve()
             is_in_vain = bool(waiting) and self._open_rows() >= open_before
-            in_vain = in_vain + 1 if is_in_vain else 0
-        if self._open_rows():
-            raise self._unconfirmed() from self._last_lost
+            rounds_in_vain = rounds_in_vain + 1 if is_in_vain else 0
+            if self._open_rows() and self._is_in_vain(rounds_in_vain):
+                self._give_up(rounds_in_vain)
+            await self._tools.sleep(min(_LONGEST_PAUSE, 2.0**rounds_in_vain - 1))
 
     def _open_rows(self) -> int:
         return self._rows.count(RowState.WAITING, RowState.UNSURE)
 
-    def _unconfirmed(self) -> UnconfirmedCreateError:
+    def _is_in_vain(self, rounds_in_vain: int) -> bool:
+        most = 1 if isinstance(self._last_lost, NotSentError) else _ROUNDS_IN_VAIN
+        return rounds_in_vain >= most and self._tools.now() - self._answered_at >= _PATIENCE
+
+    def _give_up(self, rounds: int) -> NoReturn:
+        if isinstance(self._last_lost, NotSentError):
+            raise self._last_lost
         noun, left = self._tools.resource.noun, self._open_rows()
         numbers = self._rows.numbers(RowState.UNSURE, _SHOWN) or self._rows.numbers(RowState.WAITING, _SHOWN)
         shown = f"rows {', '.join(map(str, numbers))}{', …' if left > _SHOWN else ''}"
         which = f"The {noun} was" if self._tools.options.is_single else f"{counted(left, noun)} ({shown}) were"
-        return UnconfirmedCreateError(
-            f"{which} sent {_ROUNDS_IN_VAIN} times, no response said what came of it, and the list shows nothing of "
-            f"it. The last response: {self._last_lost}. A retry of the task looks again before it creates anything."
-        )
+        raise UnconfirmedCreateError(
+            f"{which} sent {rounds} times, no response said what came of it, and the list shows nothing of it. "
+            f"The last response: {self._last_lost}. A retry of the task looks again before it creates anything."
+        ) from self._last_lost
 
     async def _send_waiting(self) -> None:
         queue: asyncio.Queue[Marked | None] = asyncio.Queue(CONCURRENCY)
@@ -160,6 +170,7 @@ class Sender:
         except PihuPulseError as error:
             return await self._not_confirmed(row, sent_at, error)
         self._lost_in_a_row = 0
+        self._answered_at = self._tools.now()
         client.time.see(getattr(created, "created_at", None))
         self._tools.created(created)
         return SendResult(row, RowState.CREATED, self._tools.now(), id=created.id)
@@ -179,9 +190,11 @@ class Sender:
         self._tools.count("lost_answers", 1)
         self._last_lost = error
         self._lost_in_a_row += 1
-        if not self._tools.client.time.is_known and not self._tools.options.is_single:
+        if error.may_have_happened and not (self._tools.client.time.is_known or self._tools.options.is_single):
             await self._learn_time()
-        if self._lost_in_a_row >= _LOST_IN_A_ROW:
+        # The client has tried for a while to send what surely was not sent.
+        most = 2 * CONCURRENCY if isinstance(error, NotSentError) else _LOST_IN_A_ROW
+        if self._lost_in_a_row >= most:
             self._fatal = self._fatal or error
         elif self._lost_in_a_row > CONCURRENCY:
             await self._tools.sleep(min(_LONGEST_PAUSE, self._lost_in_a_row / 4))

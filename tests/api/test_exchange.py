@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import httpx
@@ -21,6 +22,7 @@ from pihupulse_provider.api import (
     RetryPolicy,
     ServerError,
 )
+from pihupulse_provider.api.endpoints import list_templates
 from tests.api import reference
 from tests.api.drivers import Driver, Reply, Service
 
@@ -79,18 +81,65 @@ def test_refusal_is_final(connect: Callable[..., Driver], status: int) -> None:
     assert len(service.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("reply", "kind"), [(REFUSED, NotSentError), (AMBIGUOUS["timeout"], NoAnswerError), (AMBIGUOUS["500"], ServerError)]
-)
-def test_it_ends_after_five_attempts(connect: Callable[..., Driver], reply: Reply, kind: type[PihuPulseError]) -> None:
-    service = Service(reply)
-    driver = connect(service)
+ENDLESS = [(REFUSED, NotSentError), (AMBIGUOUS["timeout"], NoAnswerError), (AMBIGUOUS["500"], ServerError)]
+
+
+@pytest.mark.parametrize(("reply", "kind"), ENDLESS)
+def test_it_ends_after_a_minute(connect: Callable[..., Driver], reply: Reply, kind: type[PihuPulseError]) -> None:
+    driver = connect(Service(reply))
 
     with pytest.raises(kind):
         driver.call("list_templates")
 
+    assert driver.clock.slept == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 10.0, 10.0]
+
+
+@pytest.mark.parametrize(("reply", "kind"), ENDLESS)
+def test_it_ends_after_as_many_attempts_as_are_asked_for(
+    connect: Callable[..., Driver], reply: Reply, kind: type[PihuPulseError]
+) -> None:
+    service = Service(reply)
+
+    with pytest.raises(kind):
+        connect(service, retry=RetryPolicy(attempts=2)).call("list_templates")
+
+    assert len(service.requests) == 2
+
+
+def test_five_attempts_are_made_however_long_each_takes(connect: Callable[..., Driver]) -> None:
+    def slow(_request: httpx.Request) -> httpx.Response:
+        driver.clock.now += 60.0
+        raise AMBIGUOUS["timeout"]
+
+    service = Service(slow)
+    driver = connect(service)
+
+    with pytest.raises(NoAnswerError):
+        driver.call("list_templates")
+
     assert len(service.requests) == 5
-    assert driver.clock.slept == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_a_poll_ends_after_five_attempts_since_it_comes_again(connect: Callable[..., Driver]) -> None:
+    service = Service(REFUSED)
+
+    with pytest.raises(NotSentError):
+        connect(service).call("run", list_templates(), poll=True)
+
+    assert len(service.requests) == 5
+
+
+def test_the_log_tells_once_of_an_outage_and_once_of_its_end(
+    connect: Callable[..., Driver], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pihupulse_provider.api.exchange")
+
+    connect(Service(*[REFUSED] * 6, GOOD)).call("list_templates")
+
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert "could not be sent" in told[0]
+    assert told[1] == "PihuPulse responds again."
 
 
 def test_429_without_any_header_backs_off_exponentially(connect: Callable[..., Driver]) -> None:

@@ -78,7 +78,7 @@ class TestCandidate:
 
     def test_several_lost_answers_in_a_row_end_in_an_error_that_says_so(self, world):
         world.sandbox.fail("error", method="POST")
-        with pytest.raises(UnconfirmedCreateError, match="sent 3 times") as caught:
+        with pytest.raises(UnconfirmedCreateError, match="sent 6 times") as caught:
             create_candidate(world)
         assert isinstance(caught.value.__cause__, ServerError)
         assert "alex" not in str(caught.value).casefold()

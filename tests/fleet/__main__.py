@@ -29,7 +29,7 @@ CHUNKS = 6
 RUN_SECONDS = 840
 _DRAIN_SECONDS = 60
 _WRONG_SECONDS = 600
-"""By how much a worker's clock is wrong, when all goes wrong: ahead or behind, as the seed is even or odd."""
+"""By how much a worker's clock is wrong, when all goes wrong: ahead if the seed is even, else behind."""
 
 
 def main() -> int:
@@ -65,7 +65,11 @@ def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url:
             "FLEET_FOLDER": str(folder),
             "FLEET_SCREENINGS": str(options.screenings),
         }
-        clocks = {"worker-2": _WRONG_SECONDS * (-1) ** (options.seed or 0)} if options.faults else {}
+        clocks = (
+            {"worker-2": _WRONG_SECONDS * (-1) ** (1 if options.seed is None else options.seed)}
+            if options.faults
+            else {}
+        )
         fleet = Fleet(home / "airflow", Path(__file__).parent / "dags", airflow_url, store_url, env, clocks)
         faults = Faults(fleet, sandbox, server, options.seed, gentle=options.restarts)
         with Balancer(fleet.receiver_ports) as balancer:
