@@ -7,7 +7,7 @@ BIN := .venv/bin
 # All tests in three processes, two of which mostly wait; some of them in one.
 PYTEST = python -m pytest $(or $(ARGS),--numprocesses 3 --dist loadgroup --no-loadscope-reorder)
 
-.PHONY: demo test setup lint types docs screenshots wheel bench fleet matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
+.PHONY: demo test setup lint types docs wheel bench fleet matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 
 ## The main job on a real Airflow and a local PihuPulse; KEEP=1 leaves both running.
 demo: setup
@@ -34,10 +34,6 @@ wheel: setup
 
 docs: setup
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
-
-## The pictures of the documentation, of a real Airflow in Chromium; by hand. ARGS names some of them.
-screenshots: setup
-	@$(BIN)/python -m tests.screenshots $(ARGS)
 
 ## Speed beside named alternatives; by hand, on a quiet machine. ARGS names some of them.
 bench:
