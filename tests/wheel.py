@@ -92,9 +92,7 @@ def _check_content(wheel: Path) -> None:
         for path in package.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    examples = {
-        f"airflow_provider_pihupulse/example_dags/{path.name}" for path in (ROOT / "dags_examples").glob("*.py")
-    }
+    examples = {f"airflow_provider_pihupulse/example_dags/{path.name}" for path in (ROOT / "dags_examples").glob("*.*")}
     found = {name for name in _content(wheel) if ".dist-info/" not in name}
     assert found == wanted | examples, sorted(found ^ (wanted | examples))
     assert "pihupulse_provider/py.typed" in found
@@ -156,8 +154,8 @@ def _check_with_airflow(folder: Path, python: Path, environ: dict[str, str]) -> 
 
 
 def _inherited() -> dict[str, str]:
-    """Return this environment, in which compiled files may be kept: without them each start takes twice as long."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    """Return this environment without what leads to other sources, or forbids compiled files and doubles each start."""
+    return {name: value for name, value in os.environ.items() if name not in {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}}
 
 
 def _run(command: list[str], cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:

@@ -23,11 +23,11 @@ from pihupulse_provider.api.models import (
     NewCandidate,
     NewScreening,
     Page,
-    Pages,
     Report,
     Screening,
     Template,
 )
+from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.transport import (
@@ -194,7 +194,7 @@ class AsyncClient:
         return await self.run(endpoints.get_report(screening_id))
 
     async def _iterate(self, call: Callable[[int], Call[Page[ItemT]]]) -> AsyncIterator[ItemT]:
-        pages = Pages()
+        pages = Pages(call(1).name)
         while pages.next is not None:
             for item in pages.take(await self.run(call(pages.next))):
                 yield item

@@ -25,11 +25,11 @@ from pihupulse_provider.api.models import (
     NewCandidate,
     NewScreening,
     Page,
-    Pages,
     Report,
     Screening,
     Template,
 )
+from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.transport import (
@@ -170,7 +170,7 @@ class Client:
         return self.run(endpoints.get_report(screening_id))
 
     def _iterate(self, call: Callable[[int], Call[Page[ItemT]]]) -> Iterator[ItemT]:
-        pages = Pages()
+        pages = Pages(call(1).name)
         while pages.next is not None:
             yield from pages.take(self.run(call(pages.next)))
 

@@ -6,6 +6,7 @@
     │   ├── NotSentError            the request surely never reached the service
     │   └── NoAnswerError           it may have been carried out (timeout, dropped connection)
     ├── ResponseError               a success whose body is not what the reference describes
+    ├── IncompleteReadError         a list that can't be read whole
     ├── StatusError                 the service responded with an error status
     │   ├── BadRequestError         400
     │   ├── UnauthorizedError       401
@@ -36,6 +37,7 @@ __all__ = [
     "CreateError",
     "DuplicateCreateError",
     "ForbiddenError",
+    "IncompleteReadError",
     "NoAnswerError",
     "NotFoundError",
     "NotSentError",
@@ -101,6 +103,10 @@ class ResponseError(PihuPulseError):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class IncompleteReadError(PihuPulseError):
+    """A list can't be read whole: it changes too fast, or gives the same pages again and again."""
 
 
 class StatusError(PihuPulseError):

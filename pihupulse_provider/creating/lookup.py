@@ -5,12 +5,13 @@ Screenings"). A walk is a generator: it says which page to read, and gets the pa
 
     pages 1 to 40, oldest first, something lost 5 seconds ago:  1, 40, and 39 if all of 40 is newer than that
     newest first:                                               1, and 2 if all of 1 is newer than that
-    in no order:                                                1, 40, and then all the others
+    in no order:                                                1, 40, and then the whole list
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Generator, Iterable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from enum import Enum
 from itertools import pairwise
@@ -22,6 +23,8 @@ from pihupulse_provider.api.clock import SERVER_TIME_MARGIN
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import NotFoundError, UnconfirmedCreateError
 from pihupulse_provider.api.models import Candidate, CandidateScreening, ItemT, Page, Screening
+from pihupulse_provider.api.pagination import RepeatedPages
+from pihupulse_provider.creating.candidate_input import email_key
 from pihupulse_provider.exporting.list_reader import ListReader
 
 Walk: TypeAlias = Generator[int, Page[ItemT], None]
@@ -59,18 +62,40 @@ def order_of(candidates: Iterable[Candidate]) -> Order:
     return Order.UNKNOWN
 
 
-async def find_candidates(client: AsyncClient, since: Since | None) -> AsyncIterator[list[Candidate]]:
+async def find_candidates(client: AsyncClient, since: Since | None) -> AsyncGenerator[list[Candidate], None]:
     """Yield all candidates created since a moment (None for all), and some older ones.
 
     Some of them may come more than once.
     """
-    if since is None:
-        reader = ListReader(client, lambda page, limit: endpoints.list_candidates(page, limit, "all"))
-        async for candidates in reader.rows():
-            yield candidates
-        return
-    async for page in _read(client, _since(since), lambda number: endpoints.list_candidates(number, status="all")):
-        yield page.data
+    if since is not None:
+        first = await client.run(_candidates(1))
+        yield first.data
+        seen = list(first.data)
+        if order_of(seen) is Order.UNKNOWN and first.total_pages > 1:
+            seen += (await client.run(_candidates(first.total_pages))).data
+        order = order_of(seen)
+        if order is not Order.UNKNOWN or first.total_pages == 1:
+            walk = _backwards(first, since) if order is Order.OLDEST_FIRST else _forwards(first, since)
+            async for page in _read(client, walk, _candidates):
+                yield page.data
+            return
+    async for candidates in ListReader(client, _candidates).rows():
+        yield candidates
+
+
+def _candidates(page: int, limit: int = endpoints.MAX_PAGE_SIZE) -> Call[Page[Candidate]]:
+    return endpoints.list_candidates(page, limit, "all")
+
+
+async def find_candidate(client: AsyncClient, email: str) -> Candidate | None:
+    """Return a candidate with an e-mail address, and close the client; None if there is none."""
+    wanted = email_key(email)
+    async with client, aclosing(find_candidates(client, None)) as pages:
+        async for candidates in pages:
+            for one in candidates:
+                if one.email is not None and email_key(one.email) == wanted:
+                    return one
+    return None
 
 
 class ScreeningSearch:
@@ -162,28 +187,15 @@ def _is_long_done(screening: CandidateScreening, since: Since | None) -> bool:
 async def _read(
     client: AsyncClient, walk: Walk[ItemT], call: Callable[[int], Call[Page[ItemT]]]
 ) -> AsyncIterator[Page[ItemT]]:
-    number: int | None = next(walk)
+    number, repeated = next(walk, None), RepeatedPages(call(1).name)
     while number is not None:
         page = await client.run(call(number))
+        repeated.check(number, page)
         yield page
         try:
             number = walk.send(page)
         except StopIteration:
             number = None
-
-
-def _since(since: Since) -> Walk[Candidate]:
-    first = yield 1
-    seen = list(first.data)
-    if order_of(seen) is Order.UNKNOWN and first.total_pages > 1:
-        seen += (yield first.total_pages).data
-    order = order_of(seen)
-    if order is Order.NEWEST_FIRST and _reaches_back(first, since):
-        return
-    if order is Order.OLDEST_FIRST:
-        yield from _backwards(first, since)
-    else:
-        yield from _forwards(first, since if order is Order.NEWEST_FIRST else None)
 
 
 def _from_both_ends() -> Walk[ItemT]:
@@ -206,7 +218,9 @@ def _backwards(first: Page[Candidate], since: Since) -> Walk[Candidate]:
             return
 
 
-def _forwards(first: Page[Candidate], since: Since | None) -> Walk[Candidate]:
+def _forwards(first: Page[Candidate], since: Since) -> Walk[Candidate]:
+    if _reaches_back(first, since):
+        return
     number, last, total = 2, first.total_pages, first.meta.total_count
     while number <= last:
         page = yield number
@@ -220,8 +234,6 @@ def _forwards(first: Page[Candidate], since: Since | None) -> Walk[Candidate]:
         number += 1
 
 
-def _reaches_back(page: Page[Candidate], since: Since | None) -> bool:
-    if since is None:
-        return False
+def _reaches_back(page: Page[Candidate], since: Since) -> bool:
     surely_before = since() - SERVER_TIME_MARGIN
     return any(one.created_at is not None and one.created_at.timestamp() < surely_before for one in page.data)

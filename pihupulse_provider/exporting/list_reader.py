@@ -22,8 +22,9 @@ from typing import Generic
 
 from pihupulse_provider.api.async_client import AsyncClient, as_they_come
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call
-from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.errors import IncompleteReadError
 from pihupulse_provider.api.models import ItemT, Page
+from pihupulse_provider.api.pagination import RepeatedPages
 from pihupulse_provider.exporting.page_gaps import ListEnds, PageGaps, Read
 from pihupulse_provider.exporting.temporary_database import TemporaryDatabase
 
@@ -33,10 +34,6 @@ _END_PAGES = 5
 
 ListCall = Callable[[int, int], Call[Page[ItemT]]]
 """Makes the call for a page from its number and its size."""
-
-
-class IncompleteReadError(PihuPulseError):
-    """A list changed so much while it was read that it can't be told whether every row was seen."""
 
 
 class ListReader(Generic[ItemT]):
@@ -53,13 +50,14 @@ class ListReader(Generic[ItemT]):
         self._next = 1
         self._last = 1
         self._gaps = PageGaps(MAX_PAGE_SIZE)
+        self._repeated = RepeatedPages(self._name)
         self.served_at: datetime | None = None
         self.total: int | None = None
 
     async def rows(self) -> AsyncIterator[list[ItemT]]:
         """Yield the rows, some at a time, each once.
 
-        :raises IncompleteReadError: if the list changes too fast to be pinned down.
+        :raises IncompleteReadError: if the list changes too fast to be pinned down, or repeats its pages.
         """
         with TemporaryDatabase("CREATE TABLE seen (id TEXT PRIMARY KEY, rank INTEGER) WITHOUT ROWID") as seen:
             for _ in range(_PASSES):
@@ -81,7 +79,7 @@ class ListReader(Generic[ItemT]):
         first = await self._read(Read(1, MAX_PAGE_SIZE))
         size = first.meta.per_page or MAX_PAGE_SIZE
         self.served_at = self.served_at or first.served_at
-        self._gaps = PageGaps(size)
+        self._gaps, self._repeated = PageGaps(size), RepeatedPages(self._name)
         self._next, self._last = 2, first.total_pages
         ends = ListEnds(_ids(first), first.meta.total_count)
         yield self._take(seen, Read(1, size), first)
@@ -141,6 +139,7 @@ class ListReader(Generic[ItemT]):
         known = _ranks(seen, list(rows))
         ranks = {identifier: rank for identifier, rank in known.items() if rank is not None}
         if not read.gap:
+            self._repeated.check(read.number, page)
             self._last = max(self._last, page.total_pages) if rows else min(self._last, read.number)
             self._gaps.page_came(read.number, len(rows), page.meta.total_count, ranks)
         else:

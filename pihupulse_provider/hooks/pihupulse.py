@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -145,12 +146,17 @@ class PihuPulseHook(BaseHook):
         return self.get_conn().iter_candidates(status)
 
     def find_candidate(self, email: str) -> Candidate | None:
-        """Return the first candidate with an e-mail address, upper and lower case alike; None if there is none.
+        """Return a candidate with an e-mail address, compared as mail systems do; None if there is none.
 
         The API has no search: this reads the list until it is found, 100 candidates a request.
+
+        :raises IncompleteReadError: if it is not found, and the list can't be read whole.
         """
-        wanted = email.strip().casefold()
-        return next((one for one in self.iter_candidates("all") if (one.email or "").casefold() == wanted), None)
+        from pihupulse_provider.api.async_client import run_to_end
+        from pihupulse_provider.creating.lookup import find_candidate
+
+        with ThreadPoolExecutor(1) as thread:  # whoever calls may have an event loop in this one
+            return thread.submit(run_to_end, find_candidate(self.connect(), email)).result()
 
     def get_candidate(self, candidate_id: str) -> Candidate:
         """Return one candidate with its details (API reference, "Get Candidate")."""

@@ -28,6 +28,7 @@ from pihupulse_provider.api.events import (
     WebhookEvent,
 )
 from pihupulse_provider.api.models import Candidate, ItemT, Page, Screening
+from pihupulse_provider.api.pagination import RepeatedPages
 from pihupulse_provider.store.event_watermarks import EventWatermarks, Reach
 from pihupulse_provider.store.inbox import Delivery, Inbox
 
@@ -160,9 +161,10 @@ class Poller:
         return stored
 
     def _pages(self, followed: Followed[Any]) -> Iterator[Page[Any]]:
-        number = 1
+        number, repeated = 1, RepeatedPages(followed.page(1).name)
         while True:
             page = self._client.run(followed.page(number), poll=True)
+            repeated.check(number, page)
             yield page
             if not page.data or number >= page.total_pages:
                 return

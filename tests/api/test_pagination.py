@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from pihupulse_provider.api import IncompleteReadError
 from tests.api.drivers import Driver, Service
 
 
@@ -68,7 +69,29 @@ def test_a_number_of_pages_that_cannot_be_is_not_believed(connect: Callable[...,
     assert len(service.requests) == 2
 
 
-def test_pages_that_repeat_the_same_rows_come_to_an_end(connect: Callable[..., Driver]) -> None:
-    service = Service(*[_page(["s1"], 10**9) for _ in range(20)])
-    assert [one.id for one in connect(service).all("iter_screenings")] == ["s1"]
-    assert len(service.requests) == 4
+@pytest.mark.parametrize("cycle", [1, 3])
+def test_pages_that_repeat_the_same_rows_for_ever_are_an_error(connect: Callable[..., Driver], cycle: int) -> None:
+    """A list that was cut short without a word would miss whoever is on the pages that were asked for."""
+    service = Service(*[_page([f"s{number % cycle}"], 10**9) for number in range(50)])
+
+    with pytest.raises(IncompleteReadError, match="GET /screenings gives the same pages again and again"):
+        connect(service).all("iter_screenings")
+    assert len(service.requests) < 20
+
+
+def test_pages_that_repeat_while_the_list_seems_to_grow_are_an_error(connect: Callable[..., Driver]) -> None:
+    service = Service(*[_page(["s1"], 2 + number) for number in range(50)])
+
+    with pytest.raises(IncompleteReadError):
+        connect(service).all("iter_screenings")
+    assert len(service.requests) < 20
+
+
+def test_rows_that_many_new_ones_move_by_whole_pages_are_all_read(connect: Callable[..., Driver]) -> None:
+    """Twenty pages of new rows come to the front of a list of forty, half of which was read."""
+    pages = [_page([f"s{number}"], 40) for number in range(20)]
+    moved = [_page([f"s{number}"], 60) for number in range(40)]
+
+    found = connect(Service(*pages, *moved)).all("iter_screenings")
+
+    assert [one.id for one in found] == [f"s{number}" for number in range(40)]

@@ -84,6 +84,23 @@ class TestExisting:
         assert "example" not in str(caught.value)
         assert job.rejects[0] == {"row": 1, "field": "email", "reason": "exists already"}
 
+    @pytest.mark.parametrize("burst", [1, 300])
+    def test_nobody_is_missed_who_moves_to_another_page_while_the_list_is_read(self, world, burst):
+        """At each page somebody comes and somebody goes, and once many come at once."""
+        run(world, people(200))
+        others = [one["id"] for one in world.sandbox.candidates if not one["email"].endswith(".org")]
+
+        def change(chance):
+            read = world.count("GET /candidates")
+            if world.count("POST /candidates") == 200:
+                world.sandbox.insert_candidates(burst if read == 3 else 1)
+                world.sandbox.delete(others.pop(chance.randrange(len(others))))
+
+        world.change = change
+        summary = run(world, people(250), ledger=world.new_ledger(), on_existing="skip")
+        assert (summary.existing, summary.created) == (200, 50)
+        assert_each_once(world, 250)
+
     def test_create_creates_again(self, world):
         run(world, people(3))
         run(world, people(3), ledger=world.new_ledger())

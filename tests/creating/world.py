@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from datetime import UTC, datetime
 from itertools import count
+
+import httpx
 
 from pihupulse_provider.api import Account, AsyncClient, Client, MemoryRateLimit, NewCandidate, NewScreening
 from pihupulse_provider.api.exchange import RetryPolicy
@@ -18,12 +22,14 @@ ALEX = NewCandidate(name="Alex Johnson", email="Alex.Johnson@example.com")
 class World:
     """One account of the local PihuPulse, with clients and a ledger that live by its clock.
 
+    :ivar change: what changes a list before each response; it gets a source of chance.
     :ivar wall_apart: how far the store's clock is from the true time. ``apart``: the same of this process's.
     """
 
     def __init__(self, store_url, **options):
         self.sandbox = Sandbox(**{"clock": lambda: START, **options})
         self.account = Account(self.sandbox.api_key, self.sandbox.base_url)
+        self.change = None
         self.wall_apart = self.apart = 0.0
         self.limit = MemoryRateLimit(clock=self.now)
         self.store_url = store_url
@@ -55,7 +61,7 @@ class World:
             self.account,
             limit=self.limit,
             retry=RetryPolicy(random=lambda: 1.0),
-            transport=self.sandbox.transport(),
+            transport=Shifting(self, self.change) if self.change else self.sandbox.transport(),
             sleep=self.sleep,
             now=self.now,
         )
@@ -77,3 +83,18 @@ class World:
 
     def count(self, operation):
         return self.sandbox.count(operation)
+
+
+class Shifting(httpx.AsyncBaseTransport):
+    """Answers in a random order, and changes the list before each answer."""
+
+    def __init__(self, world, change, seed=1):
+        self._inner = world.sandbox.transport()
+        self._change = change
+        self._random = random.Random(seed)
+
+    async def handle_async_request(self, request):
+        for _ in range(self._random.randrange(40)):
+            await asyncio.sleep(0)
+        self._change(self._random)
+        return await self._inner.handle_async_request(request)

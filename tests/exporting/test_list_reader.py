@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import random
-
 import httpx
 import pytest
 
-from pihupulse_provider.api import Account, AsyncClient, MemoryRateLimit
+from pihupulse_provider.api import Account, AsyncClient, IncompleteReadError, MemoryRateLimit, Plan
 from pihupulse_provider.api.endpoints import list_candidates
-from pihupulse_provider.exporting.list_reader import IncompleteReadError, ListReader
-from tests.creating.world import World
-
-
-class Shifting(httpx.AsyncBaseTransport):
-    """Answers in a random order, and changes the list before each answer."""
-
-    def __init__(self, world, change, seed):
-        self._inner = world.sandbox.transport()
-        self._change = change
-        self._random = random.Random(seed)
-
-    async def handle_async_request(self, request):
-        import asyncio
-
-        for _ in range(self._random.randrange(40)):
-            await asyncio.sleep(0)
-        self._change(self._random)
-        return await self._inner.handle_async_request(request)
+from pihupulse_provider.exporting.list_reader import ListReader
+from tests.creating.world import Shifting, World
 
 
 async def read(world, change=lambda chance: None, seed=1):
@@ -137,3 +118,21 @@ async def test_a_list_that_never_gives_what_it_counts_is_an_error():
         reader = ListReader(client, list_candidates)
         with pytest.raises(IncompleteReadError, match="GET /candidates"):
             [rows async for rows in reader.rows()]
+
+
+@pytest.mark.parametrize("cycle", [1, 3])
+async def test_a_list_whose_pages_come_again_for_ever_is_an_error(cycle):
+    sent = []
+
+    def answer(request):
+        page = int(request.url.params["page"])
+        sent.append(page)
+        meta = {"current_page": page, "total_pages": 10**9, "per_page": 100}
+        return httpx.Response(200, json={"data": [{"id": f"c{page % cycle}"}], "meta": meta})
+
+    async with AsyncClient(
+        Account("key"), limit=MemoryRateLimit(Plan(1e6, 1e6)), transport=httpx.MockTransport(answer)
+    ) as client:
+        with pytest.raises(IncompleteReadError, match="again and again"):
+            [rows async for rows in ListReader(client, list_candidates).rows()]
+    assert len(sent) < 60

@@ -73,6 +73,23 @@ def test_candidate_is_found_by_email_in_any_case(sandbox: Sandbox) -> None:
     assert hook.find_candidate("nobody@example.com") is None
 
 
+def test_candidate_is_found_as_mail_systems_compare_addresses(sandbox: Sandbox) -> None:
+    hook = PihuPulseHook()
+    for email in ("m@strasse.example", "m@xn--strae-oqa.example"):
+        hook.create_candidate(NewCandidate(name="M", email=email))
+
+    found = hook.find_candidate("M@stra\u00dfe.example")
+
+    assert found is not None
+    assert found.email == "m@xn--strae-oqa.example"
+
+
+async def test_candidate_is_found_where_an_event_loop_runs(sandbox: Sandbox) -> None:
+    found = PihuPulseHook().find_candidate(sandbox.candidates[0]["email"])
+
+    assert found is not None
+
+
 def test_hooks_of_an_account_share_limit_and_store(sandbox: Sandbox, store_url: str) -> None:
     one, other = PihuPulseHook(), PihuPulseHook()
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
-import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -75,7 +76,11 @@ class ReceiverProcess:
         """Use a copy of a database of Airflow's instead of the file."""
         for name in [name for name in self._environment if name.startswith("AIRFLOW__SECRETS")]:
             del self._environment[name]
-        shutil.copy(database, self.home / "airflow.db")
+        # Else the first process makes the key with which connections are stored, and the next one may read another.
+        self._environment["AIRFLOW__CORE__FERNET_KEY"] = base64.urlsafe_b64encode(os.urandom(32)).decode()
+        # Some of it is in a file beside it.
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(self.home / "airflow.db")) as copy:
+            source.backup(copy)
 
     def airflow(self, *arguments: str) -> None:
         """Run a command of Airflow's."""
