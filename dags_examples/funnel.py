@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
 from airflow.sdk import ObjectStoragePath, Param, dag, task
@@ -22,12 +23,14 @@ try:
 except (ImportError, AirflowOptionalProviderFeatureException):  # Airflow 3.0
     ApprovalOperator = None
 
+SAMPLE = Path(__file__).with_name("candidates.csv").as_uri()
+
 
 @dag(
     doc_md=__doc__,
     schedule=None,
     params={
-        "source": Param("file:///tmp/pihupulse/candidates.csv", type="string", description="The file of candidates"),
+        "source": Param(SAMPLE, type="string", description="The file of candidates"),
         "folder": Param("file:///tmp/pihupulse", type="string", description="A folder for the results"),
         "template_id": Param("t54321", type="string", description="A screening template's id"),
         "pass_score": Param(75, type="integer", minimum=0, maximum=100),
@@ -54,6 +57,7 @@ def funnel():
         screening_ids=screenings.output["results_path"],
         wait_for=0.9,
         deadline=timedelta(days=3),
+        poke_interval=5,  # seconds, as the local PihuPulse is quick; people take longer
         results_path="{{ params.folder }}/{{ run_id }}/outcomes.jsonl",
         deferrable=True,
     )

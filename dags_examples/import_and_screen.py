@@ -6,6 +6,8 @@ task can be retried or its worker killed: nobody is created or invited twice.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from airflow.sdk import Param, dag, task
 
 from pihupulse_provider.operators.candidates import PihuPulseImportCandidatesOperator
@@ -13,12 +15,14 @@ from pihupulse_provider.operators.reports import PihuPulseGetReportOperator
 from pihupulse_provider.operators.screenings import PihuPulseCreateScreeningsOperator
 from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
 
+SAMPLE = Path(__file__).with_name("candidates.csv").as_uri()
+
 
 @dag(
     doc_md=__doc__,
     schedule=None,
     params={
-        "source": Param("file:///tmp/pihupulse/candidates.csv", type="string", description="The file of candidates"),
+        "source": Param(SAMPLE, type="string", description="The file of candidates"),
         "results": Param("file:///tmp/pihupulse", type="string", description="A folder for the results"),
         "template_id": Param("t54321", type="string", description="A screening template's id"),
         "job_title": Param("Senior Frontend Developer", type="string"),

@@ -1,6 +1,7 @@
 """Import the applicants of a database, read with a cursor on its side.
 
-The query is bound by the run, so that a retry gets the same rows.
+The query is bound by the run, so that a retry gets the same rows. It needs a connection `warehouse` to a database with
+a table `applicants`: `first_name`, `last_name`, `mail`, and `applied_at` as text or a time.
 """
 
 from __future__ import annotations

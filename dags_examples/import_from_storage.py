@@ -6,9 +6,13 @@ its own. The task can be retried or its worker killed: it goes on where it was, 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from airflow.sdk import Param, dag
 
 from pihupulse_provider.operators.candidates import PihuPulseImportCandidatesOperator
+
+SAMPLE = Path(__file__).with_name("candidates.csv").as_uri()
 
 
 @dag(
@@ -16,7 +20,7 @@ from pihupulse_provider.operators.candidates import PihuPulseImportCandidatesOpe
     schedule="@daily",
     catchup=False,
     params={
-        "source": Param("file:///tmp/pihupulse/candidates.csv", type="string", description="Any object storage"),
+        "source": Param(SAMPLE, type="string", description="Any object storage"),
         "results": Param("file:///tmp/pihupulse", type="string", description="A folder for the results"),
     },
     tags=["pihupulse"],

@@ -1,4 +1,7 @@
-"""Keep a table of screenings up to date: the first run lands all of them, each later one what changed since."""
+"""Keep a table of screenings up to date: the first run lands all of them, each later one what changed since.
+
+It needs a connection `warehouse` to a database; the table is made there.
+"""
 
 from __future__ import annotations
 

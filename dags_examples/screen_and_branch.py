@@ -1,6 +1,6 @@
-"""Screen several candidates, wait for each without a worker, and go one of two ways by the score.
+"""Create several candidates, screen them, wait for each without a worker, and go one of two ways by the score.
 
-Trigger it with a configuration such as ``{"candidate_ids": ["c12345", "c12346"], "pass_score": 80}``.
+Trigger it with people of your own: ``{"people": [{"name": "…", "email": "…"}], "pass_score": 80}``.
 """
 
 from __future__ import annotations
@@ -8,8 +8,15 @@ from __future__ import annotations
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import Param, dag, task, task_group
 
+from pihupulse_provider.operators.candidates import PihuPulseCreateCandidateOperator
 from pihupulse_provider.operators.screenings import PihuPulseCreateScreeningOperator
 from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
+
+PEOPLE = [
+    {"name": "Alex Johnson", "email": "alex.johnson@example.com"},
+    {"name": "Maria Rossi", "email": "maria.rossi@example.com"},
+    {"name": "Ravi Kumar", "email": "ravi.kumar@example.com"},
+]
 
 
 def has_passed(outcomes, params):
@@ -20,7 +27,7 @@ def has_passed(outcomes, params):
     doc_md=__doc__,
     schedule=None,
     params={
-        "candidate_ids": Param([], type="array", items={"type": "string"}),
+        "people": Param(PEOPLE, type="array", items={"type": "object"}, description="A name and an email for each"),
         "template_id": Param("t54321", type="string", description="A screening template's id"),
         "pass_score": Param(80, type="integer", minimum=0, maximum=100),
     },
@@ -28,14 +35,16 @@ def has_passed(outcomes, params):
 )
 def screen_and_branch():
     @task
-    def candidates(params):
-        return params["candidate_ids"]
+    def people(params):
+        return params["people"]
+
+    candidates = PihuPulseCreateCandidateOperator.partial(task_id="create_candidate").expand_kwargs(people())
 
     screenings = PihuPulseCreateScreeningOperator.partial(
         task_id="create_screening",
         template_id="{{ params.template_id }}",
         send_invitation=True,
-    ).expand(candidate_id=candidates())
+    ).expand(candidate_id=candidates.output.map(lambda candidate: candidate["id"]))
 
     @task_group
     def follow_up(screening):
@@ -43,7 +52,7 @@ def screen_and_branch():
             task_id="wait",
             screening_ids=screening,
             deferrable=True,
-            poke_interval=30,
+            poke_interval=5,  # seconds, as the local PihuPulse is quick; people take longer
             timeout=3 * 24 * 3600,
         )
 

@@ -1,7 +1,8 @@
 """Screen whoever was imported, as soon as an import has ended.
 
 Every import updates the asset `pihupulse://<connection id>/candidates`, and this DAG runs when it does. One run may
-stand for several imports: the events that triggered it hold what each import returned, with the path of its results.
+stand for several imports: the events that triggered it hold what each import returned, with the path of its results. An
+import without a `results_path` names nobody, so it is left out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pihupulse_provider.operators.screenings import PihuPulseCreateScreeningsOpe
 def screen_new_imports():
     @task
     def imports(triggering_asset_events):
-        return [event.extra for events in triggering_asset_events.values() for event in events]
+        extras = [event.extra for events in triggering_asset_events.values() for event in events]
+        return [extra for extra in extras if extra.get("results_path")]
 
     PihuPulseCreateScreeningsOperator(
         task_id="create_screenings",

@@ -6,9 +6,11 @@ import importlib
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import airflow
@@ -98,13 +100,29 @@ def test_nothing_heavy_is_loaded_by_a_dag_file(modules: list[str]) -> None:
     assert not HEAVY & {name.partition(".")[0] for name in _loaded_by(*modules)}
 
 
-def test_the_wheel_brings_the_example_dags_to_where_airflow_looks(tmp_path: Path) -> None:
-    build = ["-c", "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])", str(tmp_path)]
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """The wheel built from this tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = ["-c", "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])", str(folder)]
     subprocess.run([sys.executable, *build], cwd=ROOT, check=True, capture_output=True, timeout=60)
-    [wheel] = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as files:
-        names = {name.rpartition("/")[2] for name in files.namelist() if "/example_dags/" in name}
-    assert names == {path.name for path in (ROOT / "dags_examples").glob("*.py")}
+    [path] = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as files:
+        yield files
+
+
+def test_the_wheel_brings_the_example_dags_to_where_airflow_looks(wheel: zipfile.ZipFile) -> None:
+    names = {name.rpartition("/")[2] for name in wheel.namelist() if "/example_dags/" in name}
+
+    assert names == {path.name for path in (ROOT / "dags_examples").glob("*.*")}
+
+
+def test_the_links_that_a_package_index_shows_lead_to_the_web(wheel: zipfile.ZipFile) -> None:
+    [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    readme = wheel.read(metadata).decode().partition("\n\n")[2]
+
+    assert "# PihuPulse for Apache Airflow" in readme
+    assert re.findall(r"\]\((?!https://)[^)]*\)", readme) == []
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="Airflow 3.0 looks for no example DAGs of providers")

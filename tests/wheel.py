@@ -92,9 +92,7 @@ def _check_content(wheel: Path) -> None:
         for path in package.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    examples = {
-        f"airflow_provider_pihupulse/example_dags/{path.name}" for path in (ROOT / "dags_examples").glob("*.py")
-    }
+    examples = {f"airflow_provider_pihupulse/example_dags/{path.name}" for path in (ROOT / "dags_examples").glob("*.*")}
     found = {name for name in _content(wheel) if ".dist-info/" not in name}
     assert found == wanted | examples, sorted(found ^ (wanted | examples))
     assert "pihupulse_provider/py.typed" in found

@@ -22,6 +22,10 @@ _LAST_PORT = 65535
 DEFAULT_TIMEOUT = 30.0
 """Seconds."""
 
+_EMPTY = "empty: copy it from the dashboard (Settings → API)"
+# Airflow 3.0 sends it as well where a saved connection is tested in the form.
+_MASKED = "masked (***), as Airflow shows it: type the key itself again"
+
 
 @dataclass(frozen=True)
 class Account:
@@ -46,11 +50,12 @@ class Account:
     allow_http: bool = False
 
     def __post_init__(self) -> None:
-        is_text = bool(self.api_key) and all("!" <= character <= "~" for character in self.api_key)
-        if not is_text or is_masked(self.api_key):
+        if is_masked(self.api_key):
+            raise ConfigurationError(f"The PihuPulse API key is {_MASKED if self.api_key.strip() else _EMPTY}.")
+        if not all("!" <= character <= "~" for character in self.api_key):
             raise ConfigurationError(
-                "The PihuPulse API key is empty, masked (***), or holds spaces or characters that no key has. "
-                "Generate one in the dashboard under Settings → API."
+                "The PihuPulse API key holds spaces or characters that no key has: copy it again from the dashboard "
+                "(Settings → API)."
             )
         if not (self.timeout > 0 and math.isfinite(self.timeout)):
             raise ConfigurationError(f"timeout is {self.timeout}: it must be a positive number of seconds.")

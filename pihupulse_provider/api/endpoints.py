@@ -38,6 +38,7 @@ class Call(Generic[ResultT]):
     :ivar result: the model of the response.
     :ivar enveloped: whether the model is what stands under ``data``, rather than the whole response.
     :ivar asked_for: the ids that the request names, for messages; None when it names nothing that can be missing.
+    :ivar absent: what a 404 says of them.
     :ivar repeatable: whether doing it twice does no harm.
     """
 
@@ -49,6 +50,7 @@ class Call(Generic[ResultT]):
     body: Model | None = None
     enveloped: bool = True
     asked_for: str | None = None
+    absent: str = "There is none with that id"
 
     @property
     def repeatable(self) -> bool:
@@ -98,8 +100,14 @@ def list_templates() -> Call[Page[Template]]:
 
 def get_report(screening_id: str) -> Call[Report]:
     """GET /screenings/:id/report."""
-    path = f"/screenings/{_id(screening_id, 'screening_id')}/report"
-    return Call("GET /screenings/:id/report", "GET", path, Report, asked_for=_named(screening_id=screening_id))
+    return Call(
+        "GET /screenings/:id/report",
+        "GET",
+        f"/screenings/{_id(screening_id, 'screening_id')}/report",
+        Report,
+        asked_for=_named(screening_id=screening_id),
+        absent="There is no screening with that id, or no report of it before it is completed",
+    )
 
 
 def _page(page: int, limit: int) -> dict[str, int]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.cell_text import Joined, NotTextError, cell_text
-from pihupulse_provider.creating.errors import InvalidCandidateError, Problem, SourceError
+from pihupulse_provider.creating.errors import InvalidCandidateError, Problem, SourceFormatError
 
 if TYPE_CHECKING:
     from pydantic import AnyHttpUrl, TypeAdapter
@@ -30,6 +30,8 @@ REQUIRED = ("name", "email")
 MAX_LENGTHS = {"name": 255, "phone": 50, "resume_url": 2083}
 """Characters; an e-mail address has a limit of its own (254, RFC 5321)."""
 
+_SHOWN = 20
+"""Columns that a message names at most."""
 _REGION = re.compile(r"[A-Z]{2}")
 _NEUTRALISED = re.compile(r"'(?=[=+\-@])")
 _FORMULA_OF_TEXT = re.compile(r'="([^"]*)"')
@@ -96,11 +98,11 @@ class CandidateInput:
         """Return the columns of each field that every source must have."""
         return {field: columns for field, columns in self._columns.items() if field in self._needed}
 
-    def check_columns(self, columns: Sequence[str]) -> None:
+    def check_columns(self, columns: Sequence[str], *, has_schema: bool = False) -> None:
         """Check that a source has the columns, each once.
 
-        :raises SourceError: naming those it lacks; the columns it has are not shown, since a file without a header
-            has a person in their place.
+        :param has_schema: whether these are columns for certain: a file without a header has a person in their place.
+        :raises SourceFormatError: naming those it lacks, and those it has if they are columns for certain.
         :raises ConfigurationError: if there is no such country as ``phone_region``.
         """
         _check_supported(self._region)
@@ -108,12 +110,14 @@ class CandidateInput:
         missing = [column for field in FIELDS if field in self._needed for column in self._columns[field]]
         missing = [column for column in missing if not found[column]]
         if missing:
-            raise SourceError(
-                f"The source has no column {_quoted(missing)} among its {len(columns)}. Name the columns in field_map, "
-                "and check that the first line of a CSV file names them too."
+            shown = (
+                f"It has {_quoted(columns[:_SHOWN])}" if has_schema else f"The first line names {len(columns)} others"
             )
+            raise SourceFormatError(f"The source has no column {_quoted(missing)}. {shown}: say which in field_map.")
         if repeated := [column for column, matches in found.items() if len(matches) > 1]:
-            raise SourceError(f"The source names the column {_quoted(repeated)} twice: give each a name of its own.")
+            raise SourceFormatError(
+                f"The source names the column {_quoted(repeated)} twice: give each a name of its own."
+            )
 
     def read(self, row: Mapping[str, Any]) -> NewCandidate:
         """Return the candidate that a row makes.

@@ -37,6 +37,12 @@ class SourceError(PihuPulseError):
     """A source that can't be read; the message says where and what to do, and tells no value of it."""
 
 
+class SourceFormatError(SourceError):
+    """A source that is not what the arguments say it is, so that trying again ends the same way."""
+
+    permanent = True
+
+
 class SourceChangedError(SourceError):
     """The source is not the one of which an earlier try has created something."""
 

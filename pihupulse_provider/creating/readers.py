@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text
-from pihupulse_provider.creating.errors import SourceError
+from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 from pihupulse_provider.creating.lines import BadRowError, Lines, reading_lines
 from pihupulse_provider.exporting.file_formats import check_format, format_of, import_pyarrow
 
@@ -42,10 +42,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Rows, and the columns they have (None where each row names its own)."""
+    """Rows, and the columns they have (None where each row names its own).
+
+    :ivar has_schema: whether the columns are columns for certain: the first line of a CSV file may be a person.
+    """
 
     rows: Iterator[Row]
     columns: Sequence[str] | None = None
+    has_schema: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,13 @@ class FileFormat:
 def read_records(records: Any) -> Source:
     """Return the rows of a list of mappings, or of lists of them, such as several mapped tasks return.
 
-    :raises SourceError: if it is no list.
+    :raises SourceFormatError: if it is no list.
     """
     if isinstance(records, Mapping):
         records = [records]
     if records is None or isinstance(records, str | bytes) or not isinstance(records, Iterable):
         kind = "None, as from a task that returned nothing" if records is None else f"a {type(records).__name__}"
-        raise SourceError(f"The source is {kind}: give a path, or a list of objects such as name and email.")
+        raise SourceFormatError(f"The source is {kind}: give a path, or a list of objects such as name and email.")
     flat = chain.from_iterable(one if isinstance(one, list | tuple) else [one] for one in records)
     return Source(_record(number, record) for number, record in enumerate(flat, start=1))
 
@@ -130,11 +134,13 @@ def _header(records: Iterator[list[str] | str]) -> list[str]:
     if isinstance(cells, str):
         raise SourceError(f"The CSV file's first line {cells}.")
     if len(cells) == 1 and (other := re.search(r"[;\t|,]", cells[0])) and not _SEPARATOR_LINE.fullmatch(cells[0]):
-        raise SourceError(f"The CSV file's first line is one field with {other[0]!r} in it: set delimiter to that.")
+        raise SourceFormatError(
+            f"The CSV file's first line is one field with {other[0]!r} in it: set delimiter to that."
+        )
     try:
         return [cell_text(cell) or "" for cell in cells]
     except NotTextError as error:
-        raise SourceError(f"A cell of the CSV file's first line {error}: check the encoding.") from None
+        raise SourceFormatError(f"A cell of the CSV file's first line {error}: check the encoding.") from None
 
 
 def _records(lines: Lines, delimiter: str) -> Iterator[list[str] | str]:
@@ -210,7 +216,7 @@ def _read_parquet(file: IO[bytes]) -> Source:
     except (pyarrow.ArrowException, OSError) as error:
         raise SourceError(f"The Parquet file can't be read: {error}.") from error
     names = table.schema_arrow.names
-    return Source(_parquet_rows(table, names, (pyarrow.ArrowException, OSError)), names)
+    return Source(_parquet_rows(table, names, (pyarrow.ArrowException, OSError)), names, has_schema=True)
 
 
 def _parquet_rows(table: Any, names: Sequence[str], broken: tuple[type[Exception], ...]) -> Iterator[Row]:

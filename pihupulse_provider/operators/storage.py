@@ -73,9 +73,14 @@ def write_lines(argument: str, path: str | None, records: Iterable[Mapping[str, 
 
 @contextmanager
 def open_source(path: str, file_format: FileFormat) -> Iterator[Source]:
-    """Open a file of rows. :raises SourceError: if it can't be opened."""
-    with _opened(path) as file, file_format.reading(path, file) as source:
-        yield source
+    """Open a file of rows. :raises SourceError: naming the file, if it can't be opened or, within the block, read."""
+    with _opened(path) as file:
+        try:
+            with file_format.reading(path, file) as source:
+                yield source
+        except SourceError as error:
+            error.args = (f"{path}: {error}",)
+            raise
 
 
 @contextmanager

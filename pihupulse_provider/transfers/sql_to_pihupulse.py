@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, Context
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.creating.errors import SourceError
+from pihupulse_provider.creating.errors import SourceFormatError
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.operators.bulk import ImportOperator
 
@@ -108,13 +108,13 @@ def stream(connection: Any, sql: str, parameters: Any = None) -> Iterator[Source
             cursor.execute(sql, *([parameters] if parameters is not None else []))
         except Exception as error:
             if _is_no_query_for(error, sql):
-                raise SourceError(_NO_ROWS) from error
+                raise SourceFormatError(_NO_ROWS) from error
             raise
         if cursor.description is None and not getattr(cursor, "name", None):  # a named cursor tells after a fetch
-            raise SourceError(_NO_ROWS)
+            raise SourceFormatError(_NO_ROWS)
         first = cursor.fetchmany(_FETCH)
         columns = [column[0] for column in cursor.description]
-        yield Source(_rows(cursor, columns, first), columns)
+        yield Source(_rows(cursor, columns, first), columns, has_schema=True)
 
 
 def _cursor(connection: Any) -> Any:

@@ -104,8 +104,16 @@ def test_a_wrong_host_is_called_that(connect: Callable[..., Driver], status: int
 @pytest.mark.parametrize(
     ("method", "argument", "text"),
     [
-        ("get_candidate", "c12345", "GET /candidates/:id for candidate_id c12345 failed with status 404 not_found. "),
-        ("get_report", "s9", "GET /screenings/:id/report for screening_id s9 failed with status 404 not_found. "),
+        (
+            "get_candidate",
+            "c12345",
+            "GET /candidates/:id for candidate_id c12345 failed with status 404 not_found. There is none",
+        ),
+        (
+            "get_report",
+            "s9",
+            "failed with status 404 not_found. There is no screening with that id, or no report of it before it is",
+        ),
         (
             "create_screening",
             NewScreening(candidate_id="c1", template_id="t1"),
@@ -120,7 +128,7 @@ def test_a_404_names_the_id_that_was_asked_for(
     error = _fail(connect, httpx.Response(404, json={"error": {"code": "not_found"}}), method, argument)
 
     assert text in str(error)
-    assert str(error).endswith("There is none with that id: check it, and which account the API key belongs to.")
+    assert str(error).endswith(": check it, and which account the API key belongs to.")
 
 
 @pytest.mark.parametrize(

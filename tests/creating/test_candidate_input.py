@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pihupulse_provider.api import ConfigurationError, NewCandidate
 from pihupulse_provider.creating.candidate_input import FIELDS, REQUIRED, CandidateInput, email_key
-from pihupulse_provider.creating.errors import InvalidCandidateError, SourceError
+from pihupulse_provider.creating.errors import InvalidCandidateError, SourceFormatError
 
 GOOD = {"name": "Alex Johnson", "email": "alex.johnson@example.com"}
 
@@ -267,8 +267,15 @@ class TestFieldMap:
         "columns", [["name", "email", "email"], ["NAME", "Name", "email"], ["name", "email", "phone", "phone"]]
     )
     def test_a_column_that_is_needed_must_be_there_once(self, columns):
-        with pytest.raises(SourceError, match="twice"):
+        with pytest.raises(SourceFormatError, match="twice"):
             CandidateInput().check_columns(columns)
+
+    def test_the_columns_are_shown_only_where_none_of_them_can_be_a_person(self):
+        with pytest.raises(SourceFormatError, match=r"no column 'name'\. It has 'full_name', 'email'"):
+            CandidateInput().check_columns(["full_name", "email"], has_schema=True)
+        with pytest.raises(SourceFormatError, match=r"no column 'name', 'email'\. ") as caught:
+            CandidateInput().check_columns(["Ana Costa", "ana@example.org"])
+        assert "Ana" not in str(caught.value)
 
     def test_columns_that_are_not_needed_may_repeat(self):
         CandidateInput().check_columns(["name", "email", "note", "note", "", ""])

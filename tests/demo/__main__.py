@@ -16,6 +16,7 @@ from pathlib import Path
 from pihupulse_provider.sandbox import Sandbox
 from tests.demo.console import Progress, table
 from tests.integration.airflow import Airflow, AirflowError
+from tests.integration.examples import copy_examples, make_warehouse
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".demo"
@@ -44,12 +45,11 @@ def main() -> int:
 
 def _demo(progress: Progress, *, keep: bool) -> int:
     shutil.rmtree(HOME, ignore_errors=True)
-    dags = HOME / "dags"
-    dags.mkdir(parents=True)
-    shutil.copy(ROOT / "dags_examples" / f"{DAG}.py", dags)
+    HOME.mkdir()
+    copy_examples(HOME / "dags", HOME / "results")
     with Sandbox(plan="starter", start_seconds=1, screening_seconds=6, spread=0.8) as sandbox:
         progress.done(f"PihuPulse (local, Starter plan) at {sandbox.base_url}")
-        airflow = Airflow(HOME / "airflow", dags, _settings(sandbox))
+        airflow = Airflow(HOME / "airflow", HOME / "dags", _settings(sandbox))
         sandbox.send_webhooks_to(f"{airflow.url}/pihupulse/webhooks/pihupulse_default")
         try:
             airflow.start(progress.step)
@@ -58,6 +58,7 @@ def _demo(progress: Progress, *, keep: bool) -> int:
             _report(airflow, sandbox, run_id)
             if keep:
                 print(f"  Look at the run: {airflow.url}/dags/{DAG}/runs/{run_id}")
+                print(f"  Trigger any other example: {airflow.url}/dags?tags=pihupulse")
                 print("\nBoth go on running. Ctrl-C ends them.", flush=True)
                 with contextlib.suppress(KeyboardInterrupt):
                     threading.Event().wait()
@@ -73,6 +74,7 @@ def _demo(progress: Progress, *, keep: bool) -> int:
 def _settings(sandbox: Sandbox) -> dict[str, str]:
     return {
         "AIRFLOW_CONN_PIHUPULSE_DEFAULT": sandbox.connection_json,
+        "AIRFLOW_CONN_WAREHOUSE": make_warehouse(HOME / "warehouse.db"),
         "AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS": "pihupulse_default",
     }
 
@@ -80,8 +82,7 @@ def _settings(sandbox: Sandbox) -> dict[str, str]:
 def _run(airflow: Airflow, progress: Progress) -> str:
     begun = time.monotonic()
     progress.step(f"waiting for DAG {DAG}")
-    source, results = ROOT / "tests" / "demo" / "candidates.csv", HOME / "results"
-    run_id = airflow.trigger(DAG, {"source": source.as_uri(), "results": results.as_uri()})
+    run_id = airflow.trigger(DAG)
     airflow.wait_until(lambda: _has_ended(airflow, run_id, progress), RUN_SECONDS, f"the run of {DAG} has ended")
     state = airflow.run_state(DAG, run_id)
     if state != "success":

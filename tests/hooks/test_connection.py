@@ -183,7 +183,17 @@ def test_unusable_extra_is_named_and_not_repeated(extra: dict[str, Any], named: 
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("password", [None, "", "  ", "two words", "***"])
+def test_a_masked_key_is_told_from_a_wrong_one() -> None:
+    """Airflow 3.0 sends it where a saved connection is tested in the form."""
+    Hook.connection = Connection(conn_id="mine", conn_type="pihupulse", password="***")
+
+    works, message = Hook().test_connection()
+    assert not works
+    assert "masked (***)" in message
+    assert "type the key itself again" in message
+
+
+@pytest.mark.parametrize("password", [None, "", "  ", "two words"])
 def test_connection_without_a_usable_key_says_where_to_get_one(password: str | None) -> None:
     Hook.connection = Connection(conn_id="mine", conn_type="pihupulse", password=password)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-HEALTHY_SECONDS = 180
+HEALTHY_SECONDS = 300
 STOP_SECONDS = 8
 PATCHES = 5
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
@@ -48,12 +48,12 @@ class Airflow:
         self.log = home / "airflow.log"
         self.env = {**_environment(home, dags, self.port), **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
-        self._api = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30)
+        self._api = httpx.Client(base_url=f"{self.url}/api/v2", timeout=60)
 
     def start(self, progress: Callable[[str], None] = lambda _line: None) -> None:
         """Start it and wait until every component is healthy.
 
-        :raises AirflowError: if it ends, or is not healthy in three minutes.
+        :raises AirflowError: if it ends, or is not healthy in five minutes.
         """
         self.home.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
@@ -114,7 +114,7 @@ class Airflow:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run of a DAG, once Airflow has read its file; return the run's id."""
-        self.wait_until(lambda: self._api.get(f"/dags/{dag_id}").is_success, 90, f"DAG {dag_id} is known")
+        self.wait_until(lambda: self._api.get(f"/dags/{dag_id}").is_success, 180, f"DAG {dag_id} is known")
         self.patch(f"/dags/{dag_id}", {"is_paused": False})
         run = self.post(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
         return str(run["dag_run_id"])
@@ -242,6 +242,7 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
         "CORE__DAGS_FOLDER": str(dags),
         "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "CORE__EXECUTOR": "LocalExecutor",
+        # Airflow's own eighty files of examples are read over and over, which fills a core.
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__PARALLELISM": "4",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",

@@ -11,8 +11,8 @@ import pytest
 
 from pihupulse_provider.sandbox import Sandbox
 from tests.integration.airflow import Airflow
+from tests.integration.examples import ExampleRuns, copy_examples, make_warehouse
 
-ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -42,14 +42,21 @@ def openlineage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, openlineage: Path) -> Iterator[Airflow]:
     """An Airflow whose connection ``pihupulse_default`` is the sandbox, with our DAGs and the examples."""
-    dags = tmp_path_factory.mktemp("dags")
-    for folder in (ROOT / "tests" / "integration" / "dags", ROOT / "dags_examples"):
-        shutil.copytree(folder, dags / folder.name)
+    dags, output = tmp_path_factory.mktemp("dags"), tmp_path_factory.mktemp("output")
+    shutil.copytree(Path(__file__).with_name("dags"), dags / "tests")
+    copy_examples(dags / "examples", output)
     transport = {"type": "file", "log_file_path": str(openlineage), "append": True}
     env = {
         "AIRFLOW_CONN_PIHUPULSE_DEFAULT": sandbox.connection_json,
+        "AIRFLOW_CONN_WAREHOUSE": make_warehouse(output / "warehouse.db"),
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
         **SETTINGS,
     }
     with Airflow(tmp_path_factory.mktemp("airflow"), dags, env) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def example_runs(airflow: Airflow, sandbox: Sandbox) -> ExampleRuns:
+    """Every example, run with its defaults."""
+    return ExampleRuns(airflow, sandbox).run()

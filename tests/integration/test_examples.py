@@ -1,66 +1,65 @@
-"""The examples that wait, run on a real Airflow."""
+"""Every example, triggered on a real Airflow with its own defaults, and what came of it."""
 
 from __future__ import annotations
 
 import json
-import time
+import re
+from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
+
+from tests.integration.examples import EXAMPLES
+
+COMPLAINT = re.compile(r"\b(WARNING|ERROR|CRITICAL|Traceback)\b", re.IGNORECASE)
 
 
-@pytest.fixture
-def hurry(airflow, sandbox):
-    """Wait until something holds, while every screening is completed as soon as it is there."""
-
-    def until(done, what, score=90):
-        def step():
-            for row in sandbox.screenings:
-                if row["status"] != "completed":
-                    sandbox.complete(row["id"], score)
-            return done()
-
-        airflow.wait_until(step, 120, what)
-
-    return until
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_it_succeeds_with_its_defaults(airflow, example_runs, name):
+    runs = {run["dag_run_id"]: run["state"] for run in example_runs.ended[name]}
+    assert runs[example_runs.triggered[name]]
+    failed = [run_id for run_id, state in runs.items() if state != "success"]
+    assert not failed, airflow.what_failed(name, failed[0])
 
 
-def test_screen_and_branch_goes_one_of_two_ways_for_each_candidate(airflow, sandbox, hurry):
-    candidates = sandbox.insert_candidates(2)
-    run_id = airflow.trigger("screen_and_branch", {"candidate_ids": candidates})
-    hurry(lambda: airflow.run_state("screen_and_branch", run_id) in {"success", "failed"}, "the run has ended")
-    assert airflow.run_state("screen_and_branch", run_id) == "success"
-    states = {
-        (instance["task_id"], instance["map_index"]): instance["state"]
-        for instance in airflow.task_instances("screen_and_branch", run_id)
-    }
-    for number, candidate in enumerate(candidates):
-        assert airflow.xcom("screen_and_branch", run_id, "follow_up.invite", number) == candidate
-        assert states["follow_up.decline", number] == "skipped"
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_its_page_says_what_it_does(airflow, name):
+    assert len(airflow.get(f"/dags/{name}/details")["doc_md"]) > 50
 
 
-def test_the_funnel_hands_on_the_shortlist_once_a_person_has_approved_it(airflow, sandbox, hurry, tmp_path):
-    source = tmp_path / "candidates.csv"
-    people = "".join(f"Candidate {number},candidate{number}@example.com\n" for number in range(5))
-    source.write_text(f"name,email\n{people}", "utf-8")
-    run_id = airflow.trigger("funnel", {"source": f"file://{source}", "folder": f"file://{tmp_path}"})
-    if AIRFLOW_V_3_1_PLUS:
-        approve(airflow, run_id, hurry)
-    else:
-        hurry(lambda: airflow.run_state("funnel", run_id) in {"success", "failed"}, "the run has ended")
-    airflow.wait_for_success("funnel", run_id)
-    [outcomes_path] = tmp_path.glob("*/outcomes.jsonl")
-    outcomes = [json.loads(line) for line in outcomes_path.read_text("utf-8").splitlines()]
-    assert airflow.xcom("funnel", run_id, "hand_on") == [row["candidate_id"] for row in outcomes]
-    assert len(outcomes) == 5
-    assert outcomes_path.with_name("reports.parquet").read_bytes()[:4] == b"PAR1"
+def test_a_file_is_imported_screened_and_ranked(airflow, example_runs):
+    ranked = airflow.xcom("import_and_screen", example_runs.triggered["import_and_screen"], "shortlist")
+    assert len({one["candidate_id"] for one in ranked}) == 11
+    assert [one["score"] for one in ranked] == sorted((one["score"] for one in ranked), reverse=True)
 
 
-def approve(airflow, run_id, hurry):
-    """Approve as a person does, where Airflow asks one (from 3.1 on)."""
-    run = f"/dags/funnel/dagRuns/{run_id}"
-    hurry(lambda: airflow.task_state("funnel", run_id, "approve") in {"deferred", "awaiting_input"}, "approval is due")
-    instance = next(one for one in airflow.task_instances("funnel", run_id) if one["task_id"] == "approve")
-    assert instance["state"] in {"deferred", "awaiting_input"}
-    time.sleep(1)
-    airflow.patch(f"{run}/taskInstances/approve/-1/hitlDetails", {"chosen_options": ["Approve"], "params_input": {}})
+def test_one_candidate_is_screened_and_their_report_returned(airflow, example_runs):
+    run_id = example_runs.triggered["screen_one_candidate"]
+    report = airflow.xcom("screen_one_candidate", run_id, "screen")
+    assert report["score"] >= 60
+    assert report["candidate_id"] == airflow.xcom("screen_one_candidate", run_id, "create_candidate")["id"]
+
+
+def test_each_of_several_goes_one_of_two_ways(airflow, example_runs):
+    run_id = example_runs.triggered["screen_and_branch"]
+    tasks = airflow.task_instances("screen_and_branch", run_id)
+    states = {(task["task_id"], task["map_index"]): task["state"] for task in tasks}
+    for number in range(3):
+        [outcome] = airflow.xcom("screen_and_branch", run_id, "follow_up.wait", number)
+        invited = "success" if outcome["score"] >= 80 else "skipped"
+        assert states["follow_up.invite", number] == invited
+        assert states["follow_up.decline", number] == ({"success", "skipped"} - {invited}).pop()
+
+
+def test_the_funnel_hands_on_the_shortlist_once_a_person_has_approved_it(airflow, example_runs):
+    run_id = example_runs.triggered["funnel"]
+    path = Path(airflow.xcom("funnel", run_id, "wait_for_most")["results_path"].removeprefix("file://"))
+    outcomes = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    passed = {row["candidate_id"] for row in outcomes if (row["score"] or 0) >= 75}
+    assert set(airflow.xcom("funnel", run_id, "hand_on")) == passed
+    assert path.with_name("reports.parquet").read_bytes()[:4] == b"PAR1"
+
+
+@pytest.mark.usefixtures("example_runs")
+def test_no_process_complains_of_the_provider(airflow):
+    lines = airflow.log.read_text("utf-8", "replace").splitlines()
+    assert [line for line in lines if "pihupulse" in line.casefold() and COMPLAINT.search(line)] == []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from pihupulse_provider.api import RetryPolicy
 from pihupulse_provider.api.errors import ConfigurationError, NotFoundError, ServerError, UnauthorizedError
-from pihupulse_provider.operators.candidates import PihuPulseGetCandidateOperator
+from pihupulse_provider.operators.candidates import PihuPulseGetCandidateOperator, PihuPulseImportCandidatesOperator
 from pihupulse_provider.operators.reports import PihuPulseGetReportOperator
 from pihupulse_provider.operators.screenings import PihuPulseCreateScreeningOperator
 from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
@@ -38,6 +39,23 @@ class TestWithoutARetry:
         assert isinstance(error, ConfigurationError)
         assert isinstance(error, AirflowFailException)
 
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("name;email\nAna;ana@example.com\n", "one field with ';' in it: set delimiter to that"),
+            ("Full name,email\nAna,ana@example.com\n", "has no column 'name'"),
+        ],
+    )
+    def test_a_file_that_is_not_as_the_arguments_say(self, dag_runs, pihupulse_sandbox, tmp_path, text, said):
+        path = tmp_path / "people.csv"
+        path.write_text(text)
+        with dag_runs.dag() as dag:
+            PihuPulseImportCandidatesOperator(task_id="t", source=str(path), retries=RETRIES)
+        [error] = dag_runs.run(dag).errors["t", -1]
+        assert isinstance(error, AirflowFailException)
+        assert str(error).startswith(f"{path}: ")
+        assert said in str(error)
+
     @pytest.mark.parametrize("deferrable", [False, True])
     def test_a_key_that_a_sensor_can_not_use(self, dag_runs, pihupulse_sandbox, deferrable):
         pihupulse_sandbox.fail("error", status=401)
@@ -55,7 +73,8 @@ class TestWithoutARetry:
         assert isinstance(error, AirflowFailException)
 
 
-def test_what_may_pass_is_tried_again(dag_runs, pihupulse_sandbox):
+def test_what_may_pass_is_tried_again(dag_runs, pihupulse_sandbox, monkeypatch):
+    monkeypatch.setattr("pihupulse_provider.api.client.RetryPolicy", lambda: RetryPolicy(attempts=1))
     with dag_runs.dag() as dag:
         PihuPulseGetCandidateOperator(task_id="t", candidate_id="c12345", retries=1)
     pihupulse_sandbox.fail("error", status=503)

@@ -66,7 +66,7 @@ def test_a_failed_export_leaves_the_table_alone(dag_runs, pihupulse_sandbox, war
     pihupulse_sandbox.insert_candidates(3)
     land(dag_runs, resource="candidates", table="candidates")
     pihupulse_sandbox.insert_candidates(200)
-    pihupulse_sandbox.fail("error", status=501)
+    pihupulse_sandbox.fail("error", status=401)
     assert land(dag_runs, resource="candidates", table="candidates", mode="replace").state == "failed"
     assert warehouse("SELECT count(*) FROM candidates") == [(3,)]
 

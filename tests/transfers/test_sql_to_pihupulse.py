@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from pihupulse_provider.creating.candidate_input import CandidateInput
-from pihupulse_provider.creating.errors import InvalidCandidateError, SourceError
+from pihupulse_provider.creating.errors import InvalidCandidateError, SourceError, SourceFormatError
 from pihupulse_provider.transfers.sql_to_pihupulse import SqlToPihuPulseOperator, stream
 
 
@@ -46,8 +46,8 @@ def test_a_missing_column_is_named(dag_runs, pihupulse_sandbox, people_db):
     with dag_runs.dag() as dag:
         SqlToPihuPulseOperator(task_id="load", sql="SELECT mail FROM people", conn_id="people", retries=0)
     error = dag_runs.run(dag).errors["load", -1][0]
-    assert isinstance(error, SourceError)
-    assert "'name', 'email' among its 1" in str(error)
+    assert isinstance(error, SourceFormatError)
+    assert "no column 'name', 'email'. It has 'mail'" in str(error)
 
 
 def test_columns_in_upper_case_are_meant(dag_runs, pihupulse_sandbox, people_db):
