@@ -14,6 +14,7 @@ from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import BadRequestError, NotFoundError
 from pihupulse_provider.api.models import Candidate, Page, Screening
+from pihupulse_provider.api.pagination import RepeatedPages
 from pihupulse_provider.waiting.request_plan import ListPositions, Places, Survey, plan
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, detailed, listed
 
@@ -70,6 +71,7 @@ class PollRound:
         self._asked: set[str] = set()
         self._placed: set[str] = set()
         self._read: dict[int, int] = {}
+        self._repeated = RepeatedPages(endpoints.list_screenings().name)
         self._fresh: list[ScreeningSnapshot] = []
         self._counts: set[int | None] = set()
         self._again = False
@@ -82,8 +84,12 @@ class PollRound:
         return [*map(PageRequest, chosen.pages), *map(CandidateRequest, chosen.candidates)]
 
     def take_page(self, number: int, page: Page[Screening]) -> None:
-        """Take a page of the list of screenings."""
+        """Take a page of the list of screenings.
+
+        :raises IncompleteReadError: if the pages repeat themselves.
+        """
         self.sent += 1
+        self._repeated.check(number, page)
         before, now = self._positions.total_count, page.meta.total_count
         self._positions.measure(page)
         self._counts.add(now)
@@ -152,6 +158,7 @@ class PollRound:
         if lost and len(self._counts) > 1 and not self._again:
             self._again = True
             self._read.clear()
+            self._repeated = RepeatedPages(endpoints.list_screenings().name)
             return
         self.missing.update(lost)
         for screening_id in lost:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pihupulse_provider.api import IncompleteReadError
 from pihupulse_provider.api.models import Candidate, CandidateScreening, Page, PageMeta, Screening
 from pihupulse_provider.waiting.poll_round import PageRequest, PollRound
 from pihupulse_provider.waiting.request_plan import ListPositions
@@ -194,3 +196,18 @@ def test_a_list_that_changes_while_it_is_read_is_read_again_before_anything_coun
     look.take_page(1, service.page(1))
     assert look.requests() == []
     assert "s2" in look.seen
+
+
+class Stuck(Service):
+    """A cache on the way ignores which page was asked for, and the list says that it has a million."""
+
+    def page(self, number):
+        self.asked.append(number)
+        return Page[Screening](data=self.rows[: self.per_page], meta=PageMeta(total_pages=1_000_000))
+
+
+def test_a_list_that_gives_the_same_page_again_and_again_ends_the_round():
+    service = Stuck([screening(number) for number in range(100)])
+    with pytest.raises(IncompleteReadError):
+        look_at(service, {"s1000": None}, ListPositions())
+    assert len(service.asked) < 50
