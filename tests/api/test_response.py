@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pihupulse_provider.api.response import Response
+from pihupulse_provider.api.endpoints import list_candidates
+from pihupulse_provider.api.response import Response, decode
 
 SERVED = "Mon, 03 May 2021 00:00:00 GMT"
 SERVED_AT = 1_620_000_000
@@ -64,6 +65,11 @@ def test_a_429_waits_for_the_reset_when_it_has_no_retry_after() -> None:
     assert _answer(500, **reset).seconds_to_wait() is None
 
 
+@pytest.mark.parametrize("reset", ["30", str(SERVED_AT - 3600), str(SERVED_AT), str(SERVED_AT + 86400), "9999999999"])
+def test_a_429_names_no_time_by_a_reset_that_is_not_ahead_within_the_minute(reset: str) -> None:
+    assert _answer(429, date=SERVED, x_ratelimit_reset=reset).seconds_to_wait() is None
+
+
 def test_date_without_a_zone_is_utc() -> None:
     assert _answer(date="Mon, 03 May 2021 00:00:00 -0000").served_at == datetime(2021, 5, 3, tzinfo=UTC)
 
@@ -77,3 +83,10 @@ def test_any_text_is_survived(text: str) -> None:
 
     assert wait is None or wait >= 0
     assert answer.limits(1.0).limited
+
+
+def test_half_an_emoji_in_one_name_keeps_no_list_from_being_read() -> None:
+    rows = rb'[{"id": "c1", "name": "Ana \ud83d", "email": "a@example.com"}, {"id": "c2", "name": "\ud83d\ude00"}]'
+    page = decode(list_candidates(), Response(200, {}, b'{"success": true, "data": %b}' % rows, 5000.0, 5001.0))
+
+    assert [(row.id, row.name) for row in page.data] == [("c1", "Ana \ufffd"), ("c2", "\U0001f600")]
