@@ -5,7 +5,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 # All tests in three processes, two of which mostly wait; some of them in one.
-PYTEST = python -m pytest $(or $(ARGS),--numprocesses 3 --dist loadgroup --no-loadscope-reorder)
+PYTEST = python -m pytest $(or $(ARGS),--numprocesses 3 --dist loadscope --no-loadscope-reorder)
 
 .PHONY: demo test setup lint types docs wheel bench fleet matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 

@@ -49,14 +49,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, they take them room by room, the slowest first."""
-    groups = {item: _group(item.path.relative_to(config.rootpath / "tests").parts[0]) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: _SLOWEST.index(groups[item]) if groups[item] in _SLOWEST else len(_SLOWEST))
+    """Begin with the rooms that take longest."""
+    items.sort(key=lambda item: _SLOWEST.index(group) if (group := _group(item.nodeid)) in _SLOWEST else len(_SLOWEST))
 
 
-def _group(room: str) -> str:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Where several processes share the tests, they take them room by room."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRoom(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return ByRoom(config, log) if config.option.dist == "loadscope" else None
+
+
+def _group(nodeid: str) -> str:
+    room = nodeid.partition("::")[0].split("/")[1]
     return "dags" if room in _WITH_DAGS else room
 
 

@@ -41,7 +41,7 @@ class RateLimitHeaders:
     :ivar limited: whether it was a 429. ``retry_after``: seconds, from the header of that name.
     :ivar limit: ``X-RateLimit-Limit``. ``remaining``: ``X-RateLimit-Remaining``.
     :ivar resets_in: seconds from the server's own ``Date`` to ``X-RateLimit-Reset``, so that clock skew cancels out;
-        it counts if it is ahead, and within the minute.
+        see :attr:`reset` for when it counts.
     :ivar backoff: the share (0.5 to 1) of the exponential pause to take when a 429 says nothing else.
     :ivar served_at: the server's own time, from ``Date``, in its epoch seconds.
     """
@@ -55,6 +55,12 @@ class RateLimitHeaders:
     resets_in: float | None = None
     backoff: float = 1.0
     served_at: float | None = None
+
+    @property
+    def reset(self) -> float | None:
+        """Return in how many seconds the limit resets, if that is ahead within the minute: all else is a mistake."""
+        is_ahead = self.resets_in is not None and 0 < self.resets_in <= MINUTE + ROUNDING
+        return self.resets_in if is_ahead else None
 
 
 def observe(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitState:
@@ -71,12 +77,6 @@ def observe(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitSt
     spent = max(0.0, state.plan.burst - headers.remaining - 1)
     full_at = headers.sent_at + spent * state.plan.interval
     return replace(state, full_at=full_at) if full_at > state.full_at else state
-
-
-def _reset(headers: RateLimitHeaders) -> float | None:
-    """Return in how many seconds the limit resets, if that is ahead within the minute: anything else is a mistake."""
-    is_ahead = headers.resets_in is not None and 0 < headers.resets_in <= MINUTE + ROUNDING
-    return headers.resets_in if is_ahead else None
 
 
 def _ease(contention: float) -> float:
@@ -102,7 +102,7 @@ def _learn_plan(state: LimitState, headers: RateLimitHeaders) -> LimitState:
 
 
 def _learn_window(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitState:
-    resets_in = _reset(headers)
+    resets_in = headers.reset
     if state.refills or headers.remaining is None or resets_in is None or headers.limit is None:
         return state
     reset = headers.received_at + resets_in
@@ -142,7 +142,7 @@ def _pause(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitSta
 def _pause_seconds(state: LimitState, consecutive_429s: int, headers: RateLimitHeaders) -> float:
     if headers.retry_after is not None:
         return min(LONGEST_PAUSE, max(headers.retry_after, state.plan.interval))
-    resets_in = _reset(headers)
+    resets_in = headers.reset
     if resets_in is not None and not (state.refills and consecutive_429s == 1):
         return max(min(resets_in, MINUTE), state.plan.interval)
     doubled = max(1.0, state.plan.interval) * 2.0 ** min(consecutive_429s - 1, _MOST_DOUBLINGS)

@@ -61,10 +61,10 @@ class Response:
         )
 
     def seconds_to_wait(self) -> float | None:
-        """Return after how many seconds the service says it may be asked again; None when it does not."""
+        """Return after how many seconds the service says it may be asked again; None when it says nothing credible."""
         if self.status != 429 or self.retry_after is not None:
             return self.retry_after
-        return self.limits(backoff=1.0).resets_in
+        return self.limits(backoff=1.0).reset
 
     def _server_now(self) -> float:
         return self.served_at.timestamp() if self.served_at else self.received_at

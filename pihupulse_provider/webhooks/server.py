@@ -21,7 +21,7 @@ from typing import Any
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from pihupulse_provider.webhooks.handler import Outcome
 from pihupulse_provider.webhooks.http import Response, refusal
@@ -73,6 +73,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self.owing_since: float | None = None
         self._owes_head = True
+        self._is_refused = False
+        self._running: RequestResponseCycle | None = None
         self._received = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -87,13 +89,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._stop_head_timer()
+        self.let_go()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, a piece at a time."""
         self._unset_keepalive_if_required()
         for start in range(0, len(data), _FED_AT_ONCE):
-            if self.transport.is_closing():
+            if self._is_refused or self.transport.is_closing():
                 return
             self._feed(data[start : start + _FED_AT_ONCE])
         if self._owes_head and self._head_timer is None and not self._is_responding():
@@ -107,11 +110,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Go on to the body, and let the receiver begin."""
-        self._owes_head = False
-        self._stop_head_timer()
         if len(self.pipeline) >= self.bounds.pipelined:
             raise ValueError("too many requests at once")  # httptools makes this a parser's error
         super().on_headers_complete()
+        if not self.pipeline:
+            self._running = self.cycle
+        self._owes_head = False
+        self._stop_head_timer()
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -122,6 +127,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self.owing_since = self.loop.time()
+        if self.pipeline:
+            self._running = self.pipeline[-1][0]
         super().on_response_complete()
 
     def pause_writing(self) -> None:
@@ -176,15 +183,28 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _refuse(self, response: Response, outcome: Outcome) -> None:
-        """Refuse what comes, and end the connection; what came before it is still answered."""
+        """Refuse what comes, and end the connection; what came whole before it is still answered."""
+        self._is_refused = True
         self._count(outcome)
+        if not self._owes_head and self.pipeline:
+            self.pipeline.popleft()
+            self._owes_head = True
         if self._is_responding() and self._owes_head:
-            self.cycle.keep_alive = False
-            self.pipeline.clear()
+            last = self.pipeline[0][0] if self.pipeline else self._running
+            if last is not None:
+                last.keep_alive = False
             self.flow.pause_reading()
         elif not self.transport.is_closing():
             self.transport.write(response.encoded())
             self.transport.close()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let the receiver, if it is at work on a request, see that nobody waits for the response any more."""
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
 
 def _close_one(connections: Iterable[BoundedProtocol], *, before: float) -> bool:
@@ -194,6 +214,7 @@ def _close_one(connections: Iterable[BoundedProtocol], *, before: float) -> bool
         return False
     longest.connections.discard(longest)
     longest.transport.abort()
+    longest.let_go()
     return True
 
 

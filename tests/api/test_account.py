@@ -35,7 +35,13 @@ def test_another_key_or_host_is_another_account() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["http://127.0.0.1:9000/v1", "http://localhost:9000/v1", "http://[::1]:9000/v1", "https://[2001:db8::1]/api/v1"],
+    [
+        "http://127.0.0.1:9000/v1",
+        "http://localhost:9000/v1",
+        "http://[::1]:9000/v1",
+        "http://[::ffff:127.0.0.1]:9000/v1",
+        "https://[2001:db8::1]/api/v1",
+    ],
 )
 def test_plain_http_may_reach_this_machine(address: str) -> None:
     assert Account("key", address).base_url == address

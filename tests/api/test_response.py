@@ -64,6 +64,11 @@ def test_a_429_waits_for_the_reset_when_it_has_no_retry_after() -> None:
     assert _answer(500, **reset).seconds_to_wait() is None
 
 
+@pytest.mark.parametrize("reset", ["30", str(SERVED_AT - 3600), str(SERVED_AT), str(SERVED_AT + 86400), "9999999999"])
+def test_a_429_names_no_time_by_a_reset_that_is_not_ahead_within_the_minute(reset: str) -> None:
+    assert _answer(429, date=SERVED, x_ratelimit_reset=reset).seconds_to_wait() is None
+
+
 def test_date_without_a_zone_is_utc() -> None:
     assert _answer(date="Mon, 03 May 2021 00:00:00 -0000").served_at == datetime(2021, 5, 3, tzinfo=UTC)
 

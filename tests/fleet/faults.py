@@ -21,7 +21,7 @@ _HEALTHY_SECONDS = 60.0
 
 
 class Faults:
-    """Each fault once, one after the other; with a seed in an order of its own, again and again.
+    """Each fault once, one after the other; with a seed in an order of its own.
 
     :param gentle: only restart each part, as an upgrade does.
     :ivar told: what went wrong, with the seconds since the beginning.
@@ -68,19 +68,15 @@ class Faults:
         self._fleet.await_health(_HEALTHY_SECONDS)
 
     def _run(self) -> None:
-        begun, chance = time.monotonic(), random.Random(self._seed)
-        while True:
-            names = list(self._all)
-            if self._seed is not None:
-                chance.shuffle(names)
-            for name in names:
-                self._fleet.await_health(_HEALTHY_SECONDS)
-                if self._ended.wait(_BETWEEN_SECONDS):
-                    return
-                self.told.append((f"{time.monotonic() - begun:.0f} s", name))
-                self._all[name]()
-            if self._seed is None:
+        begun, names = time.monotonic(), list(self._all)
+        if self._seed is not None:
+            random.Random(self._seed).shuffle(names)
+        for name in names:
+            self._fleet.await_health(_HEALTHY_SECONDS)
+            if self._ended.wait(_BETWEEN_SECONDS):
                 return
+            self.told.append((f"{time.monotonic() - begun:.0f} s", name))
+            self._all[name]()
 
     def _revoke_key(self) -> None:
         self.key_is_valid.clear()

@@ -194,6 +194,18 @@ async def test_requests_that_do_not_wait_for_responses_are_few(process: Receiver
     assert received.count(b"HTTP/1.1 200") < 50
 
 
+def test_a_flood_of_requests_at_once_is_answered_in_order_and_fills_no_log(process: ReceiverProcess):
+    health = b"GET /pihupulse/health HTTP/1.1\r\nHost: x\r\n\r\n"
+    before = process.log.stat().st_size
+    for _ in range(10):
+        with connected(process) as client:
+            flood(client, health * 3000, len(health) * 3000 // MEGABYTE + 1)
+            answered = response(client)
+        assert not answered or answered.startswith(b"HTTP/1.1 200 OK")
+        assert b"400 Bad Request" not in answered
+    assert process.log.stat().st_size - before < 1000
+
+
 def test_a_trailing_slash_is_the_same_address(process: ReceiverProcess):
     assert deliver(process.url + "/", completed("slash")).status_code == 202
     assert httpx.get(f"http://127.0.0.1:{process.port}/pihupulse/health/").status_code == 200
