@@ -58,7 +58,7 @@ class WebhookEvent:
         :raises EventError: if it is not a JSON object, is nested more than 200 deep, or names no event.
         """
         try:
-            document = _document(body)
+            document = read_document(body)
         except (ValueError, RecursionError):
             raise EventError("The body is not a JSON document.") from None
         if not isinstance(document, dict):
@@ -103,7 +103,11 @@ class WebhookEvent:
         return _text(self.data.get("id")) if named is None and self.event.startswith(f"{what}.") else named
 
 
-def _document(body: bytes | str) -> Any:
+def read_document(body: bytes | str) -> Any:
+    """Return what a JSON text says, with U+FFFD for what is no character.
+
+    :raises ValueError: if it is no JSON. :raises RecursionError: if it is nested too deep.
+    """
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from pydantic_core import from_json
 
 from pihupulse_provider.api.endpoints import Call, ResultT
 from pihupulse_provider.api.errors import ResponseError, StatusError, status_error_class
+from pihupulse_provider.api.events import read_document
 from pihupulse_provider.api.models import Page
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 
@@ -171,9 +173,17 @@ def _kind_of(body: bytes) -> str:
     return f"{kinds.get(start[:1], 'something')} of {len(body)} bytes"
 
 
+_HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+"""The start of an escape that can be half an emoji: one in a name keeps nobody from reading the rest."""
+
+
 def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
-        document = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
-    except ValueError:
+        document = (
+            read_document(body)
+            if _HALF_A_PAIR.search(body)
+            else from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+        )
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

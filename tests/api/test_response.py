@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pihupulse_provider.api.response import Response
+from pihupulse_provider.api.endpoints import list_candidates
+from pihupulse_provider.api.response import Response, decode
 
 SERVED = "Mon, 03 May 2021 00:00:00 GMT"
 SERVED_AT = 1_620_000_000
@@ -82,3 +83,10 @@ def test_any_text_is_survived(text: str) -> None:
 
     assert wait is None or wait >= 0
     assert answer.limits(1.0).limited
+
+
+def test_half_an_emoji_in_one_name_keeps_no_list_from_being_read() -> None:
+    rows = rb'[{"id": "c1", "name": "Ana \ud83d", "email": "a@example.com"}, {"id": "c2", "name": "\ud83d\ude00"}]'
+    page = decode(list_candidates(), Response(200, {}, b'{"success": true, "data": %b}' % rows, 5000.0, 5001.0))
+
+    assert [(row.id, row.name) for row in page.data] == [("c1", "Ana \ufffd"), ("c2", "\U0001f600")]
