@@ -33,7 +33,7 @@ MAX_LENGTHS = {"name": 255, "phone": 50, "resume_url": 2083}
 _SHOWN = 20
 """Columns that a message names at most."""
 _REGION = re.compile(r"[A-Z]{2}")
-_NEUTRALISED = re.compile(r"'(?=[=+\-@])")
+_NEUTRALISED = re.compile(r"'\s*(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _FORMULA_OF_TEXT = re.compile(r'="([^"]*)"')
 """What keeps a spreadsheet from making a number of a text."""
 _PHONE_PREFIX = re.compile(r"^['\u2018\u2019`\u00b4]*\s*(tel:\s*)?", re.IGNORECASE)
@@ -98,14 +98,17 @@ class CandidateInput:
         """Return the columns of each field that every source must have."""
         return {field: columns for field, columns in self._columns.items() if field in self._needed}
 
-    def check_columns(self, columns: Sequence[str], *, has_schema: bool = False) -> None:
+    def check_columns(self, columns: Sequence[str] | None, *, has_schema: bool = False) -> None:
         """Check that a source has the columns, each once.
 
+        :param columns: None where each row names its own.
         :param has_schema: whether these are columns for certain: a file without a header has a person in their place.
         :raises SourceFormatError: naming those it lacks, and those it has if they are columns for certain.
         :raises ConfigurationError: if there is no such country as ``phone_region``.
         """
         _check_supported(self._region)
+        if columns is None:
+            return
         found = {column: _matching(columns, column) for field in FIELDS for column in self._columns[field]}
         missing = [column for field in FIELDS if field in self._needed for column in self._columns[field]]
         missing = [column for column in missing if not found[column]]

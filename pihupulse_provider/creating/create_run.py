@@ -70,8 +70,7 @@ class Loader:
 
         :raises SourceError: if the source can't be read.
         """
-        if source.columns is not None:
-            self._resource.check_columns(source.columns, has_schema=source.has_schema)
+        self._resource.check_columns(source.columns, has_schema=source.has_schema)
         while chunk := list(islice(source.rows, _CHUNK)):
             problems: list[tuple[int, str | None, str]] = []
             self._table.add([planned for row in chunk if (planned := self._planned(row, problems)) is not None])

@@ -62,7 +62,7 @@ class Resource(Protocol):
     noun: str
     identified_by: str
 
-    def check_columns(self, columns: Sequence[str], *, has_schema: bool) -> None:
+    def check_columns(self, columns: Sequence[str] | None, *, has_schema: bool) -> None:
         """Check that the source has the columns. :raises SourceFormatError: naming those it lacks."""
         ...
 
@@ -95,7 +95,7 @@ class CandidateResource:
     def __init__(self, candidates: CandidateInput) -> None:
         self._input = candidates
 
-    def check_columns(self, columns: Sequence[str], *, has_schema: bool) -> None:
+    def check_columns(self, columns: Sequence[str] | None, *, has_schema: bool) -> None:
         """Check that the source has the columns."""
         self._input.check_columns(columns, has_schema=has_schema)
 
@@ -149,7 +149,7 @@ class ScreeningResource:
         self._failed = {status.casefold() for status in failed_statuses}
         self._search = ScreeningSearch()
 
-    def check_columns(self, columns: Sequence[str], *, has_schema: bool) -> None:
+    def check_columns(self, columns: Sequence[str] | None, *, has_schema: bool) -> None:
         """Take any columns: a row without a candidate is a problem of its own."""
 
     def parse(self, values: Mapping[str, Any]) -> Parsed:

@@ -126,9 +126,8 @@ class _Csv:
         self._file.write("".join(f"{line[:-2]}\n" for line in text).encode())
 
     def _cell(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return _neutralised(value) if self._neutralise else value
-        return json.dumps(value) if isinstance(value, (list, dict)) else value
+        text = json.dumps(value) if isinstance(value, (list, dict)) else value
+        return _neutralised(text) if self._neutralise and isinstance(text, str) else text
 
 
 def _neutralised(text: str) -> str:

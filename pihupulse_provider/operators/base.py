@@ -157,9 +157,10 @@ def boolean(argument: str, value: Any) -> bool:
     return meant
 
 
-def texts(argument: str, value: str | Iterable[str] | None) -> tuple[str, ...]:
+def texts(argument: str, value: Any) -> tuple[str, ...]:
     """Return a list of texts; a text is a list of one. :raises ConfigurationError: if it is none."""
-    found = (value,) if isinstance(value, str) else tuple(value or ())
+    listed = () if value is None else (value,) if isinstance(value, str) else value
+    found = tuple(listed) if isinstance(listed, Iterable) else (listed,)
     if not all(isinstance(one, str) for one in found):
         raise ConfigurationError(f"{argument} must be a list of texts.")
     return tuple(one for one in found if one.strip())

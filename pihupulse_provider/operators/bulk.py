@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import Asset, Context
 
 from pihupulse_provider.api import clock
+from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.logs import counted
 from pihupulse_provider.assets import resource_uri
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
@@ -55,6 +56,8 @@ class BulkOperator(PihuPulseOperator):
         self.max_rejects = check_max_rejects(max_rejects)
         self.results_path = results_path
         self.rejects_path = rejects_path
+        if is_literal(results_path, rejects_path):
+            self._check_paths_differ()
         self.created: int | None = None
 
     @classmethod
@@ -77,6 +80,7 @@ class BulkOperator(PihuPulseOperator):
         from pihupulse_provider.operators.activity import shown_progress
         from pihupulse_provider.store.activity import Activity, TaskRef
 
+        self._check_paths_differ()
         for path in ("results_path", "rejects_path"):
             check_writable(path, getattr(self, path))
         bulk = CreateRun(
@@ -115,6 +119,12 @@ class BulkOperator(PihuPulseOperator):
             columns=columns,
             rows=self.created,
         )
+
+    def _check_paths_differ(self) -> None:
+        if self.results_path is not None and self.results_path == self.rejects_path:
+            raise ConfigurationError(
+                "results_path and rejects_path are the same, and each is a file of its own: give two."
+            )
 
     @abstractmethod
     def sources(self) -> tuple[Sequence[Dataset], Columns]:

@@ -19,6 +19,8 @@ from pihupulse_provider.api.errors import ConfigurationError
 _NOTHING = "None"
 """What a template renders to that found nothing."""
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
+_OBJECT_WITHIN = re.compile(r"""[\[{(]\s*["']|\[\s*[{\[]""")
+"""What no path and no id holds, and the text of a list or an object does, also behind other text."""
 _OBJECT = re.compile(r"""\s*[\[{(]+\s*["'].*[\]})]\s*\Z""", re.DOTALL)
 """How the text of a list or an object looks, in JSON or Python, that holds texts."""
 
@@ -120,7 +122,8 @@ class RenderedFields:
 
 def _is_text_of_list(text: str) -> bool:
     text = text.strip()
-    return len(text) > 1 and _BRACKETS.get(text[0]) == text[-1]
+    is_whole = len(text) > 1 and _BRACKETS.get(text[0]) == text[-1]
+    return is_whole or _OBJECT_WITHIN.search(text) is not None
 
 
 def _text_environment(operator: Any, jinja_env: Any) -> Any:

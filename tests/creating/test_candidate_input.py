@@ -205,6 +205,8 @@ class TestWhatIsText:
             ),
             ("name", "'t Hooft", "'t Hooft"),
             ("name", "'=Ana", "=Ana"),
+            ("name", "' =Ana", "=Ana"),
+            ("name", "'\uff1dAna", "\uff1dAna"),
             ("name", '="Ana"', "Ana"),
             ("name", "👩\u200d🔬", "👩\u200d🔬"),
             ("email", "\u200bana@example.org\u200d", "ana@example.org"),
@@ -294,8 +296,9 @@ class TestPhoneRegion:
             CandidateInput(phone_region=region)
 
     def test_a_country_that_there_is_not_is_told_before_the_first_row(self):
-        with pytest.raises(ConfigurationError, match="no country"):
-            CandidateInput(phone_region="XX").check_columns(["name", "email"])
+        for columns in (["name", "email"], None):
+            with pytest.raises(ConfigurationError, match="no country"):
+                CandidateInput(phone_region="XX").check_columns(columns)
 
 
 @pytest.mark.parametrize("value", ["N/A", "-", "none", True, ["+15417543010"], "\ud83d", 3.5])

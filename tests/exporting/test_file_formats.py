@@ -69,6 +69,11 @@ class TestCsv:
         [row] = csv.DictReader(io.StringIO(text, newline=""))
         assert (row["score"], json.loads(row["strengths"])) == ("-5", ["=x"])
 
+    def test_a_list_begins_no_formula_behind_a_semicolon(self):
+        text = written("csv", [Report(screening_id="s1", strengths=["x;=cmd|x", "a;b"])]).decode()
+        [row] = csv.DictReader(io.StringIO(text, newline=""))
+        assert json.loads(row["strengths"]) == ["x;'=cmd|x", "a;b"]
+
     @given(st.lists(st.text(), min_size=1, max_size=4))
     def test_any_name_comes_back(self, names):
         assert names_in_csv(*names, neutralise=False) == names

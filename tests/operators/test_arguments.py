@@ -9,6 +9,7 @@ import pytest
 
 from pihupulse_provider.api import ConfigurationError
 from pihupulse_provider.exporting.atomic_file import StorageError
+from pihupulse_provider.operators.base import texts
 from pihupulse_provider.operators.candidates import PihuPulseImportCandidatesOperator
 from pihupulse_provider.operators.events import PihuPulseReadEventsOperator
 from pihupulse_provider.operators.screenings import (
@@ -91,6 +92,18 @@ class TestPaths:
         [error] = dag_runs.run(dag).errors["t", -1]
         assert 'pip install "apache-airflow-providers-google"' in str(error)
 
+    def test_results_and_rejects_in_one_file(self, dag_runs, pihupulse_sandbox, tmp_path):
+        path = str(tmp_path / "out.jsonl")
+        with pytest.raises(ConfigurationError, match="results_path and rejects_path are the same"):
+            PihuPulseImportCandidatesOperator(task_id="t", source=PEOPLE, results_path=path, rejects_path=path)
+        with dag_runs.dag() as dag:
+            PihuPulseImportCandidatesOperator(
+                task_id="t", source=PEOPLE, results_path=path, rejects_path="{{ dag_run.conf['path'] }}"
+            )
+        run = dag_runs.run(dag, {"path": path})
+        assert "results_path and rejects_path are the same" in str(run.errors["t", -1][0])
+        assert pihupulse_sandbox.requests == []
+
     def test_nothing_is_left_where_only_a_check_was_made(self, dag_runs, pihupulse_sandbox, tmp_path):
         with dag_runs.dag() as dag:
             PihuPulseImportCandidatesOperator(
@@ -98,6 +111,19 @@ class TestPaths:
             )
         dag_runs.run(dag)
         assert [path.name for path in (tmp_path / "out").iterdir()] in ([], ["results.jsonl"])
+
+
+@pytest.mark.parametrize("value", [5, True, [5], {"failed": 1}.values()])
+def test_statuses_that_are_no_texts_are_a_sentence(value):
+    with pytest.raises(ConfigurationError, match="failed_statuses must be a list of texts"):
+        texts("failed_statuses", value)
+
+
+def test_a_country_that_there_is_not_is_told_for_a_list_too(dag_runs, pihupulse_sandbox):
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator(task_id="t", source=PEOPLE, phone_region="XX")
+    assert "no country" in str(dag_runs.run(dag).errors["t", -1][0])
+    assert pihupulse_sandbox.requests == []
 
 
 @pytest.mark.parametrize("source", ["/data/people.xlsx", "/data/people", "s3://bucket/people.json.gz"])

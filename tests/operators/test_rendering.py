@@ -212,15 +212,16 @@ class TestTextWhereAListWasMeant:
             "screening_ids": lambda: PihuPulseScreeningSensor(task_id="t", screening_ids=operator, retries=0),
         }
 
+    @pytest.mark.parametrize("before", ["", "/data/"])
     @pytest.mark.parametrize("field", ["source", "candidate_ids", "screening_ids"])
-    def test_of_a_template(self, dag_runs, pihupulse_sandbox, field, caplog):
+    def test_of_a_template(self, dag_runs, pihupulse_sandbox, field, before, caplog):
         @task
         def fetch():
             return [{"name": "Grace Hopper", "email": "grace@example.com", "id": "c1"}]
 
         with dag_runs.dag() as dag:
             fetched = fetch()
-            fetched >> self.made("{{ ti.xcom_pull(task_ids='fetch') }}")[field]()
+            fetched >> self.made(f"{before}{{{{ ti.xcom_pull(task_ids='fetch') }}}}")[field]()
         run = dag_runs.run(dag)
         [error] = run.errors["t", -1]
         assert isinstance(error, ConfigurationError)
