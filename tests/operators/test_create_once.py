@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pihupulse_provider.api import RetryPolicy
 from pihupulse_provider.operators.candidates import PihuPulseCreateCandidateOperator
 from pihupulse_provider.operators.screenings import PihuPulseCreateScreeningOperator
 from tests.operators.people import ALEX
@@ -54,9 +55,10 @@ class TestLostAnswer:
         assert [run.xcom("create")["id"]] == [one["screening_id"] for one in pihupulse_sandbox.invitations]
         assert len(pihupulse_sandbox.screenings) == 1
 
-    def test_a_look_up_that_fails_too_is_made_by_the_next_try(self, dag_runs, pihupulse_sandbox):
+    def test_a_look_up_that_fails_too_is_made_by_the_next_try(self, dag_runs, pihupulse_sandbox, monkeypatch):
+        monkeypatch.setattr("pihupulse_provider.api.async_client.RetryPolicy", lambda: RetryPolicy(attempts=1))
         pihupulse_sandbox.fail_next("drop", method="POST", after_commit=True)
-        pihupulse_sandbox.fail_next("error", times=5, method="GET", path="/candidates", status=503)
+        pihupulse_sandbox.fail_next("error", method="GET", path="/candidates", status=503)
         run = dag_runs.run(create_candidate(dag_runs))
         assert [type(error).__name__ for error in run.errors["create", -1]] == ["ServerError"]
         assert [run.xcom("create")["id"]] == [one["id"] for one in pihupulse_sandbox.candidates]
