@@ -26,6 +26,11 @@ SETTINGS = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the examples, which look for complaints in the log: later tests let things go wrong."""
+    items.sort(key=lambda item: item.path.name != "test_examples.py" or "integration" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """A local PihuPulse with the Enterprise plan, whose screenings end only when a test says so."""
