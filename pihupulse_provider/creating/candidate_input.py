@@ -110,17 +110,11 @@ class CandidateInput:
         if columns is None:
             return
         found = {column: _matching(columns, column) for field in FIELDS for column in self._columns[field]}
-        missing = [column for field in FIELDS if field in self._needed for column in self._columns[field]]
-        missing = [column for column in missing if not found[column]]
-        if missing:
-            shown = (
-                f"It has {_quoted(columns[:_SHOWN])}" if has_schema else f"The first line names {len(columns)} others"
-            )
-            raise SourceFormatError(f"The source has no column {_quoted(missing)}. {shown}: say which in field_map.")
+        if missing := [column for needed in self.columns.values() for column in needed if not found[column]]:
+            has = f"It has {_quoted(columns[:_SHOWN])}" if has_schema else f"The first line names {len(columns)} others"
+            raise SourceFormatError(f"The source has no column {_quoted(missing)}. {has}: say which in field_map.")
         if repeated := [column for column, matches in found.items() if len(matches) > 1]:
-            raise SourceFormatError(
-                f"The source names the column {_quoted(repeated)} twice: give each a name of its own."
-            )
+            raise SourceFormatError(f"The source names the column {_quoted(repeated)} twice: give each its own name.")
 
     def read(self, row: Mapping[str, Any]) -> NewCandidate:
         """Return the candidate that a row makes.
