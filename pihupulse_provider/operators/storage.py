@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -42,7 +43,8 @@ def storage_path(argument: str, path: str) -> ObjectStoragePath:
     """
     scheme = path.partition("://")[0] if "://" in path else "file"
     try:
-        found = ObjectStoragePath(path)
+        # fsspec up to 2025 takes a path that begins with "./" for one at the root.
+        found = ObjectStoragePath(path if "://" in path else str(Path(path).absolute()))
         found.fs  # noqa: B018 - where it is looked up
     except (ImportError, ValueError) as error:
         provider = _PROVIDERS.get(scheme)
