@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PihuPulseToSqlOperator(ExportOperator):
-    """Write all candidates, screenings, reports or templates in a table, for analysts to query.
+    """Write all candidates, screenings, reports or templates into a table, for analysts to query.
 
     Everything is read first, as by :class:`PihuPulseToStorageOperator`, and then put into the table in one transaction:
     whoever reads the table sees the old rows or the new ones. A missing table is made, with a column for each
