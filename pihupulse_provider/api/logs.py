@@ -11,6 +11,8 @@ log = logging.getLogger(__name__)
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _NAMED = 20
 """How many ids a message names at most."""
+_YEAR_10000 = 253_402_300_800.0
+"""In epoch seconds; a timeout may reach past what a date can be."""
 _FIRST_AFTER = 5.0
 _EVERY = 30.0
 """Seconds until progress is said first, and from one line to the next."""
@@ -39,6 +41,8 @@ def duration(seconds: float) -> str:
 
 def utc(moment: float) -> str:
     """Return a moment, given in epoch seconds, such as ``2026-01-31 12:30:05 UTC``."""
+    if moment >= _YEAR_10000:
+        return "the end of the year 9999"
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -6,7 +6,6 @@ Its class path stays, since triggers that are stored while they wait name it.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -63,8 +62,7 @@ class WatchTrigger(BaseTrigger):
         with poller.subscribe(state, hook.get_async_conn) as subscription:
 
             def shown(task: TaskRef) -> Activity:
-                due_at = subscription.due_at if math.isfinite(subscription.due_at) else None
-                return screenings_wait(task, self.pihupulse_conn_id, state, due_at)
+                return screenings_wait(task, self.pihupulse_conn_id, state, subscription.next_poll_at)
 
             with shared_board(hook.store).showing(task, shown):
                 end = await self._wait(poller, subscription)
@@ -85,7 +83,10 @@ class WatchTrigger(BaseTrigger):
             state.warn(self.log)
             if str(state.judge()) != said and clock.now() - said_at >= _PROGRESS_SECONDS:
                 said, said_at = str(state.judge()), clock.now()
-                self.log.info("%s. The next poll is at %s.", said, utc(subscription.due_at))
+                next_at = subscription.next_poll_at
+                self.log.info(
+                    "%s. The next poll is %s.", said, "under way" if next_at is None else f"at {utc(next_at)}"
+                )
             left = state.spec.seconds_left(clock.now())
             if left is not None and left <= 0:
                 if subscription.polled_at >= state.spec.started_at + (state.spec.limit or 0.0):

@@ -30,6 +30,11 @@ class Subscription:
         self.error: Exception | None = None
         self._changed = asyncio.Event()
 
+    @property
+    def next_poll_at(self) -> float | None:
+        """Return when it is polled next; None while that is being done, or is about to be."""
+        return self.due_at if math.isfinite(self.due_at) else None
+
     def see(self, snapshots: Iterable[ScreeningSnapshot]) -> None:
         """Take note of what was seen."""
         if self.state.see(snapshots):

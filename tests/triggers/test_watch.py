@@ -117,6 +117,16 @@ class TestRun:
         assert "1 of 2 screenings completed, 0 failed, 1 waiting." in told
         assert told.count("'paused'") == 1
 
+    async def test_it_ends_at_the_deadline_although_it_says_how_far_it_is_during_the_last_poll(self, pihupulse_sandbox):
+        """Each end of the list shows one that is completed: the first is reported while the other is being read."""
+        ids = screenings_of(pihupulse_sandbox, 300)
+        pihupulse_sandbox.put(ids[150], "pending")
+        for one in (ids[0], ids[-1]):
+            pihupulse_sandbox.complete(one, 80)
+        event = await event_of(trigger_for([ids[0], ids[150], ids[-1]], deadline=0.01))
+        assert event["end"] == "deadline"
+        assert [one.status for one in recall(WaitSpec({}, 0.0), event)] == ["completed", "pending", "completed"]
+
 
 class TestTogether:
     async def test_a_thousand_share_their_requests_and_do_not_block_the_event_loop(self, pihupulse_sandbox):

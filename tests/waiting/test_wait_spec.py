@@ -110,3 +110,7 @@ def test_a_person_is_told_what_is_waited_for_since_when_and_what_ends_it(terms, 
 
 def test_of_many_screenings_the_first_twenty_are_named():
     assert "s19 and 9,980 more." in WaitSpec({f"s{n}": None for n in range(10_000)}, 0.0).describe()
+
+
+def test_a_timeout_that_reaches_past_what_a_date_can_be_is_described():
+    assert "the end of the year 9999" in WaitSpec({"s1": None}, 0.0, timeout=1e12).describe()
