@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
 HEALTHY_SECONDS = 300
 STOP_SECONDS = 8
-PATCHES = 5
+ATTEMPTS = 6
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
@@ -99,24 +100,21 @@ class Airflow:
 
     def post(self, path: str, document: Any) -> Any:
         """Return what a POST of the public REST API answers."""
-        return self._checked(self._api.post(path, json=document))
+        return self._checked(self._written("POST", path, document))
 
     def patch(self, path: str, document: Any) -> Any:
         """Return what a PATCH of the public REST API answers."""
-        # Airflow on SQLite now and then answers 500 for a database that is locked for a moment.
-        response = self._api.patch(path, json=document)
-        for _ in range(PATCHES):
-            if response.status_code != 500:
-                break
-            time.sleep(1)
-            response = self._api.patch(path, json=document)
-        return self._checked(response)
+        return self._checked(self._written("PATCH", path, document))
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run of a DAG, once Airflow has read its file; return the run's id."""
         self.wait_until(lambda: self._api.get(f"/dags/{dag_id}").is_success, 180, f"DAG {dag_id} is known")
         self.patch(f"/dags/{dag_id}", {"is_paused": False})
-        run = self.post(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
+        # With an id of its own it can be sent again, and starts one run.
+        run = {"dag_run_id": f"manual__{uuid4()}", "logical_date": None, "conf": dict(conf or {})}
+        response = self._written("POST", f"/dags/{dag_id}/dagRuns", run)
+        if response.status_code != 409:
+            self._checked(response)
         return str(run["dag_run_id"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
@@ -211,6 +209,15 @@ class Airflow:
         if waiting:
             progress(f"waiting for: {', '.join(waiting)}")
         return not waiting
+
+    def _written(self, method: str, path: str, document: Any) -> httpx.Response:
+        """Send again what Airflow on SQLite now and then answers with 500: its database is locked for a moment."""
+        for _ in range(ATTEMPTS - 1):
+            response = self._api.request(method, path, json=document)
+            if response.status_code != 500:
+                return response
+            time.sleep(1)
+        return self._api.request(method, path, json=document)
 
     @staticmethod
     def _checked(response: httpx.Response) -> Any:
