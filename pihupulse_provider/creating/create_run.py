@@ -141,7 +141,8 @@ class CreateRun:
         progress = Progress(f"Creating {self.resource.noun}s", self.ledger.now)
         writer = LedgerWriter(self.ledger, self.options.job, self.rows, client.time)
         job = await asyncio.to_thread(writer.open, fingerprint, earlier_try_decided_after(client.account.timeout))
-        recovery = Recovery(self.rows, self.resource, writer, client, self.sleep)
+        new_only = self.options.on_existing == "create"
+        recovery = Recovery(self.rows, self.resource, writer, client, self.sleep, new_only=new_only)
         self._set_aside_repeated()
         if self._has_open_rows():
             await self._look(recovery, job)
@@ -282,6 +283,7 @@ class CreateRun:
         raise DuplicateCreateError(
             f"{counted(len(ids), noun)} may be what this task created for {counted(rows, 'row')}: "
             f"{', '.join(ids[:_SHOWN])}{', …' if len(ids) > _SHOWN else ''}. Everything else is done. Keep as many as "
-            "there should be, remove the others in the dashboard, and run the task again.",
+            'there should be, remove the others in the dashboard, and run the task again, with on_existing="skip" if '
+            "what is there will do.",
             ids=ids,
         )

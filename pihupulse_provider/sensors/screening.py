@@ -139,7 +139,11 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
             check_writable("results_path", self.results_path)
         spec = self._spec().of(self._screenings(), started_at)
         self.log.info("%s", spec.describe())
-        self._poller = TaskPoller(WaitState(spec), self.log, show=self._shown_wait(context).show)
+        # What reads and writes the store is not what a DAG file should load.
+        from pihupulse_provider.store.list_pages import ListPages
+
+        pages = ListPages(self.hook.store, self.hook.account.key)
+        self._poller = TaskPoller(WaitState(spec), self.log, show=self._shown_wait(context).show, pages=pages)
         return self._poller
 
     def _shown_wait(self, context: Context) -> ShownWait:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from pihupulse_provider.api import endpoints
@@ -201,21 +201,27 @@ class PollRound:
 _NO_SUCH_CANDIDATE = (NotFoundError, BadRequestError)
 
 
-def run_round(client: Client, round_: PollRound) -> None:
+ReadPage = Callable[[int, Callable[[], Page[Screening]]], Page[Screening]]
+"""Returns the page of that number, or what the function requests."""
+
+
+def run_round(client: Client, round_: PollRound, read_page: ReadPage = lambda _number, request: request()) -> None:
     """Carry out a whole round, one request after the other.
 
+    :param read_page: gets the pages, if need be by a request.
     :raises PihuPulseError: when a request fails for good; what was seen until then stays in the round.
     """
     while requests := round_.requests():
         for request in requests:
             call: Call[Any] = request.call()
+            if isinstance(request, PageRequest):
+                round_.take_page(request.number, read_page(request.number, partial(client.run, call, poll=True)))
+                continue
             try:
                 response = client.run(call, poll=True)
             except _NO_SUCH_CANDIDATE:
-                if not isinstance(request, CandidateRequest):
-                    raise
                 response = None
-            _take(round_, request, response)
+            round_.take_candidate(request.candidate_id, response)
 
 
 async def run_round_async(client: AsyncClient, round_: PollRound, progress: Callable[[], None]) -> None:
