@@ -293,12 +293,3 @@ def test_the_log_says_at_once_what_is_waited_for_and_when_it_looks_next(screenin
     assert said.count(f"for 1 screening to be completed: {one}. Polled every 1 minute.") == 1
     assert said.count("0 of 1 screening completed, 0 failed, 1 waiting. The next poll is at ") == 1
     assert "It times out at " in said
-
-
-def test_sensors_that_begin_together_read_each_page_of_the_list_once(dag_runs, screenings, pihupulse_sandbox):
-    ids = screenings(450, "completed")
-    with dag_runs.dag() as dag:
-        PihuPulseScreeningSensor.partial(task_id="wait").expand(screening_ids=[[one] for one in ids[::110]])
-    run = dag_runs.run(dag)
-    assert run.state == "success"
-    assert pihupulse_sandbox.count("GET /screenings") <= 5
