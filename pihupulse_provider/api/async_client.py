@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from itertools import islice
-from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
@@ -15,7 +14,6 @@ from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.clock import ServerTime
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
-from pihupulse_provider.api.exchange import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
 from pihupulse_provider.api.models import (
     Candidate,
@@ -30,6 +28,7 @@ from pihupulse_provider.api.models import (
 from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
+from pihupulse_provider.api.retry import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.transport import (
     CONCURRENCY,
     LONGEST_REQUEST,
@@ -76,9 +75,7 @@ class AsyncClient:
     async def __aenter__(self) -> AsyncClient:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:

@@ -132,7 +132,7 @@ def test_a_poll_ends_after_five_attempts_since_it_comes_again(connect: Callable[
 def test_the_log_tells_once_of_an_outage_and_once_of_its_end(
     connect: Callable[..., Driver], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "pihupulse_provider.api.exchange")
+    caplog.set_level(logging.INFO, "pihupulse_provider.api.retry")
 
     connect(Service(*[REFUSED] * 6, GOOD)).call("list_templates")
 
