@@ -3,7 +3,7 @@
 An operator that waits in its own process calls :func:`wait_here`. One that defers calls :func:`begin_wait` in
 ``execute``, and :func:`resume_wait` in the method that Airflow resumes it with; both return what was seen of each
 screening once the wait is over, and defer until then. What Airflow itself ends, because no triggerer did in time, is
-told by :func:`is_timed_out`, and polled once more by :func:`end_wait`.
+polled once more by :func:`end_wait`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 BACKSTOP = timedelta(minutes=2)
 """How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
-_FAIL, _TIMED_OUT = "__fail__", "Trigger timeout"
-"""How Airflow 3.0 to 3.3 resume a task whose deferral took too long."""
 _QUIET_SECONDS = 300.0
 """How often the log hears of progress that is none."""
 
@@ -168,11 +166,6 @@ def end_wait(client: Client, spec: WaitSpec, log: Log) -> list[ScreeningSnapshot
     log.info("No triggerer ended the wait in time: the task polls once more itself.")
     poller = TaskPoller(WaitState(spec), log)
     return outcome(poller.state, poller.poll(client) or spec.last_resort, log)
-
-
-def is_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -> bool:
-    """Return whether Airflow resumes a task because its deferral took too long."""
-    return next_method == _FAIL and (next_kwargs or {}).get("error") == _TIMED_OUT
 
 
 def defer_wait(operator: BaseOperator, conn_id: str, state: WaitState, method_name: str) -> NoReturn:
