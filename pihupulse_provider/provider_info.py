@@ -1,4 +1,4 @@
-"""What Airflow is told about this provider."""
+"""What Airflow learns about this provider."""
 
 from __future__ import annotations
 

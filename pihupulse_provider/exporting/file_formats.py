@@ -26,9 +26,9 @@ _HINTS = {
 
 
 def format_of(path: str, given: str | None = None) -> str:
-    """Return the format of a file: the given one, else the one that its name's ending tells, in any case.
+    """Return the format of a file: the given one, else that of its name's ending, in any case.
 
-    :raises ConfigurationError: if nothing tells, or there is no such format.
+    :raises ConfigurationError: if neither says it, or there is no such format.
     """
     if given is not None:
         return check_format(given)

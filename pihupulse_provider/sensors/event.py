@@ -117,11 +117,11 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         return PokeReturnValue(False)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Go on when the trigger has fired; if PihuPulse refused to be polled, the task looks itself."""
+        """Go on when the trigger has fired; if PihuPulse refused to be polled, the task polls itself."""
         if event.get("end") == "timeout":
             return self.end_at_limit(context)
         if event.get("end") == "error":
-            # Version 1.0.0 told when the wait ends, not how long it still may take.
+            # Version 1.0.0 said when the wait ends, not how long it still may take.
             self._seconds = event["seconds"] if "seconds" in event else max(0.0, event["until"] - clock.now())
             return self.execute(context)
         found = Inbox(self.hook.store).at(event["position"])

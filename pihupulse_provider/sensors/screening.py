@@ -101,7 +101,7 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         if end is not None:
             ShownWait(self.hook, context).end()
             return PokeReturnValue(True, self._output(outcome(poller.state, end, self.log)))
-        poller.tell()
+        poller.report()
         if self.deferrable:
             defer_wait(self, self.pihupulse_conn_id, poller.state, "resume")
         return PokeReturnValue(False)

@@ -46,7 +46,7 @@ class TaskPoller:
 
     :param state: what is waited for.
     :param now: returns the time, in epoch seconds.
-    :param show: is told how far the wait is and when the next poll is, after each that does not end it.
+    :param show: takes how far the wait is and when the next poll is, after each that does not end it.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class TaskPoller:
         self.state.warn(self._log)
         return self._end()
 
-    def tell(self) -> None:
-        """Say how far the wait is and when the next poll is, if that is new or was not said for five minutes."""
+    def report(self) -> None:
+        """Show and log how far the wait is and when the next poll is, if that is new or was not said for five minutes."""
         now = self._now()
         progress = str(self.state.judge())
         if self._show is not None:
@@ -121,7 +121,7 @@ def wait_here(
     """
     poller = _begin(spec, log, show)
     while (end := poller.poll(client)) is None:
-        poller.tell()
+        poller.report()
         pause, left = spec.pause(clock.now()), spec.seconds_left(clock.now())
         sleep(pause if left is None else max(0.0, min(pause, left)))
     return outcome(poller.state, end, log)
@@ -137,7 +137,7 @@ def begin_wait(
     poller = _begin(spec, operator.log)
     end = poller.poll(client)
     if end is None:
-        poller.tell()
+        poller.report()
         defer_wait(operator, conn_id, poller.state, method_name)
     return outcome(poller.state, end, operator.log)
 

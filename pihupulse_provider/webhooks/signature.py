@@ -159,14 +159,14 @@ class SecretCache:
         except ConfigurationError as error:
             self._secrets = ()
             self._read_at = began
-            self._tell(str(error))
+            self._log_problem(str(error))
         except Exception as error:
             # A secrets backend may put anything into its message.
-            self._tell(str(error) if isinstance(error, PihuPulseError) else type(error).__name__)
+            self._log_problem(str(error) if isinstance(error, PihuPulseError) else type(error).__name__)
         else:
             self._read_at = began
             self._outage.recovered("The webhook secrets of connection %s can be read again.", self._connection)
         self._tried_at = began
 
-    def _tell(self, problem: str) -> None:
+    def _log_problem(self, problem: str) -> None:
         self._outage.failed("The webhook secrets of connection %s can't be read: %s", self._connection, problem)

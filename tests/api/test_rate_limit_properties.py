@@ -54,15 +54,15 @@ def test_no_header_loosens_it_past_the_users_plan(
 ) -> None:
     """Slots that a 429 made void are not used."""
     state, now, taken = LimitState(cap=plan), 1_000_000.0, []
-    for gap, poll, told in steps:
+    for gap, poll, headers in steps:
         now += gap
         state, slot = reserve(state, now, poll=poll)
         assert slot.at >= now
         if slot.taken:
             taken.append(slot)
-        if told is not None and slot.taken:
+        if headers is not None and slot.taken:
             pauses = state.voided
-            state = observe(state, slot, RateLimitHeaders(sent_at=now, received_at=now, **told))  # type: ignore[arg-type]
+            state = observe(state, slot, RateLimitHeaders(sent_at=now, received_at=now, **headers))  # type: ignore[arg-type]
             if state.voided > pauses:
                 taken = [one for one in taken if one.at <= now]
 

@@ -46,7 +46,7 @@ def test_a_lost_answer_invites_nobody_twice(world, kind):
     assert world.count("GET /screenings") <= 2
 
 
-def test_that_the_candidate_has_none_settles_it_without_reading_the_list(world):
+def test_that_the_candidate_has_none_resolves_it_without_reading_the_list(world):
     world.sandbox.fail_next("drop", method="POST")
     create_screening(world, "c12400")
     assert world.count("GET /screenings") == 0

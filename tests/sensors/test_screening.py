@@ -60,10 +60,10 @@ def wait(dag_runs):
 
 
 def failed_with(run, *kinds):
-    """Return whether each of its tries failed with such an error; Airflow 3.0 tells no error of a last try."""
+    """Return whether each of its tries failed with such an error; Airflow 3.0 names no error of a last try."""
     errors = run.errors.get(("wait", -1), [])
-    told = all(error is None or isinstance(error, kind) for error, kind in zip(errors, kinds, strict=False))
-    return run.states("wait") == ["failed"] and len(errors) == len(kinds) and told
+    fits = all(error is None or isinstance(error, kind) for error, kind in zip(errors, kinds, strict=False))
+    return run.states("wait") == ["failed"] and len(errors) == len(kinds) and fits
 
 
 class TestEveryMode:

@@ -36,7 +36,7 @@ def terms_for(screening_id, **terms):
 
 
 class TestWaitHere:
-    def test_it_looks_once_an_interval_until_it_is_over(self, client, screening, operator, pihupulse_sandbox):
+    def test_it_polls_once_an_interval_until_it_is_over(self, client, screening, operator, pihupulse_sandbox):
         pauses = []
 
         def sleep(seconds):
@@ -85,7 +85,7 @@ class TestBeginAndResume:
         [seen] = resume_wait(operator, client, "pihupulse_default", terms, method_name="resume", event=event)
         assert seen.score == 70
 
-    def test_it_looks_itself_when_the_trigger_could_not(self, client, screening, operator):
+    def test_it_polls_itself_when_the_trigger_could_not(self, client, screening, operator):
         event = {"end": "error", "seen": pack([ScreeningSnapshot(screening)]), "started_at": clock.now()}
         with pytest.raises(TaskDeferred):
             resume_wait(operator, client, "pihupulse_default", WaitSpec({}, 0.0), method_name="resume", event=event)

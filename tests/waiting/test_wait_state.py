@@ -75,7 +75,7 @@ def test_an_end_is_final():
     assert state.judge().completed == 1
 
 
-def test_only_news_are_news():
+def test_only_updates_are_new():
     state = state_of("pending")
     assert not state.see([ScreeningSnapshot("s0", "c1", "pending"), ScreeningSnapshot("other", "c1", "completed")])
     assert state.see([ScreeningSnapshot("s0", "c1", "in_progress")])

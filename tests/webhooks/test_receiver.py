@@ -230,5 +230,5 @@ def test_the_log_counts_and_names_nobody(store: Store, caplog: pytest.LogCapture
         for _ in range(20):
             httpx.post(url, content=body, headers={SIGNATURE_HEADER: "jane@example.com"})
     assert counted == {"stored": 1, "known": 1, "bad_signature": 20}
-    told = [record.getMessage() for record in caplog.records if record.name.startswith("pihupulse_provider.webhooks")]
-    assert told == ["webhooks bad_signature=20 known=1 stored=1"]
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("pihupulse_provider.webhooks")]
+    assert lines == ["webhooks bad_signature=20 known=1 stored=1"]
