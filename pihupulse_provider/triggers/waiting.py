@@ -90,7 +90,7 @@ class TaskPoller:
         return self._end()
 
     def report(self) -> None:
-        """Show and log how far the wait is and when the next poll is, if that is new or was not said for five minutes."""
+        """Show how far the wait is, and log it if that is new or was not logged for five minutes."""
         now = self._now()
         progress = str(self.state.judge())
         if self._show is not None:

@@ -195,7 +195,7 @@ class _Trust:
             self._outage.recovered("Webhooks of completed screenings come again: polling goes on slowly.")
 
     def polled(self, snapshots: Iterable[ScreeningSnapshot]) -> None:
-        """Take note of what a poll saw of screenings that somebody still waits for: no update said that they have ended."""
+        """Take note of what a poll saw of screenings that somebody still waits for: no update said that they ended."""
         completed = {one.screening_id for one in snapshots if one.status in SUCCEEDED}
         if completed:
             self.is_earned = False

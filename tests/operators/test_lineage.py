@@ -39,7 +39,8 @@ class Done:
                     return super().execute(context)
                 finally:
                     heard["lineage"] = self.get_openlineage_facets_on_complete(None)
-                    heard["events"] = {str(key): context["outlet_events"][key].extra for key in context["outlet_events"]}
+                    events = context["outlet_events"]
+                    heard["events"] = {str(key): events[key].extra for key in events}
 
         with self._dag_runs.dag() as dag:
             Heard(task_id="task", retries=0, **arguments)

@@ -119,7 +119,8 @@ def main():
     logging.getLogger("httpx").setLevel("WARNING")
     service = account(arguments.base_url, plan=Plan(arguments.per_minute, 5) if arguments.per_minute else None)
     source, resource = RESOURCES[arguments.resource](arguments.count)
-    options = CreateOptions(JOB, not arguments.retry, datetime.fromtimestamp(arguments.since, UTC), on_existing="create")
+    since = datetime.fromtimestamp(arguments.since, UTC)
+    options = CreateOptions(JOB, not arguments.retry, since, on_existing="create")
     ledger = Ledger(Store(arguments.store_url), service)
     if arguments.wait:
         print("ready", flush=True)
