@@ -210,22 +210,20 @@ def run_to_end(work: Coroutine[Any, Any, R]) -> R:
         return runner.run(work)
 
 
-async def as_they_come(
-    items: Iterable[T], work: Callable[[T], Awaitable[R]], limit: int = CONCURRENCY
-) -> AsyncIterator[R]:
-    """Work on the items, ``limit`` at once, and yield the results in the order in which they are ready.
+async def as_they_come(items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> AsyncIterator[R]:
+    """Work on the items, 16 at once, and yield the results in the order in which they are ready.
 
     ``items`` is read only as fast as it is worked on. The first error ends it all.
     """
     waiting = iter(items)
     running: set[asyncio.Future[R]] = set()
     try:
-        running.update(_start(waiting, work, limit))
+        running.update(_start(waiting, work, CONCURRENCY))
         while running:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for ready in done:
                 yield ready.result()
-            running.update(_start(waiting, work, limit - len(running)))
+            running.update(_start(waiting, work, CONCURRENCY - len(running)))
     finally:
         for future in running:
             future.cancel()
