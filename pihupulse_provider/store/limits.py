@@ -16,13 +16,13 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pihupulse_provider.api.clock import now
+from pihupulse_provider.api.events import LONGEST
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.api.rate_limit import MINUTE, LimitState, Plan, Slot, reserve, reserve_several, stand_alone
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 from pihupulse_provider.api.reservations import Reservations
-from pihupulse_provider.store.accounts import name_account
 from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
-from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, metadata
+from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, insert_once, metadata
 
 log = logging.getLogger(__name__)
 _AWAY_SECONDS = 30.0
@@ -49,6 +49,13 @@ limits = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reserved_at", sa.Float(53)),
 )
+accounts_table = sa.Table(
+    "pihupulse_accounts",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("connection", sa.String(LONGEST), primary_key=True),
+)
+"""By which connections each account is known, for people to read: an account's key tells nobody anything."""
 
 
 class StoreRateLimit:
@@ -185,7 +192,8 @@ class StoreRateLimit:
             stored = self._read(connection)
             shared_now = self._store.now(connection)
             count, names = len(self._unwritten), list(self._new_names)
-            name_account(connection, self._account, names)
+            for name in names:
+                insert_once(connection, accounts_table, {"account": self._account, "connection": name})
             state, slots = step(_observed(stored, list(self._unwritten)[:count]), shared_now)
             if state != stored:
                 connection.execute(limits.update().where(limits.c.account == self._account).values(**_dump(state)))
