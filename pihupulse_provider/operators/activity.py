@@ -71,9 +71,9 @@ def shown_progress(hook: PihuPulseHook, context: Context, make: Callable[[TaskRe
     if instance is None:
         yield
         return
+    task, is_over = TaskRef.of(instance), threading.Event()
     state: State = "running"
-    is_over = threading.Event()
-    arguments = (_log_of(hook.store), lambda: replace(make(TaskRef.of(instance)), state=state), is_over)
+    arguments = (_log_of(hook.store), lambda: replace(make(task), state=state), is_over)
     thread = threading.Thread(target=_keep_shown, args=arguments, name="pihupulse-activity", daemon=True)
     thread.start()
     try:
