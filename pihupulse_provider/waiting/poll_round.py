@@ -69,7 +69,7 @@ class PollRound:
     :param watched: further screenings that are noted when they are on a page that is read anyway.
     :ivar seen: the screenings that were seen so far.
     :ivar missing: those of ``wanted`` that PihuPulse does not show; complete once there are no more requests.
-    :ivar sent: how many requests were sent and answered.
+    :ivar sent: how many requests were sent and got a response.
     """
 
     def __init__(

@@ -36,10 +36,10 @@ def ours(base_url, rows, *, job="bench", store_url=None):
     with tempfile.TemporaryDirectory() as folder:
         store = Store(store_url or f"sqlite:///{folder}/store.db")
         limit = shared_rate_limit(store, account.key)
-        terms = CreateOptions(job, first_try=True, on_existing="create")
+        options = CreateOptions(job, first_try=True, on_existing="create")
         bulk = CreateRun(
             CandidateResource(CandidateInput()),
-            terms,
+            options,
             Ledger(store, account),
             lambda: AsyncClient(account, limit=limit),
         )

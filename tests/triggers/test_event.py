@@ -188,8 +188,8 @@ class TestScreeningWaits:
 
         def start(interval):
             state = WaitState(WaitSpec({screening: None}, clock.now(), interval=interval, timeout=60.0))
-            terms = state.dump(clock.now())
-            return screening, asyncio.create_task(anext(WatchTrigger("pihupulse_default", terms).run()))
+            values = state.dump(clock.now())
+            return screening, asyncio.create_task(anext(WatchTrigger("pihupulse_default", values).run()))
 
         return start
 

@@ -34,10 +34,10 @@ def screenings(sandbox, count):
 class Poller(TaskPoller):
     """Polls at a time that the test sets, and returns where the wait then stands."""
 
-    def __init__(self, ids, **terms):
+    def __init__(self, ids, **options):
         self.at = STARTED_AT
         self.heard = Listener()
-        super().__init__(WaitState(WaitSpec(dict.fromkeys(ids), STARTED_AT, **terms)), self.heard, lambda: self.at)
+        super().__init__(WaitState(WaitSpec(dict.fromkeys(ids), STARTED_AT, **options)), self.heard, lambda: self.at)
 
     def verdict_at(self, client, at):
         self.at = at

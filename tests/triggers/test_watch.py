@@ -19,8 +19,8 @@ from pihupulse_provider.waiting.wait_spec import WaitSpec
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
 
 
-def trigger_for(ids, **terms):
-    options = {"interval": 0.2, "timeout": 20.0, **terms}
+def trigger_for(ids, **options):
+    options = {"interval": 0.2, "timeout": 20.0, **options}
     return WatchTrigger(
         "pihupulse_default", WaitState(WaitSpec(dict.fromkeys(ids), clock.now(), **options)).dump(clock.now())
     )
