@@ -41,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(
         AIRFLOW_HOME=home.name,
         AIRFLOW__API_AUTH__JWT_SECRET="a-secret-of-the-tests-" * 4,
+        # Airflow 3.0 makes none, and complains.
+        AIRFLOW__CORE__FERNET_KEY="dGhlLWtleS1vZi10aGUtdGVzdHMtMzItYnl0ZXMtLS0=",
         AIRFLOW__CORE__LOAD_EXAMPLES="False",
         # No worker has to report a deferral here, so no trigger has to wait for that.
         AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0",

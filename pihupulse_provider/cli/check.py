@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pihupulse_provider.api import Client, RetryPolicy
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.logs import counted
-from pihupulse_provider.cli.output import command
+from pihupulse_provider.cli.output import command, logged_from
 from pihupulse_provider.cli.receiver import NONE_NAMED, connection_secrets
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.connection import read_account
@@ -24,11 +24,11 @@ OK, WARNING, NOT_OK = "ok", "warning", "not ok"
 @command
 def check(arguments: Namespace) -> None:
     """Say of each thing whether it is as it has to be; end with 1 if anything can't work."""
-    logging.getLogger("pihupulse_provider").setLevel(logging.ERROR)  # the warnings are printed
     is_failed = False
-    for kind, finding in _findings(arguments.connection):
-        print(f"{kind}  {finding}")
-        is_failed |= kind == NOT_OK
+    with logged_from(logging.ERROR, "pihupulse_provider"):  # the warnings are printed
+        for kind, finding in _findings(arguments.connection):
+            print(f"{kind}  {finding}")
+            is_failed |= kind == NOT_OK
     if is_failed:
         raise SystemExit(1)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import logging
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from pihupulse_provider.api.errors import PihuPulseError
 
@@ -12,6 +14,29 @@ Run = Callable[[Namespace], None]
 
 
 def command(run: Run) -> Run:
+    """Print a result, which is read on stdout: of what is logged there, only warnings are shown."""
+
+    @functools.wraps(run)
+    def run_quietly(arguments: Namespace) -> None:
+        with logged_from(logging.WARNING):
+            run(arguments)
+
+    return ends_in_a_sentence(run_quietly)
+
+
+@contextmanager
+def logged_from(level: int, logger: str = "") -> Iterator[None]:
+    """Have a logger, by default the root of all, leave out what is below a level."""
+    changed = logging.getLogger(logger)
+    before = changed.level
+    changed.setLevel(max(level, before))
+    try:
+        yield
+    finally:
+        changed.setLevel(before)
+
+
+def ends_in_a_sentence(run: Run) -> Run:
     """End with the message of a ``PihuPulseError``, without a traceback."""
 
     @functools.wraps(run)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import httpx
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError, TransportError
-from pihupulse_provider.cli.output import command
+from pihupulse_provider.cli.output import command, ends_in_a_sentence
 from pihupulse_provider.hooks.webhooks import read_secrets, receiver, webhook_connections
 from pihupulse_provider.webhooks.receiver import PREFIX, Receiver
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
@@ -19,7 +19,7 @@ from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
 _GOOD = {202: "stored", 200: "already known"}
 
 
-@command
+@ends_in_a_sentence
 def serve(arguments: Namespace) -> None:
     """Serve until stopped."""
     from pihupulse_provider.webhooks.server import run

@@ -9,11 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import NoneType, SimpleNamespace, UnionType
-from typing import IO, Annotated, Any, Protocol, Union, get_args, get_origin
+from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol, Union, get_args, get_origin
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.models import Model
 from pihupulse_provider.exporting.atomic_file import StorageError
+
+# A DAG file imports this module too, for the names of the formats, and has no need of the models.
+if TYPE_CHECKING:
+    from pihupulse_provider.api.models import Model
 
 FORMATS = ("csv", "jsonl", "parquet")
 _ENDINGS = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet", ".ndjson": "jsonl", ".pq": "parquet"}
@@ -179,6 +182,8 @@ def _parquet(file: IO[bytes], model: type[Model], fields: Sequence[str]) -> Iter
 
 def _arrow(annotation: Any) -> Any:
     """Return the Arrow type of a model's field: every field may be missing, and any number may have a fraction."""
+    from pihupulse_provider.api.models import Model
+
     pyarrow = import_pyarrow()
     parts = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
     parts = {get_args(part)[0] if get_origin(part) is Annotated else part for part in parts} - {NoneType}

@@ -22,7 +22,7 @@ from pihupulse_provider.api.logs import duration, utc
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller, webhook_connections
 from pihupulse_provider.operators.activity import ShownWait
-from pihupulse_provider.operators.base import PihuPulseTask, is_literal
+from pihupulse_provider.operators.base import PihuPulseTask, is_literal, rescheduled_since
 from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
@@ -93,7 +93,6 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         self.pihupulse_conn_id = pihupulse_conn_id
         self.allow_unknown_event = allow_unknown_event
         self._seconds = float(self.timeout)
-        self._described = False
         self._began_at = 0.0
         if is_literal(event):
             self._check_event()
@@ -101,7 +100,11 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait."""
         self._check_event()
-        return super().execute(context)
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout:
+            # Airflow's own, whose message says how many seconds went by.
+            raise self._timed_out(self._wanted()) from None
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once; defer afterwards if that is wanted and there is no such event yet."""
@@ -110,7 +113,8 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         if found is not None:
             self._shown_wait(context).end()
             return PokeReturnValue(True, self._output(found))
-        self._describe(wanted)
+        if not self._began_at:
+            self._begin(context, wanted)
         self._show(context, wanted)
         if self.deferrable:
             self._defer(wanted)
@@ -140,10 +144,21 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
 
     def end_at_limit(self, context: Context) -> Any:
         """Poll once more, and return the event if it has come."""
-        found = self._find(self._wanted(), every=min(self.poke_interval, _LAST_POLL_SHARED))
+        wanted = self._wanted()
+        found = self._find(wanted, every=min(self.poke_interval, _LAST_POLL_SHARED))
         if found is None:
-            raise AirflowSensorTimeout(f"No {self.event} came within {duration(self.timeout)}.")
+            raise self._timed_out(wanted)
         return self._output(found)
+
+    def _timed_out(self, wanted: EventFilter) -> AirflowSensorTimeout:
+        return AirflowSensorTimeout(f"No {self._named(wanted)} came within {duration(self.timeout)}.")
+
+    def _begin(self, context: Context, wanted: EventFilter) -> None:
+        since = rescheduled_since(self, context)
+        self._began_at = clock.now() if since is None else since
+        if since is None:
+            self._describe(wanted)
+            self._warn_if_nothing_comes()
 
     def _shown_wait(self, context: Context) -> ShownWait:
         return ShownWait(self.hook, context)
@@ -151,7 +166,6 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
     def _show(self, context: Context, wanted: EventFilter) -> None:
         now = clock.now()
         next_at = None if self.deferrable and self.source == "webhooks" else now + float(self.poke_interval)
-        self._began_at = self._began_at or now
         self._shown_wait(context).put(lambda task: event_wait(task, wanted, self._began_at, next_at))
 
     def _find(self, wanted: EventFilter, every: float) -> InboxEvent | None:
@@ -180,24 +194,22 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
             )
 
     def _describe(self, wanted: EventFilter) -> None:
-        """Say once what is waited for, what can bring it, and what else ends the wait."""
-        if self._described:
-            return
-        self._described = True
-        subjects = {"screening": wanted.screening_id, "candidate": wanted.candidate_id, "template": wanted.template_id}
-        of = " and ".join(f"{subject} {one}" for subject, one in subjects.items() if one)
+        """Say what is waited for, what can bring it, and what else ends the wait."""
         since = "at any time" if wanted.since is None else f"since {utc(wanted.since)}"
         self.log.info(
-            "Waiting for %s%s, received %s for the connection %s. %s It times out at %s, after %s.",
-            self.event,
-            f" of {of}" if of else "",
+            "Waiting for %s, received %s for the connection %s. %s It times out at %s, after %s.",
+            self._named(wanted),
             since,
             wanted.connection,
             self._describe_source(),
-            utc(clock.now() + self._seconds),
+            utc(self._began_at + self._seconds),
             duration(self.timeout),
         )
-        self._warn_if_nothing_comes()
+
+    def _named(self, wanted: EventFilter) -> str:
+        subjects = {"screening": wanted.screening_id, "candidate": wanted.candidate_id, "template": wanted.template_id}
+        of = " and ".join(f"{subject} {one}" for subject, one in subjects.items() if one)
+        return f"{self.event} of {of}" if of else self.event
 
     def _describe_source(self) -> str:
         if self.source == "polling":

@@ -15,10 +15,9 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.operators.activity import ShownWait
-from pihupulse_provider.operators.base import PihuPulseTask, seconds, texts
+from pihupulse_provider.operators.base import PihuPulseTask, rescheduled_since, seconds, texts
 from pihupulse_provider.operators.ids import read_screenings
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
@@ -133,13 +132,11 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         return self._output(end_wait(self.hook.get_conn(), spec, self.log))
 
     def _begin(self, context: Context) -> TaskPoller:
-        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
-        # Airflow 3.0 gives the text of it in dag.test().
-        started_at = read_iso(first).timestamp() if first else clock.now()
-        if not first:
+        since = rescheduled_since(self, context)
+        spec = self._spec().of(self._screenings(), clock.now() if since is None else since)
+        if since is None:
             check_writable("results_path", self.results_path)
-        spec = self._spec().of(self._screenings(), started_at)
-        self.log.info("%s", spec.describe())
+            self.log.info("%s", spec.describe())
         self._poller = TaskPoller(WaitState(spec), self.log, show=self._shown_wait(context).show)
         return self._poller
 

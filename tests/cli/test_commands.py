@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -122,6 +123,17 @@ def test_a_check_of_a_configuration_that_works(run, service):
         "ok  connection pihupulse_default: PihuPulse allows 300 requests a minute",
         "ok  connection pihupulse_default: 2 webhook secrets",
     ]
+
+
+def test_what_libraries_log_is_no_part_of_a_result(run, service, monkeypatch: pytest.MonkeyPatch):
+    """Airflow's loggers write to stdout; of a new store, and of each request, something is logged."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("logged %(message)s"))
+    monkeypatch.setattr(logging.root, "handlers", [handler])
+    monkeypatch.setattr(logging.root, "level", logging.INFO)
+    with Sandbox() as sandbox:
+        service(sandbox)
+        assert "logged" not in run("check") + run("consumers")
 
 
 def test_a_check_warns_of_what_works_badly(run, service, monkeypatch: pytest.MonkeyPatch):

@@ -159,9 +159,9 @@ class Airflow:
         )
         return next(found, None)
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
-        """Return what a task returned."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+    def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, key: str = "return_value") -> Any:
+        """Return what a task returned, or another of its XComs."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         value = self.get(path, map_index=map_index, deserialize=False, stringify=False)["value"]
         return json.loads(value) if isinstance(value, str) and value[:1] in '[{"' else value
 

@@ -114,6 +114,12 @@ class TestEveryMode:
         receive_later(1.2, screening_id, "report.generated")
         assert wait("report.generated", screening_id=screening_id, **mode).xcom("wait")["event"] == "report.generated"
 
+    def test_a_timeout_names_what_did_not_come(self, wait, timed_mode, screening_id):
+        run = wait(screening_id=screening_id, timeout=0.5, **timed_mode)
+        (error,) = run.errors["wait", -1]
+        message = f"No screening.completed of screening {screening_id} came within 0.5 seconds."
+        assert str(error) == message or not AIRFLOW_V_3_1_PLUS
+
     def test_a_timeout_skips_it_with_soft_fail(self, wait, timed_mode, screening_id):
         run = wait(screening_id=screening_id, timeout=0.5, soft_fail=True, **timed_mode)
         assert run.states("wait") == ["skipped"]
