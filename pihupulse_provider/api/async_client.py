@@ -35,6 +35,7 @@ from pihupulse_provider.api.transport import (
     Body,
     client_options,
     request_options,
+    responses_hidden,
     transport_error,
     transport_options,
 )
@@ -131,14 +132,15 @@ class AsyncClient:
         self.requests_sent += 1
         sent_at = self.limit.now()
         try:
-            async with (
-                asyncio.timeout(LONGEST_REQUEST * self.account.timeout),
-                self._http.stream(**request_options(self.account, call)) as response,
-            ):
-                body = Body(response)
-                if not body.is_whole:
-                    async for part in response.aiter_raw():
-                        body.add(part)
+            with responses_hidden():
+                async with (
+                    asyncio.timeout(LONGEST_REQUEST * self.account.timeout),
+                    self._http.stream(**request_options(self.account, call)) as response,
+                ):
+                    body = Body(response)
+                    if not body.is_whole:
+                        async for part in response.aiter_raw():
+                            body.add(part)
         except TimeoutError:
             return transport_error(self.account, call, httpx.ReadTimeout("the response took too long as a whole"))
         except httpx.HTTPError as error:

@@ -36,6 +36,7 @@ from pihupulse_provider.api.transport import (
     Body,
     client_options,
     request_options,
+    responses_hidden,
     transport_error,
     transport_options,
 )
@@ -119,6 +120,7 @@ class Client:
         sent_at = self.limit.now()
         try:
             with (
+                responses_hidden(),
                 self._within(LONGEST_REQUEST * self.account.timeout),
                 self._http.stream(**request_options(self.account, call)) as response,
             ):

@@ -215,16 +215,18 @@ class Page(Model, Generic[ItemT]):
     def total_pages(self) -> int:
         """Return how many pages the list has, as far as that can be: no more than its rows fill, or 100,000 at most.
 
-        A page without rows is beyond the end. When the service does not say, it is 1.
+        A page without rows is beyond the end. When the service tells neither, it is 1.
         """
         pages, rows, size, number = (
-            self.meta.total_pages or 1,
+            self.meta.total_pages,
             self.meta.total_count,
             self.meta.per_page,
             self.meta.current_page,
         )
         if rows is not None and size is not None and size > 0:
-            pages = min(pages, -(-rows // size))
+            filled = -(-rows // size)
+            pages = filled if pages is None else min(pages, filled)
+        pages = pages or 1
         if not self.data and number is not None:
             pages = min(pages, number - 1)
         return max(1, min(pages, _MOST_PAGES))

@@ -89,7 +89,8 @@ class ListReader(Generic[ItemT]):
                 ends.last_came(_ids(page), page.meta.total_count)
             else:
                 yield self._take(seen, read, page)
-        if first.total_pages > 1 and await self._may_have_swapped(ends, size):
+        # Where the list does not tell its length, each gap is doubted anyway.
+        if first.total_pages > 1 and self.total is not None and await self._may_have_swapped(ends, size):
             self._gaps.doubt_all()
         while self._next <= self._last or self._gaps.open:
             async for read, page in as_they_come(self._reads(size), self._answered):

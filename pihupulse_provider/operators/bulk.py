@@ -21,7 +21,7 @@ from pihupulse_provider.creating.options import CreateOptions, check_max_rejects
 from pihupulse_provider.creating.readers import Source
 from pihupulse_provider.operators.base import PihuPulseOperator, is_literal, job_options, outputs
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseRejectsLink, PihuPulseResultsLink
-from pihupulse_provider.operators.storage import check_writable, write_lines
+from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
 
 if TYPE_CHECKING:
     from pihupulse_provider.creating.resources import Resource
@@ -51,6 +51,8 @@ class BulkOperator(PihuPulseOperator):
         self.max_rejects = check_max_rejects(max_rejects)
         self.results_path = results_path
         self.rejects_path = rejects_path
+        check_not_empty("results_path", results_path)
+        check_not_empty("rejects_path", rejects_path)
         if is_literal(results_path, rejects_path):
             self._check_paths_differ()
         self.created: int | None = None

@@ -15,7 +15,7 @@ from pihupulse_provider.operators.activity import ShownWait
 from pihupulse_provider.operators.base import PihuPulseTask, rescheduled_since, seconds, texts
 from pihupulse_provider.operators.ids import read_screenings
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
-from pihupulse_provider.operators.storage import check_writable, write_lines
+from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
 from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, outcome, recall
 from pihupulse_provider.waiting.wait_spec import FAILED, SUCCEEDED, WaitFor, WaitSpec, check_limits
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
@@ -87,6 +87,7 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         self.failed_statuses = failed_statuses
         self.succeeded_statuses = succeeded_statuses
         self.deadline = None if deadline is None else seconds("deadline", deadline)
+        check_not_empty("results_path", results_path)
         self.results_path = results_path
         self.deferrable = deferrable
         self.pihupulse_conn_id = pihupulse_conn_id
