@@ -11,11 +11,11 @@ from airflow.sdk.log import mask_secret
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.hooks import settings
-from pihupulse_provider.hooks.connection import AirflowConnection, read_extras
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
 # A DAG file imports this module too, and has no need of a receiver: it comes with first use.
 if TYPE_CHECKING:
+    from pihupulse_provider.hooks.connection import AirflowConnection
     from pihupulse_provider.waiting.shared_poller import Updates
     from pihupulse_provider.webhooks.polling import Poller
     from pihupulse_provider.webhooks.receiver import Receiver
@@ -47,6 +47,8 @@ def read_secrets(connection_id: str) -> list[str]:
 
     :raises ConfigurationError: if there is no such connection, or it has no secret that can be used.
     """
+    from pihupulse_provider.hooks.connection import read_extras
+
     secrets = read_extras(find_connection(connection_id)).webhook_secrets()
     if not secrets:
         raise ConfigurationError(
@@ -128,4 +130,4 @@ def receiver(*, report: Callable[[Mapping[str, int]], None] | None = None, prefi
     from pihupulse_provider.webhooks.receiver import Receiver
 
     secrets = {connection: partial(read_secrets, connection) for connection in webhook_connections()}
-    return Receiver.of(settings.store(), secrets, retention=retention(), report=report, prefix=prefix)
+    return Receiver(settings.store(), secrets, retention=retention(), report=report, prefix=prefix)

@@ -165,9 +165,9 @@ class Connection:
         self._writer.close()
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> str:
-        """Send a request, and return the status of its answer."""
-        told = {"Host": self._url.netloc, "Content-Length": str(len(body)), **headers}
-        lines = [f"POST {self._url.path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]
+        """Send a request, and return the status of its response."""
+        fields = {"Host": self._url.netloc, "Content-Length": str(len(body)), **headers}
+        lines = [f"POST {self._url.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
         self._writer.write("\r\n".join(lines).encode("latin-1") + body)
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         await self._reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
