@@ -7,7 +7,8 @@ Every field but the ids may be missing (it is then ``None``), and a field that t
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -73,6 +74,12 @@ def _public(value: Any, plain: Any) -> Any:
     if isinstance(value, list):
         return [_public(one, plain_one) for one, plain_one in zip(value, plain, strict=True)]
     return plain
+
+
+def value_types(annotation: Any) -> set[Any]:
+    """Return the types that a field's annotation stands for, without ``None`` and ``Annotated``."""
+    parts = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
+    return {get_args(part)[0] if get_origin(part) is Annotated else part for part in parts} - {NoneType}
 
 
 class Item(Model):
@@ -208,16 +215,18 @@ class Page(Model, Generic[ItemT]):
     def total_pages(self) -> int:
         """Return how many pages the list has, as far as that can be: no more than its rows fill, or 100,000 at most.
 
-        A page without rows is beyond the end. When the service does not say, it is 1.
+        A page without rows is beyond the end. When the service tells neither, it is 1.
         """
         pages, rows, size, number = (
-            self.meta.total_pages or 1,
+            self.meta.total_pages,
             self.meta.total_count,
             self.meta.per_page,
             self.meta.current_page,
         )
         if rows is not None and size is not None and size > 0:
-            pages = min(pages, -(-rows // size))
+            filled = -(-rows // size)
+            pages = filled if pages is None else min(pages, filled)
+        pages = pages or 1
         if not self.data and number is not None:
             pages = min(pages, number - 1)
         return max(1, min(pages, _MOST_PAGES))

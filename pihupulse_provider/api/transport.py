@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -26,6 +30,38 @@ LONGEST_REQUEST = 2.0
 """How many times the account's timeout one request may take as a whole: once to connect, once for its response."""
 LONGEST_BODY = 64 * 1024 * 1024
 """Bytes; a page of 100 candidates has some 50,000."""
+
+
+_is_ours = ContextVar("pihupulse_is_ours", default=False)
+
+
+class _HidesResponses(logging.Filter):
+    """Keeps what the service sends out of the logs of httpx and httpcore, which repeat the heads of responses.
+
+    A reason phrase or a header can hold personal data as well as a body. What others do with httpx is left alone.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record may be logged; the reason phrase is cut off httpx's."""
+        if not _is_ours.get():
+            return True
+        if record.name == "httpx" and isinstance(record.args, tuple):
+            record.args = (*record.args[:-1], "…")
+        return not str(record.msg).startswith("receive_")
+
+
+for _name in ("httpx", "httpcore.http11"):
+    logging.getLogger(_name).addFilter(_HidesResponses())
+
+
+@contextmanager
+def responses_hidden() -> Iterator[None]:
+    """Keep what the service sends out of the logs, meanwhile and in this context."""
+    token = _is_ours.set(True)
+    try:
+        yield
+    finally:
+        _is_ours.reset(token)
 
 
 def client_options(account: Account) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from pihupulse_provider.api.async_client import AsyncClient, run_to_end
 from pihupulse_provider.api.errors import DuplicateCreateError
 from pihupulse_provider.api.logs import Progress, counted
-from pihupulse_provider.creating.errors import ExistingRowsError, InvalidRowError, RejectedRowsError
+from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError, InvalidRowError, RejectedRowsError
 from pihupulse_provider.creating.ledger_writer import LedgerWriter, surely_before
 from pihupulse_provider.creating.options import CreateOptions, Summary
 from pihupulse_provider.creating.readers import Row, Source
-from pihupulse_provider.creating.recovery import Recovery, earlier_try_decided_after
+from pihupulse_provider.creating.recovery import SHOWN_AFTER, Recovery, earlier_try_decided_after
 from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import RowState, TableRow
@@ -26,6 +26,8 @@ from pihupulse_provider.store.ledger import Job, Ledger
 log = logging.getLogger(__name__)
 _CHUNK = 1000
 _SHOWN = 10
+_LOOKED_AT = 5
+"""How many of the objects that earlier tries created are looked at: whether any of it is still there."""
 _SHOWS_WITHIN = 5.0
 """Seconds that a try of which nothing is known is given to show what it may have sent last."""
 
@@ -143,6 +145,8 @@ class CreateRun:
         job = await asyncio.to_thread(writer.open, fingerprint, earlier_try_decided_after(client.account.timeout))
         new_only = self.options.on_existing == "create"
         recovery = Recovery(self.rows, self.resource, writer, client, self.sleep, new_only=new_only)
+        if job is not None and not job.is_new and not self.options.is_single:
+            await self._check_still_there(client)
         self._set_aside_repeated()
         if self._has_open_rows():
             await self._look(recovery, job)
@@ -164,6 +168,37 @@ class CreateRun:
             await Sender(tools, recovery, self._allowed_rejects() - rejected).run()
             await writer.catch_up()
         self._check_unambiguous(recovery)
+
+    async def fetch(self, client: AsyncClient, object_id: str, body: str) -> Any:
+        """Return an object that was there; its details may show it some seconds later than a list.
+
+        :raises DeletedError: if it is not there any more.
+        """
+        try:
+            return await self.resource.fetch(client, object_id, body)
+        except DeletedError:
+            await self.sleep(SHOWN_AFTER)
+            return await self.resource.fetch(client, object_id, body)
+
+    async def _check_still_there(self, client: AsyncClient) -> None:
+        """Look at a few of the objects that earlier tries created. :raises DeletedError: if none of them is there."""
+        known = self.rows.some_created(_LOOKED_AT)
+        looks = (self.fetch(client, object_id, body) for object_id, body in known)
+        found = await asyncio.gather(*looks, return_exceptions=True)
+        gone = [object_id for (object_id, _), one in zip(known, found, strict=True) if isinstance(one, DeletedError)]
+        if not gone:
+            return
+        nouns, ids = f"{self.resource.noun}s", ", ".join(gone)
+        if len(gone) == len(known):
+            raise DeletedError(nouns, f"none of those that were looked at ({ids}) is", ids=gone)
+        log.warning(
+            "%d of %d %s that were looked at are not there any more: %s. They were deleted, perhaps in the dashboard; "
+            "what this task has created counts as created, and is not created again.",
+            len(gone),
+            len(known),
+            nouns,
+            ids,
+        )
 
     async def _run(self, fingerprint: str) -> Summary:
         self._extent = self._counted()

@@ -77,17 +77,18 @@ class ExistingRowsError(CreateError):
 
 
 class DeletedError(CreateError):
-    """An object that this task created earlier is not there any more.
+    """What this task created earlier is not there any more.
 
-    :ivar id: the object's id.
+    :param created: what it created. :param gone: says what is not there.
+    :ivar ids: the ids of what is not there.
     """
 
     permanent = True
 
-    def __init__(self, noun: str, object_id: str) -> None:
+    def __init__(self, created: str, gone: str, *, ids: Sequence[str]) -> None:
         super().__init__(
-            f"This task has created its {'candidate' if noun == 'candidate' else 'screening'} already, and {noun} "
-            f"{object_id} is not there any more: it was deleted, perhaps in the dashboard. Clearing the task does not "
-            "create it again. Start a new DAG run to have it created again, or mark this task as success."
+            f"This task has created its {created} already, and {gone} there any more: deleted, perhaps in the "
+            "dashboard. Clearing the task does not create anything again. Start a new DAG run for that, or mark this "
+            "task as success."
         )
-        self.id = object_id
+        self.ids = list(ids)

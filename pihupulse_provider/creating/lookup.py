@@ -5,13 +5,13 @@ Screenings"). A walk is a generator: it says which page to read, and gets the pa
 
     pages 1 to 40, oldest first, something lost 5 seconds ago:  1, 40, and 39 if all of 40 is newer than that
     newest first:                                               1, and 2 if all of 1 is newer than that
-    in no order:                                                1, 40, and then the whole list
+    in no order, or in another on a later page:                 1, 40, and then the whole list
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Generator, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from enum import Enum
 from itertools import pairwise
@@ -21,7 +21,7 @@ from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient, as_they_come
 from pihupulse_provider.api.clock import SERVER_TIME_MARGIN
 from pihupulse_provider.api.endpoints import Call
-from pihupulse_provider.api.errors import NotFoundError, UnconfirmedCreateError
+from pihupulse_provider.api.errors import IncompleteReadError, NotFoundError, UnconfirmedCreateError
 from pihupulse_provider.api.models import Candidate, CandidateScreening, ItemT, Page, Screening
 from pihupulse_provider.api.pagination import RepeatedPages
 from pihupulse_provider.creating.candidate_input import email_key
@@ -30,6 +30,8 @@ from pihupulse_provider.exporting.list_reader import ListReader
 Walk: TypeAlias = Generator[int, Page[ItemT], None]
 Since: TypeAlias = Callable[[], float]
 """Returns a moment in epoch seconds of the service's clock; it is asked after a response, which may tell that clock."""
+_MOST_STEPS_BACK = 10
+"""How often a walk goes back a page before the whole list is read: that finds its way wherever rows are removed."""
 _LONG = 3600.0
 """Seconds that the service's clock and ours are not apart, if no response tells."""
 
@@ -54,11 +56,10 @@ def order_of(candidates: Iterable[Candidate]) -> Order:
     moments = [candidate.created_at for candidate in candidates if candidate.created_at is not None]
     if len(moments) < 2 or moments[0] == moments[-1]:
         return Order.UNKNOWN
-    pairs = list(pairwise(moments))
+    rising = moments[0] < moments[-1]
+    pairs = pairwise(moments if rising else reversed(moments))
     if all(earlier <= later for earlier, later in pairs):
-        return Order.OLDEST_FIRST
-    if all(earlier >= later for earlier, later in pairs):
-        return Order.NEWEST_FIRST
+        return Order.OLDEST_FIRST if rising else Order.NEWEST_FIRST
     return Order.UNKNOWN
 
 
@@ -74,11 +75,14 @@ async def find_candidates(client: AsyncClient, since: Since | None) -> AsyncGene
         if order_of(seen) is Order.UNKNOWN and first.total_pages > 1:
             seen += (await client.run(_candidates(first.total_pages))).data
         order = order_of(seen)
-        if order is not Order.UNKNOWN or first.total_pages == 1:
-            walk = _backwards(first, since) if order is Order.OLDEST_FIRST else _forwards(first, since)
-            async for page in _read(client, walk, _candidates):
-                yield page.data
+        if first.total_pages == 1:
             return
+        if order is not Order.UNKNOWN:
+            walk = _backwards(first, since) if order is Order.OLDEST_FIRST else _forwards(first, since)
+            with suppress(IncompleteReadError):
+                async for page in _read(client, walk, _candidates):
+                    yield page.data
+                return
     async for candidates in ListReader(client, _candidates).rows():
         yield candidates
 
@@ -129,7 +133,13 @@ class ScreeningSearch:
                 yield [FoundScreening(one) for one in screenings]
             return
         wanted = is_new(owners.keys())
-        found = await self._listed(client, wanted)
+        found = await self.listed(client, wanted)
+        if missing := sorted(wanted - found.keys()):
+            raise UnconfirmedCreateError(
+                f"There are screenings that the list does not show ({', '.join(missing[:10])}), so nobody can say "
+                "which templates they are of, and whether this one exists already. Nothing was created for them. A "
+                "retry of the task looks again."
+            )
         yield [FoundScreening(one, owners[one.id]) for one in found.values()]
 
     async def _is_cheaper(self, client: AsyncClient, candidates: int) -> bool:
@@ -137,7 +147,8 @@ class ScreeningSearch:
             self._pages = (await client.run(endpoints.list_screenings())).total_pages
         return candidates <= (self._pages or 1)
 
-    async def _listed(self, client: AsyncClient, wanted: set[str]) -> dict[str, Screening]:
+    async def listed(self, client: AsyncClient, wanted: set[str]) -> dict[str, Screening]:
+        """Return those of some screenings that the list shows, by their ids."""
         found: dict[str, Screening] = {}
         if not wanted:
             return found
@@ -148,12 +159,6 @@ class ScreeningSearch:
                 return found
         async for screenings in ListReader(client, endpoints.list_screenings).rows():
             found.update({one.id: one for one in screenings if one.id in wanted})
-        if missing := sorted(wanted - found.keys()):
-            raise UnconfirmedCreateError(
-                f"There are screenings that the list does not show ({', '.join(missing[:10])}), so nobody can say "
-                "which templates they are of, and whether this one exists already. Nothing was created for them. A "
-                "retry of the task looks again."
-            )
         return found
 
 
@@ -211,27 +216,49 @@ def _from_both_ends() -> Walk[ItemT]:
 
 
 def _backwards(first: Page[Candidate], since: Since) -> Walk[Candidate]:
-    # New rows come at the end and a removed one moves others towards the pages still to be read: none is missed.
-    for number in range(first.total_pages, 1, -1):
+    # New rows come at the end and a removed one moves others towards the pages still to be read: none is missed, once
+    # the first page was read last.
+    for number in range(first.total_pages, 0, -1):
         page = yield number
-        if order_of(page.data) is not Order.NEWEST_FIRST and _reaches_back(page, since):
+        _check_order(page, Order.OLDEST_FIRST)
+        if _reaches_back(page, since):
             return
 
 
 def _forwards(first: Page[Candidate], since: Since) -> Walk[Candidate]:
-    if _reaches_back(first, since):
-        return
-    number, last, total = 2, first.total_pages, first.meta.total_count
-    while number <= last:
-        page = yield number
-        if total is not None and page.meta.total_count is not None and page.meta.total_count < total:
-            # A removed row has moved the ones behind it a place forwards, perhaps from this page to the one before.
-            yield number - 1
+    """Walk away from the newest rows, and back a page where some may have slipped between two of them.
+
+    Removed rows move the ones behind them forwards, perhaps from a page still to be read to one that was: then the list
+    is shorter than it was. So a page is taken if it is not, or if the page shares a row with those taken before.
+    """
+    page, number, steps_back = first, 1, 0
+    taken: set[str] = set()
+    while True:
+        taken |= {one.id for one in page.data}
         total = page.meta.total_count
-        if _reaches_back(page, since):
+        if number >= page.total_pages or _reaches_back(page, since):
             return
-        last = max(last, page.total_pages)
+        if total is None:
+            raise IncompleteReadError("The list does not tell whether it was shortened.")
         number += 1
+        page = yield number
+        while number > 1 and _is_shorter(page, total) and taken.isdisjoint(one.id for one in page.data):
+            steps_back += 1
+            if steps_back > _MOST_STEPS_BACK:
+                raise IncompleteReadError("The list is shortened faster than it is read.")
+            number -= 1
+            page = yield number
+        _check_order(page, Order.NEWEST_FIRST)
+
+
+def _is_shorter(page: Page[Candidate], total: int) -> bool:
+    now = page.meta.total_count
+    return now is None or now < total
+
+
+def _check_order(page: Page[Candidate], order: Order) -> None:
+    if order_of(page.data) is not order and len({one.created_at for one in page.data}) > 1:
+        raise IncompleteReadError("The list is in another order than its first page.")
 
 
 def _reaches_back(page: Page[Candidate], since: Since) -> bool:

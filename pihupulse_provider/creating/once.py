@@ -14,9 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from pihupulse_provider.api.async_client import AsyncClient, run_to_end
+from pihupulse_provider.api.errors import UnconfirmedCreateError
 from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun
+from pihupulse_provider.creating.errors import DeletedError
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.resources import CandidateResource, Parsed, ScreeningResource
 from pihupulse_provider.creating.rows import TableRow
@@ -95,8 +97,19 @@ def _create(run: CreateRun, wanted: Parsed) -> Any:
         async with run.connect() as client:
             await run.create(client, None)
             [result] = run.rows.results()
+            was_known = not client.requests_sent
             log.info(_SAYINGS[bool(made), result["status"]], run.resource.noun, result["id"])
-            return made[0] if made else await run.resource.fetch(client, result["id"], wanted.body)
+            if made:
+                return made[0]
+            try:
+                return await run.fetch(client, result["id"], wanted.body)
+            except DeletedError as error:
+                if was_known:
+                    raise
+                raise UnconfirmedCreateError(
+                    f"A list shows the {run.resource.noun} {result['id']}, and the candidate's details do not, or not "
+                    "yet. It is not created again; a retry of the task looks again."
+                ) from error
 
     with run.rows:
         run.rows.add([TableRow(1, key, key, wanted.body)])

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 _CHUNK = 500
 _FEW = 5000
 """Rows whose requests are kept in memory, to be looked for one by one where that is cheaper than the whole list."""
-_SHOWN_AFTER = 3.0
-"""Seconds within which a list is taken to show what the service has carried out."""
+SHOWN_AFTER = 3.0
+"""Seconds within which lists and details are taken to show what the service has carried out."""
 _SLOWEST = 1.5
 """How many times the connection's timeout a request may take to be carried out after its response was given up."""
 _FIRST_WAIT = 0.5
@@ -40,8 +40,8 @@ def decided_after(error: PihuPulseError, timeout: float) -> float:
     A service that responded itself is done with the request; a proxy's response, or none, says nothing of that kind.
     """
     if isinstance(error, ResponseError) or (isinstance(error, ServerError) and error.status == 500):
-        return _SHOWN_AFTER
-    return _SLOWEST * timeout + _SHOWN_AFTER
+        return SHOWN_AFTER
+    return _SLOWEST * timeout + SHOWN_AFTER
 
 
 def earlier_try_decided_after(timeout: float) -> float:
@@ -49,7 +49,7 @@ def earlier_try_decided_after(timeout: float) -> float:
 
     It finds out that it has lost the job with the next mark, and so may send that much longer.
     """
-    return _SLOWEST * timeout + _SHOWN_AFTER + MARK_HOLDS
+    return _SLOWEST * timeout + SHOWN_AFTER + MARK_HOLDS
 
 
 class Recovery:

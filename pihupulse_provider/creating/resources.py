@@ -10,7 +10,7 @@ from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import NotFoundError
-from pihupulse_provider.api.models import Candidate, NewCandidate, NewScreening, Screening
+from pihupulse_provider.api.models import Candidate, Item, NewCandidate, NewScreening, Screening
 from pihupulse_provider.creating.candidate_input import CandidateInput, email_key
 from pihupulse_provider.creating.cell_text import NotTextError, cell_text
 from pihupulse_provider.creating.errors import DeletedError, InvalidRowError, Problem
@@ -123,7 +123,7 @@ class CandidateResource:
         try:
             return await client.get_candidate(object_id)
         except NotFoundError as error:
-            raise DeletedError(self.noun, object_id) from error
+            raise DeletedError(self.noun, f"candidate {object_id} is not", ids=[object_id]) from error
 
 
 class ScreeningResource:
@@ -182,11 +182,16 @@ class ScreeningResource:
         """Return it, by its id, with what its candidate's details tell of it."""
         candidate_id = _candidate_of(body)
         try:
-            shown = (await client.get_candidate(candidate_id)).screenings or []
+            shown: Iterable[Item] | None = (await client.get_candidate(candidate_id)).screenings
         except NotFoundError as error:
-            raise DeletedError("candidate", candidate_id) from error
-        known = next((screening.public() for screening in shown if screening.id == object_id), {"id": object_id})
-        return Screening(**known, candidate_id=candidate_id, template_id=self._template_id)
+            raise DeletedError(self.noun, f"candidate {candidate_id} is not", ids=[candidate_id]) from error
+        if shown is None:
+            shown = (await self._search.listed(client, {object_id})).values()
+        for one in shown:
+            if one.id == object_id:
+                known = {**one.public(), "candidate_id": candidate_id, "template_id": self._template_id}
+                return Screening.model_validate(known)
+        raise DeletedError(self.noun, f"screening {object_id} is not", ids=[object_id])
 
     def _found(self, found: FoundScreening) -> Found:
         one = found.screening

@@ -109,6 +109,13 @@ class RowTable(TemporaryDatabase):
             ),
         )
 
+    def some_created(self, most: int) -> list[tuple[str, str]]:
+        """Return id and request body of some of the rows that are created: the first, the last, and between them."""
+        created = self.count(RowState.CREATED)
+        places = sorted({place * (created - 1) // max(1, most - 1) for place in range(most)}) if created else []
+        query = "SELECT id, body FROM rows WHERE state = 2 ORDER BY n LIMIT 1 OFFSET ?"
+        return [row for place in places for row in self.rows(query, place)]
+
     def unsure_items(self) -> list[bytes]:
         """Return the identities of the unsure rows."""
         return [row[0] for row in self.rows("SELECT item FROM rows WHERE state = 1")]

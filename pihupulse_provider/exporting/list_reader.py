@@ -40,8 +40,8 @@ class ListReader(Generic[ItemT]):
     """One reading of a whole list, 16 pages at once, in memory that does not grow with it.
 
     :param client: reads it. :param call: makes the call for one page.
-    :ivar served_at: the service's time when the reading began; None when it does not tell.
-    :ivar total: how many rows the list has, as told last; None when it does not tell.
+    :ivar served_at: the service's time when the reading began; None when it does not say.
+    :ivar total: how many rows the list has, as it said last; None when it does not say.
     """
 
     def __init__(self, client: AsyncClient, call: ListCall[ItemT]) -> None:
@@ -89,7 +89,8 @@ class ListReader(Generic[ItemT]):
                 ends.last_came(_ids(page), page.meta.total_count)
             else:
                 yield self._take(seen, read, page)
-        if first.total_pages > 1 and await self._may_have_swapped(ends, size):
+        # Where the list does not tell its length, each gap is doubted anyway.
+        if first.total_pages > 1 and self.total is not None and await self._may_have_swapped(ends, size):
             self._gaps.doubt_all()
         while self._next <= self._last or self._gaps.open:
             async for read, page in as_they_come(self._reads(size), self._answered):

@@ -1,8 +1,9 @@
 """Whether the pages of a list that were read fit together, and what to read where they do not. Does no I/O.
 
 Pages are offsets into a list that grows and shrinks while it is read, at either end. Two neighbouring pages fit if the
-list was as long for the one as for the other, or if they share a row. Where they do not, a page of another size that
-spans the gap (a bridge) is read: it holds, as of one moment, the end of the one and the start of the other.
+list was as long for the one as for the other, or if they share a row. Where they do not, or the list does not tell how
+long it is, a page of another size that spans the gap (a bridge) is read: it holds, as of one moment, the end of the one
+and the start of the other.
 
 An example, with pages of six rows. The list is ``abcdef ghijkl``, and page 1 gives ``abcdef`` of 12 rows. Then ``b`` is
 removed, so that the list is ``acdefg hijkl``, and page 2 gives ``hijkl`` of 11 rows: nobody has read ``g``.
@@ -76,7 +77,7 @@ class PageGaps:
     def page_came(self, number: int, rows: int, total: int | None, ranks: Mapping[str, int]) -> None:
         """Take note of a page.
 
-        :param rows: how many it has. :param total: how long the list was, as the page told.
+        :param rows: how many it has. :param total: how long the list was, as the page said.
         :param ranks: the places, counted from 0, at which rows of the page had been seen before.
         """
         self._totals[number] = total
@@ -91,7 +92,7 @@ class PageGaps:
         """Take note of a bridge: it joins its gap, or tells where the gap has moved to."""
         self._note(total)
         is_front = read.start == 0
-        is_end = total is not None and read.start + len(rows) >= total
+        is_end = len(rows) < read.size if total is None else read.start + len(rows) >= total
         self._join({*self._pages(ranks), *([1] if is_front else []), *([max(self._totals)] if is_end else [])})
         if read.gap in self._joined:
             return
@@ -127,7 +128,8 @@ class PageGaps:
     def _judge(self, gap: int) -> None:
         if gap in self._joined or gap in self._asked or not {gap, gap + 1} <= self._totals.keys():
             return
-        if self._all_are_doubted or self._totals[gap] != self._totals[gap + 1]:
+        lengths = {self._totals[gap], self._totals[gap + 1]}
+        if self._all_are_doubted or len(lengths) > 1 or None in lengths:
             self._asked.add(gap)
             self.open.append(bridge_over(gap * self._size, self._size, gap))
 
@@ -167,7 +169,7 @@ class ListEnds:
     >>> ends.may_have_swapped(before=0, behind=1, total=13)
     False
 
-    :param first: the ids of the first page. :param total: how long the list was, as it told.
+    :param first: the ids of the first page. :param total: how long the list was, as it said.
     """
 
     def __init__(self, first: Sequence[str], total: int | None) -> None:

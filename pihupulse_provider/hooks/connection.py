@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Protocol, Self
+from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account, is_masked
 from pihupulse_provider.api.errors import ConfigurationError
@@ -40,15 +41,22 @@ def _secrets(value: Any) -> Any:
 
 def _usable_secrets(secrets: list[str] | None) -> list[str] | None:
     for secret in secrets or ():
-        if is_masked(secret):
+        if any(category(character) == "Cs" for character in secret):
+            raise PydanticCustomError("secret", "holds half a character: copy the secret from the dashboard again")
+        seen = "".join(character for character in secret if _is_seen(character))
+        if is_masked(seen):
             raise PydanticCustomError("secret", "is blank or masked (***): copy the secret itself from the dashboard")
-        if len(secret) < _SHORTEST_SECRET:
+        if len(seen) < _SHORTEST_SECRET:
             raise PydanticCustomError(
                 "secret",
                 "is shorter than {shortest} characters: anybody could guess it",
                 {"shortest": _SHORTEST_SECRET},
             )
     return secrets
+
+
+def _is_seen(character: str) -> bool:
+    return category(character)[0] not in "CZ" and character not in _FILLERS
 
 
 def _lower(value: Any) -> Any:
@@ -71,6 +79,8 @@ Secrets = Annotated[
     list[str] | None, AfterValidator(_usable_secrets), BeforeValidator(_secrets), Field(default=None, repr=False)
 ]
 _SHORTEST_SECRET = 8
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | set(map(chr, range(0xFE00, 0xFE10)))
+"""Letters and marks that show nothing; what else shows nothing, Unicode counts as spaces or controls."""
 
 
 class Extras(BaseModel):
@@ -115,7 +125,7 @@ def read_extras(connection: AirflowConnection) -> Extras:
     try:
         return Extras.model_validate(connection.extra_dejson)
     except ValidationError as error:
-        problems = "; ".join(_problem(item["loc"], item["msg"]) for item in error.errors())
+        problems = "; ".join(map(_problem, error.errors()))
         if any(item["type"] == "extra_forbidden" for item in error.errors()):
             problems += f". The extras that there are: {', '.join(Extras.model_fields)}"
         raise ConfigurationError(
@@ -123,8 +133,9 @@ def read_extras(connection: AirflowConnection) -> Extras:
         ) from None
 
 
-def _problem(location: tuple[int | str, ...], message: str) -> str:
-    return ": ".join([".".join(map(str, location)), message] if location else [message])
+def _problem(item: ErrorDetails) -> str:
+    message = "there is no such extra" if item["type"] == "extra_forbidden" else item["msg"]
+    return ": ".join(filter(None, [".".join(map(str, item["loc"])), message]))
 
 
 def read_account(connection: AirflowConnection) -> Account:

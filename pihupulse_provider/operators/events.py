@@ -11,7 +11,7 @@ from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.operators.base import PihuPulseOperator, create_job
 from pihupulse_provider.operators.links import PihuPulseResultsLink
-from pihupulse_provider.operators.storage import check_writable, write_lines
+from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 
@@ -57,6 +57,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         self.limit = limit
         self.start = start
         self.source = source
+        check_not_empty("results_path", results_path)
         self.results_path = results_path
 
     def execute(self, context: Context) -> Any:

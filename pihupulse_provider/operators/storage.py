@@ -39,8 +39,9 @@ def storage_path(argument: str, path: str) -> ObjectStoragePath:
     """Return a path of Airflow's object storage, once it is known that Airflow can reach its file system.
 
     :param argument: what the user calls it.
-    :raises ConfigurationError: naming the provider to install.
+    :raises ConfigurationError: if it is empty, or naming the provider to install.
     """
+    check_not_empty(argument, path)
     scheme = path.partition("://")[0] if "://" in path else "file"
     try:
         # fsspec up to 2025 takes a path that begins with "./" for one at the root.
@@ -55,6 +56,12 @@ def storage_path(argument: str, path: str) -> ObjectStoragePath:
         )
         raise ConfigurationError(f"{argument} is at {scheme}://, which Airflow can't reach here: {advice}.") from error
     return found
+
+
+def check_not_empty(argument: str, path: str | None) -> None:
+    """Check that a path is one, or None, be it a template. :raises ConfigurationError: if it is empty."""
+    if path is not None and not str(path).strip():
+        raise ConfigurationError(f"{argument} is empty: give a path, or leave {argument} out.")
 
 
 def check_writable(argument: str, path: str | None) -> None:

@@ -235,11 +235,13 @@ class Inbox:
     def check(self) -> None:
         """Write to the store without changing anything.
 
-        :raises StoreError: if it can't be written.
+        :raises StoreError: if it can't be written, or lacks a table.
         """
         self.store.check_space()
+        no_event = sa.select(*events_table.c).where(sa.false())
         with self.store.begin() as connection:
             connection.execute(sa.update(head_table).values(position=head_table.c.position))
+            connection.execute(sa.insert(events_table).from_select(list(events_table.c), no_event))
 
     def _prune_some(self, before: float) -> int:
         position = events_table.c.position

@@ -35,7 +35,7 @@ JOBS = sa.Table(
 """One row for each job: a single create, or an import.
 
 ``marked_at`` is when it last dispatched anything; ``service_ahead`` how many seconds the service's clock was ahead of
-the store's then, NULL where no response had told. The store's clock may be set before the next try: the service's is
+the store's then, NULL where no response had said it. The store's clock may be set before the next try: the service's is
 the one by which lists are searched.
 """
 
@@ -90,7 +90,7 @@ class Mark(NamedTuple):
 
     :ivar item: what identifies it within its job. ``key``: its natural key. ``object_id``: the id that PihuPulse gave
         it, once known. ``at``: when it was about to be sent, and once it has an id, by when it was there (epoch seconds
-        of this process's clock). ``service_time``: the same by the service's clock; None where no response had told.
+        of this process's clock). ``service_time``: the same by the service's clock; None where no response had said it.
     """
 
     item: bytes
@@ -105,7 +105,7 @@ class Job:
     """A job as the ledger has it; times are epoch seconds of this process's clock.
 
     :ivar is_new: whether the ledger did not know it before. ``marked_at``: when it last dispatched anything; None
-        when it never did. ``marked_service_time``: the same by the service's clock, where a response had told.
+        when it never did. ``marked_service_time``: the same by the service's clock, where a response had said it.
         ``fingerprint``: the source that it reads. ``owner``: the run that holds it.
     """
 

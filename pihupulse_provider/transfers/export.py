@@ -90,10 +90,8 @@ class ExportOperator(PihuPulseOperator):
             began_at = clock.now()
 
             def activity(task: TaskRef) -> Activity:
-                of, done = (export.progress.of, export.progress.done) if export.progress else (None, 0)
-                return Activity(
-                    task, "export", self.pihupulse_conn_id, self.resource, began_at, total=of or None, done=done
-                )
+                total, done = export.progress.of or None, export.progress.done
+                return Activity(task, "export", self.pihupulse_conn_id, self.resource, began_at, None, total, done)
 
             with shown_progress(self.hook, context, activity):
                 await export.run(writer)

@@ -50,6 +50,22 @@ def account(sandbox: Sandbox) -> Iterator[Account]:
     sandbox.heal()
 
 
+@pytest.fixture(params=["blocking", "event loop"])
+def read(request):
+    def blocking(account):
+        with Client(account, retry=ONCE) as client:
+            client.list_candidates()
+
+    def event_loop(account):
+        async def once():
+            async with AsyncClient(account, retry=ONCE) as client:
+                await client.list_candidates()
+
+        run_to_end(once())
+
+    return blocking if request.param == "blocking" else event_loop
+
+
 def test_every_endpoint_works(account: Account) -> None:
     with Client(account) as client:
         template = client.list_templates()[0]
@@ -150,25 +166,29 @@ def test_key_does_not_follow_a_redirect(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == before
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Jane Smith is no good\r\nX-Echo: jane.smith@example.com\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: https://example.com/?q=Jane%20Smith\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nJane Smith\r\n",
+        b"Jane Smith\r\n\r\n",
+    ],
+    ids=["reason phrase", "location", "chunk", "no HTTP"],
+)
+def test_no_log_repeats_what_a_response_says(read, caplog, answer):
+    """Not those of httpx and httpcore either, in their DEBUG."""
+    caplog.set_level("DEBUG")
+    with _raw_server(answer) as address, pytest.raises(PihuPulseError):
+        read(Account("key", address))
+    assert "send_request_headers" in caplog.text
+    assert "jane" not in caplog.text.casefold()
+
+
 class TestAServerThatNeverEnds:
     """A request as a whole takes at most twice the timeout, whatever comes in meanwhile."""
 
     HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
-
-    @pytest.fixture(params=["blocking", "event loop"])
-    def read(self, request):
-        def blocking(account):
-            with Client(account, retry=ONCE) as client:
-                client.list_candidates()
-
-        def event_loop(account):
-            async def once():
-                async with AsyncClient(account, retry=ONCE) as client:
-                    await client.list_candidates()
-
-            run_to_end(once())
-
-        return blocking if request.param == "blocking" else event_loop
 
     @pytest.mark.parametrize(
         ("head", "again"),

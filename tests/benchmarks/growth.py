@@ -49,7 +49,7 @@ def rows(most: int) -> None:
         with _people(count) as path:
             for subject, work in ((OURS, _plan_only), ("all rows in a list", _list_of_rows)):
                 _found, seconds, megabytes = _elsewhere(work, path)
-                _tell("Rows of a source", subject, count, MB_of_memory=megabytes, seconds=seconds)
+                _show("Rows of a source", subject, count, MB_of_memory=megabytes, seconds=seconds)
 
 
 def waits(most: int) -> None:
@@ -63,8 +63,8 @@ def waits(most: int) -> None:
             before, began = sandbox.count(), time.process_time()
             run_round(client, PollRound(dict.fromkeys(ids), positions))
             cost = {"requests": sandbox.count() - before, "CPU_seconds": time.process_time() - began}
-        _tell("Screenings that are waited for", OURS, count, **cost)
-        _tell("Screenings that are waited for", "a request for each", count, requests=count)
+        _show("Screenings that are waited for", OURS, count, **cost)
+        _show("Screenings that are waited for", "a request for each", count, requests=count)
 
 
 def events(most: int) -> None:
@@ -80,12 +80,12 @@ def events(most: int) -> None:
             rare = _milliseconds(lambda: inbox.read(EventFilter(template_id="t7")))
             newest = _milliseconds(lambda last=count: inbox.read(EventFilter(), after=last - 10))
             times = {"ms_for_a_candidate": found, "ms_for_a_template": rare, "ms_from_a_cursor": newest}
-            _tell("Events in the inbox", OURS, count, **times)
+            _show("Events in the inbox", OURS, count, **times)
             scan = _milliseconds(lambda: _scan(inbox.store))
-            _tell("Events in the inbox", "a scan of all", count, ms_for_a_candidate=scan)
+            _show("Events in the inbox", "a scan of all", count, ms_for_a_candidate=scan)
 
 
-def _tell(case: str, subject: str, size: int, **figures: float) -> None:
+def _show(case: str, subject: str, size: int, **figures: float) -> None:
     shown = "  ".join(f"{name.replace('_', ' ')} {value:,.2f}" for name, value in figures.items())
     print(f"{case:32}{size:>10,}  {subject:28}{shown}", flush=True)
     record(case, subject, size, **figures)

@@ -11,7 +11,8 @@ from pihupulse_provider.api import (
     DuplicateCreateError,
     NewCandidate,
 )
-from pihupulse_provider.creating.errors import SourceChangedError
+from pihupulse_provider.creating.errors import DeletedError, SourceChangedError
+from pihupulse_provider.creating.resources import ScreeningResource
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
@@ -52,6 +53,44 @@ class TestKilled:
             world.client.create_candidate(NewCandidate(**row))
         with pytest.raises(DuplicateCreateError):
             run(world, people(3), first_try=False)
+
+
+class TestDeleted:
+    """What an earlier try created was deleted in the dashboard before the task was cleared."""
+
+    @pytest.fixture(params=["candidates", "screenings"])
+    def job(self, world, request):
+        if request.param == "candidates":
+            return {"rows": people(100)}
+        rows = [{"candidate_id": f"c{12345 + n}"} for n in range(100)]
+        return {"rows": rows, "resource": ScreeningResource("t54321", "Engineer", send_invitation=True)}
+
+    @staticmethod
+    def created(world, job):
+        done = Import(world, **job)
+        done.run()
+        return [one["id"] for one in done.results]
+
+    def test_all_of_it(self, world, job):
+        ids = self.created(world, job)
+        for one in ids:
+            world.sandbox.delete(one)
+        with pytest.raises(DeletedError, match=r"none of those that were looked at.*new DAG run") as caught:
+            run(world, **job, first_try=False)
+        assert caught.value.ids == [ids[0], ids[24], ids[49], ids[74], ids[99]]
+        assert world.count("POST /candidates") + world.count("POST /screenings") == 100
+
+    def test_some_of_it_is_no_error(self, world, job, caplog):
+        ids = self.created(world, job)
+        for one in ids[:30]:
+            world.sandbox.delete(one)
+        assert run(world, **job, first_try=False).created == 100
+        assert f"not there any more: {ids[0]}, {ids[24]}." in caplog.text
+
+    def test_none_of_it_costs_a_few_requests(self, world, job, caplog):
+        self.created(world, job)
+        assert run(world, **job, first_try=False).requests == 5
+        assert "not there any more" not in caplog.text
 
 
 class TestTakenOver:
@@ -176,7 +215,7 @@ def test_a_service_that_begins_anew_gives_the_jobs_own_ids_to_other_rows(world, 
     """The local PihuPulse was restarted: its ids say nothing of what the ledger has under them."""
     with pytest.raises(KilledError):
         run(world, people(100), kill_after=60)
-    anew = World(store_url, candidates=350, start_seconds=1e9)
+    anew = World(store_url, candidates=351, start_seconds=1e9)  # another one has the id of the first row
     anew.account = world.account
     anew.sandbox.advance(600)
     anew.sandbox.fail("drop", method="POST", probability=0.5, after_commit=True)

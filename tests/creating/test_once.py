@@ -185,7 +185,7 @@ class TestCandidate:
         world.sandbox.delete(made.id)
         with pytest.raises(DeletedError, match=f"candidate {made.id} is not there any more.*new DAG run") as caught:
             create_candidate(world, first_try=False)
-        assert caught.value.id == made.id
+        assert caught.value.ids == [made.id]
         assert world.count("POST /candidates") == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pihupulse_provider.api import DuplicateCreateError, NotFoundError
+from pihupulse_provider.api import DuplicateCreateError, NotFoundError, UnconfirmedCreateError
 from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError
 from pihupulse_provider.creating.once import create_screening_once
 from pihupulse_provider.creating.options import CreateOptions
@@ -14,14 +14,16 @@ from tests.creating.world import START, World
 JOB = "dag/run/task/-1"
 
 
-def create_screening(world, candidate_id, *, first_try=True, job=JOB, template="t54321", on_existing="create"):
+def create_screening(
+    world, candidate_id, *, first_try=True, job=JOB, template="t54321", on_existing="create", sleep=None
+):
     return create_screening_once(
         world.connect,
         world.ledger(),
         CreateOptions(job, first_try, on_existing=on_existing),
         world.new_screening(candidate_id, template),
         failed_statuses=["Failed"],
-        sleep=world.sleep,
+        sleep=sleep or world.sleep,
     )
 
 
@@ -47,7 +49,7 @@ def test_a_lost_answer_invites_nobody_twice(world, kind):
     assert world.count("GET /screenings") <= 2
 
 
-def test_that_the_candidate_has_none_settles_it_without_reading_the_list(world):
+def test_that_the_candidate_has_none_resolves_it_without_reading_the_list(world):
     world.sandbox.fail_next("drop", method="POST")
     create_screening(world, "c12400")
     assert world.count("GET /screenings") == 0
@@ -170,6 +172,53 @@ def test_a_deleted_candidate_is_said_to_be_so(world):
     world.sandbox.delete("c12400")
     with pytest.raises(DeletedError, match="candidate c12400 is not there any more"):
         create_screening(world, "c12400", first_try=False)
+
+
+def test_a_deleted_screening_is_said_to_be_so(world):
+    made = create_screening(world, "c12400")
+    world.sandbox.delete(made.id)
+    with pytest.raises(DeletedError, match=f"screening {made.id} is not there any more.*new DAG run") as caught:
+        create_screening(world, "c12400", first_try=False)
+    assert caught.value.ids == [made.id]
+    assert world.count("POST /screenings") == 1
+
+
+def test_details_that_lag_behind_are_requested_again(world):
+    made = create_screening(world, "c12400")
+    shown = world.sandbox.account.candidates["c12400"].screenings
+    lagging = [shown.pop()]
+
+    async def sleep(seconds):
+        await world.sleep(seconds)
+        shown.extend(lagging)
+
+    assert create_screening(world, "c12400", first_try=False, sleep=sleep).id == made.id
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_the_list_tells_where_details_show_no_screenings(world, monkeypatch, is_deleted):
+    made = create_screening(world, "c12400")
+    views = world.sandbox.account.views
+    monkeypatch.setattr(views, "detailed_candidate", views.created_candidate)
+    if not is_deleted:
+        assert create_screening(world, "c12400", first_try=False).status == "pending"
+        return
+    world.sandbox.delete(made.id)
+    with pytest.raises(DeletedError, match=f"screening {made.id}"):
+        create_screening(world, "c12400", first_try=False)
+
+
+def test_one_that_is_deleted_once_the_list_has_shown_it_is_not_called_the_tasks_own(world):
+    [existing] = world.sandbox.insert_screenings(["c12400"])
+    gone = []
+
+    def delete(_chance):
+        if world.count("GET /screenings") and not gone:
+            gone.append(world.sandbox.delete(existing))
+
+    world.change = delete
+    with pytest.raises(UnconfirmedCreateError, match=f"shows the screening {existing}"):
+        create_screening(world, "c12400", on_existing="skip")
 
 
 @pytest.mark.parametrize("on_existing", ["create", "skip"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from datetime import UTC, datetime
 from itertools import count
@@ -10,7 +11,7 @@ from itertools import count
 import httpx
 
 from pihupulse_provider.api import Account, AsyncClient, Client, MemoryRateLimit, NewCandidate, NewScreening
-from pihupulse_provider.api.exchange import RetryPolicy
+from pihupulse_provider.api.retry import RetryPolicy
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import Ledger
@@ -86,9 +87,13 @@ class World:
 
 
 class Shifting(httpx.AsyncBaseTransport):
-    """Answers in a random order, and changes the list before each answer."""
+    """Answers in a random order, and changes the list before each answer.
 
-    def __init__(self, world, change, seed=1):
+    :param hidden: what the list does not tell of itself.
+    """
+
+    def __init__(self, world, change, seed=1, hidden=()):
+        self._hidden = hidden
         self._inner = world.sandbox.transport()
         self._change = change
         self._random = random.Random(seed)
@@ -97,4 +102,12 @@ class Shifting(httpx.AsyncBaseTransport):
         for _ in range(self._random.randrange(40)):
             await asyncio.sleep(0)
         self._change(self._random)
-        return await self._inner.handle_async_request(request)
+        response = await self._inner.handle_async_request(request)
+        return _without(response, self._hidden) if self._hidden else response
+
+
+def _without(response, hidden):
+    document = json.loads(response.content)
+    meta = {name: value for name, value in document.get("meta", {}).items() if name not in hidden}
+    headers = {"Date": response.headers["Date"]}
+    return httpx.Response(response.status_code, headers=headers, json={**document, "meta": meta})

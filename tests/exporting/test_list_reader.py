@@ -11,8 +11,8 @@ from pihupulse_provider.exporting.list_reader import ListReader
 from tests.creating.world import Shifting, World
 
 
-async def read(world, change=lambda chance: None, seed=1):
-    transport = Shifting(world, change, seed)
+async def read(world, change=lambda chance: None, seed=1, hidden=()):
+    transport = Shifting(world, change, seed, hidden)
     account = Account(world.sandbox.api_key, world.sandbox.base_url)
     limit = MemoryRateLimit(clock=world.now)
     async with AsyncClient(account, limit=limit, transport=transport, sleep=world.sleep) as client:
@@ -36,7 +36,7 @@ def world(request):
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 1700])
-async def test_a_list_at_rest_takes_its_pages_and_a_look_at_its_ends(count):
+async def test_a_list_at_rest_takes_its_pages_and_those_at_its_ends(count):
     world = World("sqlite://", candidates=count)
     found = await read(world)
     assert sorted(found) == sorted(ids(world))
@@ -56,6 +56,14 @@ async def test_rows_that_appear_at_each_page(world, seed):
 async def test_rows_that_vanish(world, seed):
     there = ids(world)
     found = await read(world, lambda chance: vanish(world, chance, 0.7), seed)
+    assert len(found) == len(set(found))
+    assert ids(world) & there <= set(found)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.7])
+async def test_rows_that_vanish_from_a_list_that_does_not_tell_its_length(world, share):
+    there = ids(world)
+    found = await read(world, lambda chance: vanish(world, chance, share), hidden=["total_count"])
     assert len(found) == len(set(found))
     assert ids(world) & there <= set(found)
 

@@ -78,6 +78,17 @@ class TestPaths:
         assert pihupulse_sandbox.requests == []
 
     @pytest.mark.parametrize("task", TASKS)
+    def test_an_empty_one_is_refused_when_the_dag_is_parsed(self, task):
+        with pytest.raises(ConfigurationError, match=r"_path is empty: give a path|does not tell its format"):
+            self.makers(" ")[task]()
+
+    def test_one_that_is_rendered_to_nothing(self, dag_runs, pihupulse_sandbox):
+        with dag_runs.dag() as dag:
+            self.makers("{{ '' }}")["import results"]()
+        assert "results_path is empty" in str(dag_runs.run(dag).errors["t", -1][0])
+        assert pihupulse_sandbox.requests == []
+
+    @pytest.mark.parametrize("task", TASKS)
     def test_one_whose_file_system_is_missing(self, dag_runs, pihupulse_sandbox, task):
         with dag_runs.dag() as dag:
             self.makers("s3://bucket/results.jsonl")[task]()

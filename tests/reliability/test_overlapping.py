@@ -71,6 +71,26 @@ def test_three_tries_at_once_create_each_once(sandbox, store_url, resource):
 
 
 @pytest.mark.parametrize("resource", ["candidates", "screenings"])
+def test_a_try_that_goes_on_while_its_successor_runs_sends_nothing_more(sandbox, store_url, resource):
+    """It was stopped for longer than its marks hold; what it had in flight by then, the successor looks for."""
+    count = 150
+    importer = Importer(sandbox, resource, store_url, count)
+    importer.arguments = ["--per-minute", "1200"]
+    stopped = importer.start_until(lambda: created(sandbox, resource) >= 30)
+    stopped.send_signal(signal.SIGSTOP)
+    try:
+        successor = importer.start()
+        await_that(lambda: created(sandbox, resource) >= 90)
+    finally:
+        stopped.send_signal(signal.SIGCONT)
+
+    assert TAKEN_OVER in output_of(stopped)
+    assert successor.poll() is None, "it was over before"
+    assert f"{count} {resource} created" in output_of(successor)
+    assert_each_once(sandbox, resource, count)
+
+
+@pytest.mark.parametrize("resource", ["candidates", "screenings"])
 def test_a_try_that_was_stopped_and_goes_on_sends_nothing_more(sandbox, store_url, resource):
     """It has marked rows, and some of them wait for their turn under the limit, when its worker stops for a while."""
     count = 100

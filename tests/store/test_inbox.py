@@ -236,6 +236,19 @@ def test_a_full_disk_stores_none_of_them_and_the_next_ones_once_there_is_room(tm
     store.dispose()
 
 
+@pytest.mark.parametrize("table", ["pihupulse_events", "pihupulse_inbox"])
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_missing_table_is_noticed_before_an_event_comes(request: pytest.FixtureRequest, tmp_path, kind, table):
+    url = f"sqlite:///{tmp_path}/store.db" if kind == "sqlite" else request.getfixturevalue("empty_postgres_url")
+    inbox = Inbox(Store(url))
+    inbox.check()
+    with inbox.store.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    with pytest.raises(StoreError):
+        inbox.check()
+    inbox.store.dispose()
+
+
 def test_a_connection_that_the_database_closed_costs_no_event(postgres_url: str):
     inbox = Inbox(Store(postgres_url))
     inbox.append([delivery(1, connection="broken")])

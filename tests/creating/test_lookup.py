@@ -1,0 +1,107 @@
+"""A look-up for what was created lately misses nobody, although the list shifts while it is read."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from pihupulse_provider.api import Account, AsyncClient
+from pihupulse_provider.creating.lookup import find_candidates
+from tests.creating.world import Shifting, World
+
+HOUR = 3600.0
+
+
+@pytest.fixture(params=["oldest-first", "newest-first"])
+def world(request):
+    """A list of 900 candidates from the last quarter of an hour, and 300 older ones."""
+    world = World("sqlite://", order=request.param)
+    account = world.sandbox.account
+    account.insert_candidates(300, apart=60.0)
+    world.sandbox.advance(HOUR)
+    account.insert_candidates(900, apart=1.0)
+    return world
+
+
+async def recent(world, change=lambda chance: None, seed=1, hidden=()):
+    transport = Shifting(world, change, seed, hidden)
+    async with AsyncClient(
+        world.account, limit=world.limit, transport=transport, sleep=world.sleep, now=world.now
+    ) as client:
+        since = world.now() - 1000.0
+        return {one.id async for candidates in find_candidates(client, lambda: since) for one in candidates}
+
+
+def ids(world):
+    return [one["id"] for one in world.sandbox.candidates][300:]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("burst", [1, 30, 250])
+async def test_rows_that_vanish_before_others(world, seed, burst):
+    there = ids(world)
+    left = list(world.sandbox.account.candidates)
+
+    def change(chance):
+        if chance.random() < 0.4:
+            for _ in range(min(burst, len(left) - 400)):
+                world.sandbox.delete(left.pop(chance.randrange(len(left))))
+
+    found = await recent(world, change, seed)
+    assert set(there) & set(left) <= found
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_rows_that_appear_as_others_vanish(world, seed):
+    there = ids(world)
+    left = list(world.sandbox.account.candidates)
+
+    def change(chance):
+        world.sandbox.insert_candidates(chance.randrange(3))
+        for _ in range(chance.randrange(10) if len(left) > 400 else 0):
+            world.sandbox.delete(left.pop(chance.randrange(len(left))))
+
+    found = await recent(world, change, seed)
+    assert set(there) & set(left) <= found
+
+
+@pytest.mark.parametrize("hidden", [["total_count"], ["total_count", "per_page"], ["total_pages"]])
+@pytest.mark.parametrize("burst", [0, 1, 120])
+async def test_a_list_that_tells_less_of_itself(world, hidden, burst):
+    there = ids(world)
+    left = list(world.sandbox.account.candidates)
+
+    def change(chance):
+        for _ in range(min(burst, len(left) - 600) if world.count(None) % 5 == 4 else 0):
+            world.sandbox.delete(left.pop(chance.randrange(len(left))))
+
+    found = await recent(world, change, hidden=hidden)
+    assert set(there) & set(left) <= found
+
+
+async def test_a_list_that_is_sorted_by_something_else_behind_its_first_page():
+    """By when they were changed last, say: an older row is among the newest ones."""
+    moments = [*range(1000, 850, -1), 0, *range(850, 600, -1)]
+    rows = [{"id": f"c{n}", "created_at": f"2026-01-01T00:{n // 60:02}:{n % 60:02}Z"} for n in moments]
+    pages = {"total_pages": 5, "total_count": len(rows), "per_page": 100}
+
+    def answer(request):
+        page = int(request.url.params["page"])
+        start = (page - 1) * 100
+        return httpx.Response(200, json={"data": rows[start : start + 100], "meta": {"current_page": page, **pages}})
+
+    async with AsyncClient(Account("key"), transport=httpx.MockTransport(answer)) as client:
+        created = {one["id"] for one in rows} - {"c0"}
+        since = 1767225600.0 + 600  # 2026-01-01T00:10:00Z
+        assert created <= {one.id async for found in find_candidates(client, lambda: since) for one in found}
+
+
+async def test_what_was_created_just_now_is_on_the_newest_page(world):
+    since = world.now()
+    world.sandbox.advance(60)
+    [new] = world.sandbox.insert_candidates(1)
+    async with AsyncClient(
+        world.account, limit=world.limit, transport=world.sandbox.transport(), sleep=world.sleep, now=world.now
+    ) as client:
+        assert new in {one.id async for found in find_candidates(client, lambda: since) for one in found}
+    assert world.count(None) <= 3
