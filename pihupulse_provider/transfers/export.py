@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.async_client import AsyncClient, run_to_end
+from pihupulse_provider.api.async_client import run_to_end
 from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
@@ -85,7 +85,7 @@ class ExportOperator(PihuPulseOperator):
         return run_to_end(self._export(context, writer))
 
     async def _export(self, context: Context, writer: Writer) -> dict[str, Any]:
-        async with AsyncClient(self.hook.account, limit=self.hook.limit) as client:
+        async with self.hook.connect() as client:
             export = Export(self.resource, client, self.detail, self.status, moment_of(self.updated_since))
             began_at = clock.now()
 
