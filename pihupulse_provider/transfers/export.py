@@ -25,14 +25,7 @@ if TYPE_CHECKING:
 
 
 class ExportOperator(PihuPulseOperator):
-    """Reads all candidates, screenings, reports or templates; a subclass says where they go.
-
-    :param resource: ``candidates``, ``screenings``, ``reports`` (of all completed screenings) or ``templates``.
-    :param detail: whether to fetch each candidate whole (API reference, "Get Candidate"), one request each.
-    :param status: which candidates: ``active``, ``archived`` or ``all``; None for all.
-    :param updated_since: leaves out what has not changed since this ISO 8601 time; nothing is left out if it is empty.
-        (templated)
-    """
+    """Reads all candidates, screenings, reports or templates; a subclass says where they go, and what is asked for."""
 
     template_fields: Sequence[str] = ("updated_since", *PihuPulseOperator.template_fields)
     operator_extra_links = (PihuPulsePageLink(), PihuPulseExportLink())
