@@ -151,6 +151,7 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         since = rescheduled_since(self, context)
         self._began_at = clock.now() if since is None else since
         if since is None:
+            self.hook.get_connection(self.pihupulse_conn_id)  # fails here if there is none, and not in the triggerer
             self._describe(wanted)
             self._warn_if_nothing_comes()
 

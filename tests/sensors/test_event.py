@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowSensorTimeout, TaskDeferred
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.api import ConfigurationError, UnauthorizedError, clock
@@ -205,6 +205,11 @@ class TestArguments:
             sensor.resume({}, {"end": "error", "seconds": 5})
         assert deferred.value.trigger.seconds == 5
         assert deferred.value.timeout <= timedelta(minutes=2, seconds=5)
+
+    def test_without_its_connection_it_does_not_begin_to_wait(self, wait, mode, capsys):
+        run = wait(pihupulse_conn_id="missing", timeout=0.5, **mode)
+        assert failed_with(run, AirflowNotFoundException, AirflowNotFoundException)
+        assert "Waiting for" not in capsys.readouterr().out
 
     def test_a_time_that_is_none_fails_the_task(self, wait):
         assert failed_with(wait(since="yesterday"), ConfigurationError)
