@@ -83,9 +83,9 @@ def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url:
                 fleet.stop()
         rows, good = outcome(sandbox, folder, options, ended, tasks, balancer.taken, connections)
         print(table(("", "", ""), rows))
-        if faults.told:
+        if faults.begun:
             print(
-                table(("after", "fault"), [*((part, f"clock {by:+} s") for part, by in clocks.items()), *faults.told])
+                table(("after", "fault"), [*((part, f"clock {by:+} s") for part, by in clocks.items()), *faults.begun])
             )
         print(table(("part", "memory MB first/last/most", "threads", "handles"), flatness(fleet.samples)))
     if not good:
