@@ -136,10 +136,16 @@ class Cursor:
 
 def list_cursors(store: Store) -> list[CursorState]:
     """Return all consumers' cursors."""
+    with store.read() as connection:
+        return read_cursors(connection)
+
+
+def read_cursors(connection: Connection, most: int | None = None) -> list[CursorState]:
+    """Return consumers' cursors, at most so many; None for all."""
     columns = cursors_table.c
     query = sa.select(columns.connection, columns.consumer, columns.position, columns.moved_at)
-    with store.read() as connection:
-        return [CursorState(*row) for row in connection.execute(query.order_by(columns.connection, columns.consumer))]
+    query = query.order_by(columns.connection, columns.consumer)
+    return [CursorState(*row) for row in connection.execute(query.limit(most))]
 
 
 def forget_reads(store: Store, before: float) -> int:

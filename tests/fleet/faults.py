@@ -26,12 +26,12 @@ class Faults:
     """Each fault once, one after the other; with a seed in an order of its own.
 
     :param gentle: only restart each part, as an upgrade does.
-    :ivar told: what went wrong, with the seconds since the beginning.
+    :ivar begun: what went wrong, with the seconds since the beginning.
     :ivar key_is_valid: unset while the API key is revoked.
     """
 
     def __init__(self, fleet: Fleet, sandbox: Sandbox, server: Postgres, seed: int | None, *, gentle: bool) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.begun: list[tuple[str, str]] = []
         self._fleet = fleet
         self._seed = seed
         self._sandbox = sandbox
@@ -77,7 +77,7 @@ class Faults:
             self._fleet.await_health(_HEALTHY_SECONDS)
             if self._ended.wait(_BETWEEN_SECONDS):
                 return
-            self.told.append((f"{time.monotonic() - begun:.0f} s", name))
+            self.begun.append((f"{time.monotonic() - begun:.0f} s", name))
             self._all[name]()
 
     def _revoke_key(self) -> None:
