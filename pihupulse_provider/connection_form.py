@@ -115,7 +115,7 @@ def _widget(field: Field) -> Any:
     if "boolean" in field.schema["type"]:
         return BooleanField(field.label, description=field.description)
     kind = IntegerField if "integer" in field.schema["type"] else StringField
-    look = BS3TextFieldWidget()
+    widget = BS3TextFieldWidget()
     if field.secret:
-        kind, look = PasswordField, BS3PasswordFieldWidget()
-    return kind(field.label, description=field.description, validators=[Optional()], widget=look)
+        kind, widget = PasswordField, BS3PasswordFieldWidget()
+    return kind(field.label, description=field.description, validators=[Optional()], widget=widget)

@@ -1,4 +1,4 @@
-"""What Airflow is told about this provider."""
+"""What Airflow learns about this provider."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ OPERATORS = ("candidates", "screenings", "reports", "templates", "events")
 LINKS = ("PihuPulsePageLink", "PihuPulseResultsLink", "PihuPulseRejectsLink", "PihuPulseExportLink")
 SENSORS = ("screening", "event")
 TRIGGERS = ("watch", "event")
-TRANSFERS = {
-    "sql_to_pihupulse": ("SQL", INTEGRATION),
-    "pihupulse_to_sql": (INTEGRATION, "SQL"),
-    "pihupulse_to_storage": (INTEGRATION, "Object Storage"),
-}
+TRANSFERS = (
+    ("SQL", INTEGRATION, "sql_to_pihupulse"),
+    (INTEGRATION, "SQL", "pihupulse_to_sql"),
+    (INTEGRATION, "Object Storage", "pihupulse_to_storage"),
+)
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -41,14 +41,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators", OPERATORS)],
         "sensors": [_modules("sensors", SENSORS)],
         "triggers": [_modules("triggers", TRIGGERS)],
-        "transfers": [
-            {
-                "source-integration-name": source,
-                "target-integration-name": target,
-                "python-module": f"pihupulse_provider.transfers.{module}",
-            }
-            for module, (source, target) in TRANSFERS.items()
-        ],
+        "transfers": [_transfer(*transfer) for transfer in TRANSFERS],
         "extra-links": [f"pihupulse_provider.operators.links.{name}" for name in LINKS],
         "asset-uris": [
             {
@@ -65,6 +58,11 @@ def get_provider_info() -> dict[str, Any]:
 def _modules(package: str, names: tuple[str, ...]) -> dict[str, Any]:
     modules = [f"pihupulse_provider.{package}.{name}" for name in names]
     return {"integration-name": INTEGRATION, "python-modules": modules}
+
+
+def _transfer(source: str, target: str, name: str) -> dict[str, str]:
+    module = f"pihupulse_provider.transfers.{name}"
+    return {"source-integration-name": source, "target-integration-name": target, "python-module": module}
 
 
 def _options() -> dict[str, Any]:

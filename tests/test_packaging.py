@@ -1,4 +1,4 @@
-"""What Airflow and an installer are told about the package."""
+"""What Airflow and an installer learn about the package."""
 
 from __future__ import annotations
 

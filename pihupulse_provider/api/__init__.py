@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pihupulse_provider.api.async_client import *  # noqa: F403
     from pihupulse_provider.api.client import *  # noqa: F403
     from pihupulse_provider.api.errors import *  # noqa: F403
-    from pihupulse_provider.api.exchange import *  # noqa: F403
     from pihupulse_provider.api.limiter import *  # noqa: F403
     from pihupulse_provider.api.models import *  # noqa: F403
     from pihupulse_provider.api.rate_limit import *  # noqa: F403
+    from pihupulse_provider.api.retry import *  # noqa: F403
 
-_MODULES = ("errors", "account", "rate_limit", "limiter", "models", "exchange", "client", "async_client")
+_MODULES = ("errors", "account", "rate_limit", "limiter", "models", "retry", "client", "async_client")
 """The lighter before those that import them: a DAG file that only needs an error pays for no client."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from itertools import islice
-from types import TracebackType
 from typing import Any, TypeVar
 
 import httpx
@@ -15,7 +14,6 @@ from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.clock import ServerTime
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
-from pihupulse_provider.api.exchange import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
 from pihupulse_provider.api.models import (
     Candidate,
@@ -30,6 +28,7 @@ from pihupulse_provider.api.models import (
 from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
+from pihupulse_provider.api.retry import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.transport import (
     CONCURRENCY,
     LONGEST_REQUEST,
@@ -77,9 +76,7 @@ class AsyncClient:
     async def __aenter__(self) -> AsyncClient:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -215,22 +212,20 @@ def run_to_end(work: Coroutine[Any, Any, R]) -> R:
         return runner.run(work)
 
 
-async def as_they_come(
-    items: Iterable[T], work: Callable[[T], Awaitable[R]], limit: int = CONCURRENCY
-) -> AsyncIterator[R]:
-    """Work on the items, ``limit`` at once, and yield the results in the order in which they are ready.
+async def as_they_come(items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> AsyncIterator[R]:
+    """Work on the items, 16 at once, and yield the results in the order in which they are ready.
 
     ``items`` is read only as fast as it is worked on. The first error ends it all.
     """
     waiting = iter(items)
     running: set[asyncio.Future[R]] = set()
     try:
-        running.update(_start(waiting, work, limit))
+        running.update(_start(waiting, work, CONCURRENCY))
         while running:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for ready in done:
                 yield ready.result()
-            running.update(_start(waiting, work, limit - len(running)))
+            running.update(_start(waiting, work, CONCURRENCY - len(running)))
     finally:
         for future in running:
             future.cancel()

@@ -7,7 +7,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from types import TracebackType
 from typing import Any
 
 import httpcore
@@ -17,7 +16,6 @@ from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
-from pihupulse_provider.api.exchange import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
 from pihupulse_provider.api.models import (
     Candidate,
@@ -32,6 +30,7 @@ from pihupulse_provider.api.models import (
 from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
+from pihupulse_provider.api.retry import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.transport import (
     LONGEST_REQUEST,
     Body,
@@ -76,9 +75,7 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 SERVER_TIME_MARGIN = 5.0
-"""Seconds by which the service's time may differ from what its ``Date`` header tells: it counts whole seconds."""
+"""Seconds by which the service's time may differ from what its ``Date`` header says: it counts whole seconds."""
 _REMEMBERED = 16
 """How many responses count: one that was on its way for long, or came out of a cache, is soon forgotten."""
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -43,8 +43,8 @@ def write_iso(moment: datetime) -> str:
 class ServerTime:
     """The service's time next to ours.
 
-    Each response tells it as of when it was sent, which is some time before it came in. So the service's clock is
-    surely as far on as the least that was told lately, and the most is the nearest guess.
+    Each response says it as of when it was sent, which is some time before it came in. So the service's clock is
+    surely as far on as the least that was said lately, and the most is the nearest guess.
 
     :param now: this process's clock, in epoch seconds.
     """
@@ -55,7 +55,7 @@ class ServerTime:
 
     @property
     def is_known(self) -> bool:
-        """Return whether any response has told the service's time."""
+        """Return whether any response has said the service's time."""
         return bool(self._ahead)
 
     def see(self, moment: datetime | None) -> None:

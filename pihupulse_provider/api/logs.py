@@ -113,7 +113,7 @@ class Progress:
         self._now = now
         self._began = self._last = now()
         self._due = self._began + _FIRST_AFTER
-        self.done = self._told = 0
+        self.done = self._logged = 0
         self.of: int | None = None
 
     @property
@@ -130,9 +130,9 @@ class Progress:
         self.done += rows
         now = self._now()
         if now >= self._due:
-            rate = (self.done - self._told) / (now - self._last)
+            rate = (self.done - self._logged) / (now - self._last)
             log.info("%s: %s", self._verb, self._line(rate))
-            self._last, self._told, self._due = now, self.done, now + _EVERY
+            self._last, self._logged, self._due = now, self.done, now + _EVERY
 
     def _line(self, rate: float) -> str:
         if not self.of:

@@ -7,7 +7,8 @@ Every field but the ids may be missing (it is then ``None``), and a field that t
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -73,6 +74,12 @@ def _public(value: Any, plain: Any) -> Any:
     if isinstance(value, list):
         return [_public(one, plain_one) for one, plain_one in zip(value, plain, strict=True)]
     return plain
+
+
+def value_types(annotation: Any) -> set[Any]:
+    """Return the types that a field's annotation stands for, without ``None`` and ``Annotated``."""
+    parts = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
+    return {get_args(part)[0] if get_origin(part) is Annotated else part for part in parts} - {NoneType}
 
 
 class Item(Model):

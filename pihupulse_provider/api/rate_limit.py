@@ -67,7 +67,7 @@ PLANS = {"starter": Plan(100, 150), "professional": Plan(300, 450), "enterprise"
 
 
 def plan_for_limit(limit: float) -> Plan:
-    """Return the plan that an ``X-RateLimit-Limit`` header tells; an unknown one gets no burst beyond its rate."""
+    """Return the plan that an ``X-RateLimit-Limit`` header means; an unknown one gets no burst beyond its rate."""
     for plan in PLANS.values():
         if limit in (plan.requests_per_minute, plan.burst):
             return plan

@@ -85,5 +85,5 @@ class Reservations:
         self._used.append(now)
 
     def used_within(self, seconds: float, now: float) -> int:
-        """Return how many slots were used in the last so many seconds, as far as the last thousand tell."""
+        """Return how many slots were used in the last so many seconds, as far as the last thousand show."""
         return sum(1 for _ in takewhile(lambda used_at: used_at > now - seconds, reversed(self._used)))

@@ -40,7 +40,7 @@ class Response:
 
     @property
     def retry_after(self) -> float | None:
-        """Return the seconds that ``Retry-After`` asks to wait, told as a number or as a date."""
+        """Return the seconds that ``Retry-After`` asks to wait; it is a number or a date."""
         text = self.headers.get("retry-after")
         until = _moment(text)
         return _number(text) if until is None else max(0.0, until.timestamp() - self._server_now())

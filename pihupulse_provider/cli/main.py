@@ -137,6 +137,18 @@ COMMANDS = (
             ),
         ),
     ),
+    Command(
+        "forget",
+        "Delete what the store knows of old creates; a task that is cleared later looks for what it created.",
+        "ledger:forget",
+        (
+            Argument(
+                "--days",
+                "Forget imports and creates that last sent something more than this many days ago.",
+                {"type": float, "required": True},
+            ),
+        ),
+    ),
 )
 
 
@@ -163,21 +175,12 @@ def _parser() -> ArgumentParser:
 
 def get_commands() -> list[Any]:
     """Return ``airflow pihupulse`` and its commands, as Airflow takes them from a provider (3.2)."""
-    from airflow.cli.cli_config import GroupCommand
-
-    help_text = "Receive, list and replay webhooks of PihuPulse"
-    return [GroupCommand(name="pihupulse", help=help_text, subcommands=[_action(command) for command in COMMANDS])]
-
-
-def _action(command: Command) -> Any:
-    from airflow.cli.cli_config import ActionCommand
-
-    arguments = tuple(_argument(argument) for argument in command.arguments)
-    return ActionCommand(name=command.name, help=command.help, func=command.run, args=arguments)
-
-
-def _argument(argument: Argument) -> Any:
     from airflow.cli import cli_config
 
     arg: Any = cli_config.Arg
-    return arg((argument.flag,), help=argument.help, **argument.options)
+    actions: list[Any] = []
+    for command in COMMANDS:
+        arguments = tuple(arg((one.flag,), help=one.help, **one.options) for one in command.arguments)
+        actions.append(cli_config.ActionCommand(command.name, command.help, command.run, arguments))
+    help_text = "Receive, list and replay webhooks of PihuPulse"
+    return [cli_config.GroupCommand(name="pihupulse", help=help_text, subcommands=actions)]

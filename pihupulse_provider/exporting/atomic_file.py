@@ -47,7 +47,7 @@ def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
     is_local = "file" in _protocols(path.fs)
     try:
         if is_local and Path(path.path).is_dir():
-            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))  # noqa: TRY301 - told before anything is written
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))  # noqa: TRY301 - said before anything is written
         with _open_local(part) if is_local else path.fs.open(part, "wb") as file:
             yield file
         if is_local:

@@ -43,7 +43,7 @@ class Export:
     :param status: which candidates: ``active``, ``archived`` or ``all``, which is what None stands for.
     :param since: leaves out what has not changed since then; None for everything.
     :ivar rows: how many rows were written. :ivar watermark: what to give as ``since`` the next time.
-    :ivar seconds: how long it took.
+    :ivar seconds: how long it took. :ivar progress: how far it is, in whichever thread.
     """
 
     resource: str
@@ -51,32 +51,34 @@ class Export:
     detail: bool = False
     status: str | None = None
     since: datetime | None = None
-    rows: int = 0
-    watermark: datetime | None = None
-    seconds: float = 0.0
-    progress: Progress | None = field(default=None, init=False)
-    _unready: list[datetime] = field(default_factory=list)
+    rows: int = field(default=0, init=False)
+    watermark: datetime | None = field(default=None, init=False)
+    seconds: float = field(default=0.0, init=False)
+    progress: Progress = field(init=False)
+    _unready: list[datetime] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(f"Exporting {self.resource}", self.client.limit.now)
 
     async def run(self, writer: Writer) -> None:
         """Read everything, and write it as it comes.
 
         :raises IncompleteReadError: if the list can't be read whole. :raises PihuPulseError: if the service fails.
         """
-        self.progress = progress = Progress(f"Exporting {self.resource}", self.client.limit.now)
-        async for rows in self._rows(progress):
+        async for rows in self._rows():
             writer.write(rows)
             self.rows += len(rows)
-            progress.advance(len(rows))
-        self.seconds = round(progress.seconds, 3)
+            self.progress.advance(len(rows))
+        self.seconds = round(self.progress.seconds, 3)
 
-    def _rows(self, progress: Progress) -> AsyncIterator[Sequence[Model]]:
+    def _rows(self) -> AsyncIterator[Sequence[Model]]:
         if self.resource == "templates":
             return self._templates()
         if self.resource == "candidates":
             status = self.status or "all"
-            listed = self._listed(lambda page, limit: endpoints.list_candidates(page, limit, status), progress)
+            listed = self._listed(lambda page, limit: endpoints.list_candidates(page, limit, status))
             return self._fetched(listed, self._candidate) if self.detail else listed
-        screenings = self._listed(endpoints.list_screenings, progress)
+        screenings = self._listed(endpoints.list_screenings)
         return self._fetched(screenings, self._report) if self.resource == "reports" else screenings
 
     async def _templates(self) -> AsyncIterator[Sequence[Template]]:
@@ -84,10 +86,10 @@ class Export:
         self._set_watermark(page.served_at)
         yield [template for template in page.data if self._is_new(template)]
 
-    async def _listed(self, call: Any, progress: Progress) -> AsyncIterator[Sequence[Any]]:
+    async def _listed(self, call: Any) -> AsyncIterator[Sequence[Any]]:
         reader: ListReader[Any] = ListReader(self.client, call)
         async for rows in reader.rows():
-            progress.expect(reader.total if self.since is None else None)
+            self.progress.expect(reader.total if self.since is None else None)
             yield [row for row in rows if self._is_new(row)]
         self._set_watermark(reader.served_at)
 

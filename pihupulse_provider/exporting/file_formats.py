@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from types import NoneType, SimpleNamespace, UnionType
-from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol, Union, get_args, get_origin
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, Any, Protocol, get_args, get_origin
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.exporting.atomic_file import StorageError
@@ -29,9 +29,9 @@ _HINTS = {
 
 
 def format_of(path: str, given: str | None = None) -> str:
-    """Return the format of a file: the given one, else the one that its name's ending tells, in any case.
+    """Return the format of a file: the given one, else that of its name's ending, in any case.
 
-    :raises ConfigurationError: if nothing tells, or there is no such format.
+    :raises ConfigurationError: if neither says it, or there is no such format.
     """
     if given is not None:
         return check_format(given)
@@ -182,14 +182,13 @@ def _parquet(file: IO[bytes], model: type[Model], fields: Sequence[str]) -> Iter
 
 def _arrow(annotation: Any) -> Any:
     """Return the Arrow type of a model's field: every field may be missing, and any number may have a fraction."""
-    from pihupulse_provider.api.models import Model
+    from pihupulse_provider.api.models import Model, value_types
 
     pyarrow = import_pyarrow()
-    parts = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
-    parts = {get_args(part)[0] if get_origin(part) is Annotated else part for part in parts} - {NoneType}
-    if parts == {int, float}:
+    kinds = value_types(annotation)
+    if kinds == {int, float}:
         return pyarrow.float64()
-    [kind] = parts
+    [kind] = kinds
     if get_origin(kind) is list:
         return pyarrow.list_(_arrow(get_args(kind)[0]))
     if isinstance(kind, type) and issubclass(kind, Model):

@@ -40,8 +40,8 @@ class ListReader(Generic[ItemT]):
     """One reading of a whole list, 16 pages at once, in memory that does not grow with it.
 
     :param client: reads it. :param call: makes the call for one page.
-    :ivar served_at: the service's time when the reading began; None when it does not tell.
-    :ivar total: how many rows the list has, as told last; None when it does not tell.
+    :ivar served_at: the service's time when the reading began; None when it does not say.
+    :ivar total: how many rows the list has, as it said last; None when it does not say.
     """
 
     def __init__(self, client: AsyncClient, call: ListCall[ItemT]) -> None:

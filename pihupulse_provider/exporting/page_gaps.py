@@ -77,7 +77,7 @@ class PageGaps:
     def page_came(self, number: int, rows: int, total: int | None, ranks: Mapping[str, int]) -> None:
         """Take note of a page.
 
-        :param rows: how many it has. :param total: how long the list was, as the page told.
+        :param rows: how many it has. :param total: how long the list was, as the page said.
         :param ranks: the places, counted from 0, at which rows of the page had been seen before.
         """
         self._totals[number] = total
@@ -169,7 +169,7 @@ class ListEnds:
     >>> ends.may_have_swapped(before=0, behind=1, total=13)
     False
 
-    :param first: the ids of the first page. :param total: how long the list was, as it told.
+    :param first: the ids of the first page. :param total: how long the list was, as it said.
     """
 
     def __init__(self, first: Sequence[str], total: int | None) -> None:

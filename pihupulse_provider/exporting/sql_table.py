@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from types import NoneType, UnionType
-from typing import IO, Annotated, Any, Union, get_args, get_origin
+from typing import IO, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,7 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
-from pihupulse_provider.api.models import Item, Model
+from pihupulse_provider.api.models import Item, Model, value_types
 
 MODES = ("upsert", "append", "replace")
 _CHUNK = 1000
@@ -167,14 +166,13 @@ def _reason(error: SQLAlchemyError) -> str:
 
 def _sql_type(annotation: Any) -> sa.types.TypeEngine[Any]:
     """Return the SQL type of a model's field: every field may be missing, and any number may have a fraction."""
-    parts = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
-    parts = {get_args(part)[0] if get_origin(part) is Annotated else part for part in parts} - {NoneType}
-    if parts == {str}:
+    kinds = value_types(annotation)
+    if kinds == {str}:
         return sa.Text()
-    if parts == {int}:
+    if kinds == {int}:
         return sa.BigInteger()
-    if parts == {int, float}:
+    if kinds == {int, float}:
         return sa.Float(53)
-    if parts == {datetime}:
+    if kinds == {datetime}:
         return sa.DateTime(timezone=True)
     return sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")

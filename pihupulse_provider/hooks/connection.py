@@ -6,7 +6,7 @@ from typing import Annotated, Any, Protocol, Self
 from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pihupulse_provider.api.account import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Account, is_masked
 from pihupulse_provider.api.errors import ConfigurationError
@@ -125,7 +125,7 @@ def read_extras(connection: AirflowConnection) -> Extras:
     try:
         return Extras.model_validate(connection.extra_dejson)
     except ValidationError as error:
-        problems = "; ".join(_problem(item["loc"], item["msg"]) for item in error.errors())
+        problems = "; ".join(map(_problem, error.errors()))
         if any(item["type"] == "extra_forbidden" for item in error.errors()):
             problems += f". The extras that there are: {', '.join(Extras.model_fields)}"
         raise ConfigurationError(
@@ -133,8 +133,9 @@ def read_extras(connection: AirflowConnection) -> Extras:
         ) from None
 
 
-def _problem(location: tuple[int | str, ...], message: str) -> str:
-    return ": ".join([".".join(map(str, location)), message] if location else [message])
+def _problem(item: ErrorDetails) -> str:
+    message = "there is no such extra" if item["type"] == "extra_forbidden" else item["msg"]
+    return ": ".join(filter(None, [".".join(map(str, item["loc"])), message]))
 
 
 def read_account(connection: AirflowConnection) -> Account:

@@ -130,4 +130,4 @@ def receiver(*, report: Callable[[Mapping[str, int]], None] | None = None, prefi
     from pihupulse_provider.webhooks.receiver import Receiver
 
     secrets = {connection: partial(read_secrets, connection) for connection in webhook_connections()}
-    return Receiver.of(settings.store(), secrets, retention=retention(), report=report, prefix=prefix)
+    return Receiver(settings.store(), secrets, retention=retention(), report=report, prefix=prefix)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from functools import cache
+from typing import TYPE_CHECKING
 
-from pihupulse_provider.store.activity import Activity, ActivityLog, TaskRef
+from pihupulse_provider.store.activity import Activity, ActivityLog, State, TaskRef
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -24,46 +23,6 @@ _STILL_THERE = 30.0
 """After how many seconds an activity is written again although nothing of it has changed."""
 _PATIENCE = 5.0
 """How long a task that is done waits for its last write: a store that is away does not hold it up."""
-
-
-class ShownProgress:
-    """Shows how far a bulk operation is while the context lasts, and how it ended.
-
-    A thread of its own writes, so that a slow store slows nothing down.
-
-    :param make: returns how far it is; called in that thread.
-    """
-
-    def __init__(self, log: ActivityLog, make: Callable[[], Activity]) -> None:
-        self._log = log
-        self._make = make
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pihupulse-activity", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        end, make = ("done" if error is None else "failed"), self._make
-        self._make = lambda: replace(make(), state=end)  # type: ignore[arg-type]
-        self._stop.set()
-        self._thread.join(_PATIENCE)
-
-    def _run(self) -> None:
-        written, age = None, 0.0
-        is_last = False
-        while not is_last:
-            is_last = self._stop.is_set()
-            activity = self._make()
-            if activity != written or age >= _STILL_THERE:
-                self._log.put([activity])
-                written, age = activity, 0.0
-            if not is_last:
-                self._stop.wait(_EVERY)
-                age += _EVERY
 
 
 class ShownWait:
@@ -100,11 +59,42 @@ def _log_of(store: Store) -> ActivityLog:
     return ActivityLog(store)
 
 
-def shown_progress(
-    hook: PihuPulseHook, context: Context, make: Callable[[TaskRef], Activity]
-) -> AbstractContextManager[object]:
-    """Return what shows how far a bulk operation is, while it lasts; see :class:`ShownWait` for the context."""
+@contextmanager
+def shown_progress(hook: PihuPulseHook, context: Context, make: Callable[[TaskRef], Activity]) -> Iterator[None]:
+    """Show how far a bulk operation is while the context lasts, and how it ended.
+
+    A thread of its own writes, so that a slow store slows nothing down.
+
+    :param context: the task's; see :class:`ShownWait`. :param make: returns how far it is; called in that thread.
+    """
     instance = context.get("ti")
     if instance is None:
-        return nullcontext()
-    return ShownProgress(_log_of(hook.store), partial(make, TaskRef.of(instance)))
+        yield
+        return
+    task, is_over = TaskRef.of(instance), threading.Event()
+    state: State = "running"
+    arguments = (_log_of(hook.store), lambda: replace(make(task), state=state), is_over)
+    thread = threading.Thread(target=_keep_shown, args=arguments, name="pihupulse-activity", daemon=True)
+    thread.start()
+    try:
+        yield
+        state = "done"
+    except BaseException:
+        state = "failed"
+        raise
+    finally:
+        is_over.set()
+        thread.join(_PATIENCE)
+
+
+def _keep_shown(log: ActivityLog, make: Callable[[], Activity], is_over: threading.Event) -> None:
+    written, age, is_last = None, 0.0, False
+    while not is_last:
+        is_last = is_over.is_set()
+        activity = make()
+        if activity != written or age >= _STILL_THERE:
+            log.put([activity])
+            written, age = activity, 0.0
+        if not is_last:
+            is_over.wait(_EVERY)
+            age += _EVERY

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pihupulse_provider.hooks.pihupulse import PihuPulseHook
     from pihupulse_provider.operators.lineage import Lineage
 
+_FAIL, _TIMED_OUT = "__fail__", "Trigger timeout"
+"""How Airflow 3.0 to 3.3 resume a task whose deferral took too long."""
+
 
 def _guarded(run: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(run)
@@ -67,7 +70,10 @@ class PihuPulseTask(RenderedFields):
 
     @_guarded
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Run the task from where it deferred."""
+        """Run the task from where it deferred, or its ``end_at_limit`` where no triggerer ended its wait in time."""
+        is_timed_out = next_method == _FAIL and (next_kwargs or {}).get("error") == _TIMED_OUT
+        if is_timed_out and hasattr(self, "end_at_limit"):
+            next_method, next_kwargs = "end_at_limit", {}
         return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
 
     @cached_property

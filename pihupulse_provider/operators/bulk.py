@@ -32,12 +32,7 @@ class BulkOperator(PihuPulseOperator):
     """Creates many objects, each once, and says what came of each.
 
     What it creates is an asset of Airflow that the task updates: ``pihupulse://<connection id>/candidates`` or
-    ``…/screenings``. Its events hold the counts and the paths of the XCom.
-
-    :param max_rejects: how many invalid rows are allowed: a count, or a share of the rows below 1.
-    :param results_path: where ``{"row", "status", "id"}`` of each row goes, as JSON Lines; any path of Airflow's
-        object storage. (templated)
-    :param rejects_path: where ``{"row", "field", "reason"}`` of each problem goes, as JSON Lines. (templated)
+    ``…/screenings``. Its events hold the counts and the paths of the XCom. Each operator describes the parameters.
     """
 
     template_fields: Sequence[str] = ("results_path", "rejects_path", *PihuPulseOperator.template_fields)
@@ -111,13 +106,14 @@ class BulkOperator(PihuPulseOperator):
 
     def lineage(self) -> Lineage:
         """Return what the rows come from and go to, and the files that say what came of each."""
-        from pihupulse_provider.operators.lineage import Lineage, resource_dataset, written_files
+        from pihupulse_provider.operators.lineage import Lineage, file_dataset, resource_dataset
 
         created = resource_dataset(self.hook.account.base_url, self.writes[0])
         sources, columns = self.sources()
+        written = [file_dataset(path) for path in (self.results_path, self.rejects_path) if path is not None]
         return Lineage(
             inputs=sources,
-            outputs=[created, *written_files(self.results_path, self.rejects_path)],
+            outputs=[created, *written],
             columns=columns,
             rows=self.created,
         )
@@ -134,18 +130,7 @@ class BulkOperator(PihuPulseOperator):
 
 
 class ImportOperator(BulkOperator):
-    """Creates a candidate for each row, wherever the rows come from.
-
-    :param field_map: from each of ``name``, ``email``, ``phone`` and ``resume_url`` to its column, or to a list of
-        columns that are joined with a space; None if the columns have the fields' names.
-    :param on_existing: what to do with a row whose e-mail address a candidate of the account or an earlier row has:
-        ``skip`` it, ``create`` it all the same, or ``fail`` before anything is created.
-    :param phone_region: the country (ISO 3166, such as ``US``) of phone numbers without a country code.
-    :param drop_invalid_optional: whether a phone number or résumé link that can't be used, such as ``N/A``, is left
-        out, rather than the row rejected.
-    :param allow_special_domains: whether e-mail addresses may be of domains for special use, such as ``.test``,
-        ``.local`` and names without a dot.
-    """
+    """Creates a candidate for each row, wherever the rows come from; each operator describes the parameters."""
 
     writes: ClassVar[Sequence[str]] = ("candidates",)
 

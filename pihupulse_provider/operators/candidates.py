@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
+from pihupulse_provider.api.logs import counted
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.creating.readers import FileFormat, read_records
@@ -105,7 +106,8 @@ class PihuPulseGetCandidateOperator(PihuPulseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the candidate."""
         candidate = self.hook.get_candidate(self.candidate_id)
-        self.log.info("Candidate %s has %d screenings.", self.candidate_id, len(candidate.screenings or ()))
+        screenings = counted(len(candidate.screenings or ()), "screening")
+        self.log.info("Candidate %s has %s.", self.candidate_id, screenings)
         return self.output_of(candidate)
 
 

@@ -76,11 +76,6 @@ def table_dataset(url: Any, table: str, default_schema: str | None, fields: Sequ
     return Dataset(f"{scheme}://{url.host}{f':{where}' if where else ''}", name, tuple(fields))
 
 
-def written_files(*paths: str | None) -> list[Dataset]:
-    """Return the files of those paths that are not None."""
-    return [file_dataset(path) for path in paths if path is not None]
-
-
 def query_columns(sql: str, url: Any) -> dict[str, list[tuple[Dataset, str]]]:
     """Return the columns of a query's result, and of which tables' columns they are made.
 
@@ -107,7 +102,11 @@ def of_source(source: Dataset, columns: Mapping[str, Sequence[str]]) -> dict[str
 
 def openlineage(lineage: Lineage) -> Any:
     """Return what the OpenLineage provider asks an operator for; only call it where that is installed."""
-    from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
+    from airflow.providers.common.compat.openlineage.facet import (
+        InputDataset,
+        OutputDataset,
+        OutputStatisticsOutputDatasetFacet,
+    )
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     inputs = [InputDataset(one.namespace, one.name, facets=_schema(one)) for one in lineage.inputs]
@@ -115,7 +114,7 @@ def openlineage(lineage: Lineage) -> Any:
     if outputs and lineage.columns:
         outputs[0].facets = {**(outputs[0].facets or {}), "columnLineage": _column_lineage(lineage.columns)}
     if outputs and lineage.rows is not None:
-        outputs[0].outputFacets = {"outputStatistics": _statistics(lineage.rows)}
+        outputs[0].outputFacets = {"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=lineage.rows)}
     return OperatorLineage(inputs=inputs, outputs=outputs)
 
 
@@ -139,9 +138,3 @@ def _column_lineage(columns: Columns) -> Any:
             for name, sources in columns.items()
         }
     )
-
-
-def _statistics(rows: int) -> Any:
-    from airflow.providers.common.compat.openlineage.facet import OutputStatisticsOutputDatasetFacet
-
-    return OutputStatisticsOutputDatasetFacet(rowCount=rows)

@@ -16,7 +16,7 @@ from pihupulse_provider.operators.base import PihuPulseOperator, boolean, is_lit
 from pihupulse_provider.operators.bulk import BulkOperator
 from pihupulse_provider.operators.ids import candidate_rows, results_path_in
 from pihupulse_provider.operators.links import PihuPulsePageLink
-from pihupulse_provider.triggers.waiting import begin_wait, end_wait, is_timed_out, resume_wait, wait_here
+from pihupulse_provider.triggers.waiting import begin_wait, end_wait, resume_wait, wait_here
 from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot
 
@@ -110,12 +110,6 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
             self, self.hook.get_conn(), self.pihupulse_conn_id, self._spec(), method_name="resume", event=event
         )
         return self._report(seen)
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Poll once more where Airflow itself ends the wait, because no triggerer did in time."""
-        if is_timed_out(next_method, next_kwargs):
-            return super().resume_execution("end_at_limit", {}, context)
-        return super().resume_execution(next_method, next_kwargs, context)
 
     def end_at_limit(self, context: Context) -> dict[str, Any]:
         """Return the report if the screening was completed in time, or fail as a wait that is over does."""

@@ -60,21 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default=defaults.host, help="address to listen on")
     add("--port", type=int, default=defaults.port, help="port to listen on, 0 for a free one")
     add("--api-key", default=defaults.api_key, help="the key that is accepted")
-    add(
-        "--data",
-        type=Path,
-        metavar="FILE",
-        help="JSON Lines file that keeps everything over restarts (default: none, in memory)",
-    )
-    add("--seed", type=int, default=defaults.seed, help="decides names, scores and chances")
-    add("--order", choices=get_args(Order), default=defaults.order, help="order of the lists")
-    add("--candidates", type=int, default=0, metavar="N", help="candidates at the start")
-    add(
-        "--templates",
-        type=templates_from,
-        metavar="FILE",
-        help="JSON file with a list of templates (default: three built-in ones)",
-    )
+    _add_data(parser, defaults)
     _add_limits(parser)
     _add_pace(parser, defaults)
     _add_webhooks(parser, defaults)
@@ -90,6 +76,25 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
     return parser
+
+
+def _add_data(parser: argparse.ArgumentParser, defaults: Settings) -> None:
+    add = parser.add_argument
+    add(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="JSON Lines file that keeps everything over restarts (default: none, in memory)",
+    )
+    add("--seed", type=int, default=defaults.seed, help="decides names, scores and chances")
+    add("--order", choices=get_args(Order), default=defaults.order, help="order of the lists")
+    add("--candidates", type=int, default=0, metavar="N", help="candidates at the start")
+    add(
+        "--templates",
+        type=templates_from,
+        metavar="FILE",
+        help="JSON file with a list of templates (default: three built-in ones)",
+    )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

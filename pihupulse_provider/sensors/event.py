@@ -26,7 +26,7 @@ from pihupulse_provider.operators.base import PihuPulseTask, is_literal, resched
 from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
-from pihupulse_provider.triggers.waiting import BACKSTOP, is_timed_out
+from pihupulse_provider.triggers.waiting import BACKSTOP
 
 DUE = "{{ dag_run.run_after.isoformat() }}"
 """When the DAG run was due to start; unlike the time when it did start, clearing the run does not move it."""
@@ -111,7 +111,7 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         wanted = self._wanted()
         found = self._find(wanted, every=self.poke_interval)
         if found is not None:
-            self._shown_wait(context).end()
+            ShownWait(self.hook, context).end()
             return PokeReturnValue(True, self._output(found))
         if not self._began_at:
             self._begin(context, wanted)
@@ -121,11 +121,11 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         return PokeReturnValue(False)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Go on when the trigger has fired; if PihuPulse refused to be polled, the task looks itself."""
+        """Go on when the trigger has fired; if PihuPulse refused to be polled, the task polls itself."""
         if event.get("end") == "timeout":
             return self.end_at_limit(context)
         if event.get("end") == "error":
-            # Version 1.0.0 told when the wait ends, not how long it still may take.
+            # Version 1.0.0 said when the wait ends, not how long it still may take.
             self._seconds = event["seconds"] if "seconds" in event else max(0.0, event["until"] - clock.now())
             return self.execute(context)
         found = Inbox(self.hook.store).at(event["position"])
@@ -135,12 +135,6 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
                 "workers and the triggerer have the same [pihupulse] store_url."
             )
         return self._output(found)
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Poll once more where Airflow itself ends the wait, because no triggerer did in time."""
-        if is_timed_out(next_method, next_kwargs):
-            return super().resume_execution("end_at_limit", {}, context)
-        return super().resume_execution(next_method, next_kwargs, context)
 
     def end_at_limit(self, context: Context) -> Any:
         """Poll once more, and return the event if it has come."""
@@ -157,16 +151,14 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         since = rescheduled_since(self, context)
         self._began_at = clock.now() if since is None else since
         if since is None:
+            self.hook.get_connection(self.pihupulse_conn_id)  # fails here if there is none, and not in the triggerer
             self._describe(wanted)
             self._warn_if_nothing_comes()
-
-    def _shown_wait(self, context: Context) -> ShownWait:
-        return ShownWait(self.hook, context)
 
     def _show(self, context: Context, wanted: EventFilter) -> None:
         now = clock.now()
         next_at = None if self.deferrable and self.source == "webhooks" else now + float(self.poke_interval)
-        self._shown_wait(context).put(lambda task: event_wait(task, wanted, self._began_at, next_at))
+        ShownWait(self.hook, context).put(lambda task: event_wait(task, wanted, self._began_at, next_at))
 
     def _find(self, wanted: EventFilter, every: float) -> InboxEvent | None:
         if self.source == "polling":

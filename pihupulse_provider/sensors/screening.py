@@ -7,12 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import (
-    BaseSensorOperator,
-    Context,
-    PokeReturnValue,
-    conf,
-)
+from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
@@ -21,7 +16,7 @@ from pihupulse_provider.operators.base import PihuPulseTask, rescheduled_since, 
 from pihupulse_provider.operators.ids import read_screenings
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
-from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, is_timed_out, outcome, recall
+from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, outcome, recall
 from pihupulse_provider.waiting.wait_spec import FAILED, SUCCEEDED, WaitFor, WaitSpec, check_limits
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
 
@@ -104,9 +99,9 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         poller = self._poller or self._begin(context)
         end = poller.poll(self.hook.get_conn())
         if end is not None:
-            self._shown_wait(context).end()
+            ShownWait(self.hook, context).end()
             return PokeReturnValue(True, self._output(outcome(poller.state, end, self.log)))
-        poller.tell()
+        poller.report()
         if self.deferrable:
             defer_wait(self, self.pihupulse_conn_id, poller.state, "resume")
         return PokeReturnValue(False)
@@ -118,12 +113,6 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
             self._poller = TaskPoller(state, self.log)
             return self.execute(context)
         return self._output(outcome(state, event["end"], self.log))
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Poll once more where Airflow itself ends the wait, because no triggerer did in time."""
-        if is_timed_out(next_method, next_kwargs):
-            return super().resume_execution("end_at_limit", {}, context)
-        return super().resume_execution(next_method, next_kwargs, context)
 
     def end_at_limit(self, context: Context) -> Any:
         """Return what there is when the wait's time is over."""
@@ -137,11 +126,13 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         if since is None:
             check_writable("results_path", self.results_path)
             self.log.info("%s", spec.describe())
-        self._poller = TaskPoller(WaitState(spec), self.log, show=self._shown_wait(context).show)
-        return self._poller
+        # What reads and writes the store is not what a DAG file should load.
+        from pihupulse_provider.store.list_pages import ListPages
 
-    def _shown_wait(self, context: Context) -> ShownWait:
-        return ShownWait(self.hook, context)
+        pages = ListPages(self.hook.store, self.hook.account.key)
+        show = ShownWait(self.hook, context).show
+        self._poller = TaskPoller(WaitState(spec), self.log, show=show, pages=pages)
+        return self._poller
 
     def _screenings(self) -> dict[str, str | None]:
         return read_screenings(self.reveal("screening_ids"), self.reveal("candidate_ids"))

@@ -23,7 +23,7 @@ def plan_problem(allowed: Plan | None, advertised: Plan | None) -> str | None:
     return (
         f"The connection's plan is {names[allowed]} with {allowed.requests_per_minute:g} requests a minute here, and "
         f"PihuPulse allows {advertised.requests_per_minute:g}. Workers share one limit, so this one slows down all of "
-        "them: take the plan out of the connection, since PihuPulse tells it."
+        "them: take the plan out of the connection, since PihuPulse says it."
     )
 
 
@@ -42,7 +42,7 @@ def clock_problem(ahead: float, of: str) -> str | None:
 
 
 def seconds_ahead(headers: RateLimitHeaders) -> float | None:
-    """Return by how much the clock that timed a request is surely ahead of the server's; None if it did not tell."""
+    """Return by how much the clock that timed a request is surely ahead of the server's; None if it did not say."""
     if headers.served_at is None:
         return None
     if headers.served_at < headers.sent_at:
@@ -61,13 +61,13 @@ class Disagreements:
 
     def compare_plans(self, allowed: Plan | None, advertised: Plan | None) -> None:
         """Warn if a connection's plan slows down everybody."""
-        self._tell("plan", plan_problem(allowed, advertised))
+        self._warn("plan", plan_problem(allowed, advertised))
 
     def compare_clocks(self, ahead: float | None, of: str) -> None:
         """Warn if this machine's clock and another differ."""
-        self._tell(of, None if ahead is None else clock_problem(ahead, of))
+        self._warn(of, None if ahead is None else clock_problem(ahead, of))
 
-    def _tell(self, subject: str, problem: str | None) -> None:
+    def _warn(self, subject: str, problem: str | None) -> None:
         if problem is not None and subject not in self.found:
             self.found[subject] = problem
             log.warning("%s", problem)

@@ -16,13 +16,13 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pihupulse_provider.api.clock import now
+from pihupulse_provider.api.events import LONGEST
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.api.rate_limit import MINUTE, LimitState, Plan, Slot, reserve, reserve_several, stand_alone
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 from pihupulse_provider.api.reservations import Reservations
-from pihupulse_provider.store.accounts import name_account
 from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
-from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, metadata
+from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, insert_once, metadata
 
 log = logging.getLogger(__name__)
 _AWAY_SECONDS = 30.0
@@ -49,6 +49,13 @@ limits = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reserved_at", sa.Float(53)),
 )
+accounts_table = sa.Table(
+    "pihupulse_accounts",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("connection", sa.String(LONGEST), primary_key=True),
+)
+"""By which connections each account is known, for people to read: an account's key tells nobody anything."""
 
 
 class StoreRateLimit:
@@ -61,7 +68,7 @@ class StoreRateLimit:
 
     :param store: where the limit is kept.
     :param account: the account's key.
-    :param plan: the most that this process uses, whatever the service tells; None to learn it from the service.
+    :param plan: the most that this process uses, whatever the service says; None to learn it from the service.
     :param clock: returns this process's steady time in epoch seconds; a slot's time is the store's.
     :ivar disagreements: what this process and others should agree on, and don't.
     """
@@ -75,7 +82,7 @@ class StoreRateLimit:
         self._ahead = 0.0
         self._known = LimitState(cap=plan)
         self._reservations = {False: Reservations(), True: Reservations()}
-        self._news: deque[tuple[Slot, RateLimitHeaders]] = deque(maxlen=1000)
+        self._unwritten: deque[tuple[Slot, RateLimitHeaders]] = deque(maxlen=1000)
         self._names: set[str] = set()
         self._new_names: deque[str] = deque()
         self._away_until = 0.0
@@ -120,14 +127,14 @@ class StoreRateLimit:
             before, self._known = self._known, observe(self._known, slot, headers)
             if self._known == before:
                 return
-            self._news.append((slot, headers))
+            self._unwritten.append((slot, headers))
             if self._known.voided > before.voided:
                 for reservations in self._reservations.values():
                     reservations.drop()
             is_urgent = headers.limited or self._known.advertised != before.advertised or not self._is_busy()
         if is_urgent and not self._is_away():
             with self._turn:
-                self._write_news()
+                self._write_observations()
 
     def is_void(self, slot: Slot) -> bool:
         """Return whether all slots became void since this one was taken, as far as this process knows."""
@@ -169,8 +176,8 @@ class StoreRateLimit:
         """Return whether this process goes to the store soon anyway."""
         return any(one.used_within(_SOON, self.now()) > 1 for one in self._reservations.values())
 
-    def _write_news(self) -> None:
-        if not self._news:
+    def _write_observations(self) -> None:
+        if not self._unwritten:
             return
         try:
             self._change(lambda state, _now: (state, []))
@@ -184,19 +191,20 @@ class StoreRateLimit:
         with self._store.begin(durable=False) as connection:
             stored = self._read(connection)
             shared_now = self._store.now(connection)
-            count, names = len(self._news), list(self._new_names)
-            name_account(connection, self._account, names)
-            state, slots = step(_observed(stored, list(self._news)[:count]), shared_now)
+            count, names = len(self._unwritten), list(self._new_names)
+            for name in names:
+                insert_once(connection, accounts_table, {"account": self._account, "connection": name})
+            state, slots = step(_observed(stored, list(self._unwritten)[:count]), shared_now)
             if state != stored:
                 connection.execute(limits.update().where(limits.c.account == self._account).values(**_dump(state)))
         with self._lock:
             for _ in range(count):
-                self._news.popleft()
+                self._unwritten.popleft()
             for _ in names:
                 self._new_names.popleft()
             self._ahead = shared_now - self._clock()
             self._away_until = 0.0
-            self._known = _observed(state, self._news)
+            self._known = _observed(state, self._unwritten)
         self._outage.recovered("The store keeps the rate limit again.")
         self.disagreements.compare_plans(self._known.cap, self._known.advertised)
         if not self._store.is_sqlite:
@@ -204,7 +212,7 @@ class StoreRateLimit:
         return slots
 
     def _seconds_ahead(self, headers: RateLimitHeaders) -> float | None:
-        """Return by how much this process's clock is ahead of the service's; None if a response did not tell."""
+        """Return by how much this process's clock is ahead of the service's; None if a response did not say."""
         ahead = seconds_ahead(headers)
         return None if ahead is None else ahead - self._ahead
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Hashable, Iterable
-from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -30,38 +29,24 @@ _CURSOR_SECONDS = 1.0
 """How often somebody else's setting of the cursor is noticed."""
 
 
-@dataclass(frozen=True)
-class StreamTerms:
-    """What a stream reads; see :class:`~pihupulse_provider.triggers.event.PihuPulseEventTrigger`."""
-
-    pihupulse_conn_id: str
-    consumer: str
-    events: tuple[str, ...]
-    start: Start
-    source: EventSource
-    poll_interval: float
-
-    def key(self) -> Hashable:
-        """Return what makes two streams the same."""
-        return ("pihupulse", *astuple(self))
-
-
 class EventStream:
     """Reads the inbox in its order, from the consumer's cursor on.
 
     It outlives a store or a PihuPulse that can't be reached, and follows a cursor that is set back for a replay.
+
+    :param trigger: says what is read.
     """
 
-    def __init__(self, terms: StreamTerms) -> None:
-        self._terms = terms
-        self._wanted = EventFilter(connection=terms.pihupulse_conn_id, events=terms.events)
+    def __init__(self, trigger: PihuPulseEventTrigger) -> None:
+        self._trigger = trigger
+        self._wanted = EventFilter(connection=trigger.pihupulse_conn_id, events=tuple(trigger.events))
         self._committed: int | None = None
         self._cursor_in_use = asyncio.Lock()
         self._outage = OutageLog(log)
 
     async def entries(self) -> AsyncIterator[InboxEvent | None]:
         """Yield each event, and None once a second while there is none."""
-        tail = shared_tail((await loaded_hook(self._terms.pihupulse_conn_id)).store)
+        tail = shared_tail((await loaded_hook(self._trigger.pihupulse_conn_id)).store)
         while True:
             async with self._cursor_in_use:
                 self._committed = await self._cursor_position(tail)
@@ -74,21 +59,21 @@ class EventStream:
 
         :raises StoreError: if the store can't be written.
         """
-        cursor = self._cursor(await loaded_hook(self._terms.pihupulse_conn_id))
+        cursor = self._cursor(await loaded_hook(self._trigger.pihupulse_conn_id))
         async with self._cursor_in_use:
             if self._committed is None or position <= self._committed:
                 return
             try:
                 await asyncio.to_thread(cursor.commit, self._committed, position)
             except CursorMovedError:
-                log.info("The cursor of %s was set anew; what was read before is left to it.", self._terms.consumer)
+                log.info("The cursor of %s was set anew; what was read before is left to it.", self._trigger.consumer)
             else:
                 self._committed = position
 
     async def _until_moved(self, tail: InboxTail, reader: InboxReader) -> AsyncIterator[InboxEvent | None]:
         """Yield events until somebody else has set the cursor."""
         while not await self._is_moved(tail):
-            if self._terms.source == "polling":
+            if self._trigger.source == "polling":
                 await self._poll()
             ends_at = clock.now() + _CURSOR_SECONDS
             while (left := ends_at - clock.now()) > 0:
@@ -101,21 +86,21 @@ class EventStream:
             return await self._cursor_position(tail) != self._committed
 
     async def _cursor_position(self, tail: InboxTail) -> int:
-        cursor = self._cursor(await loaded_hook(self._terms.pihupulse_conn_id))
-        default = await tail.insist(tail.inbox.head) if self._terms.start == "latest" else 0
+        cursor = self._cursor(await loaded_hook(self._trigger.pihupulse_conn_id))
+        default = await tail.insist(tail.inbox.head) if self._trigger.start == "latest" else 0
         return await tail.insist(lambda: cursor.position(default))
 
     async def _poll(self) -> None:
         try:
-            hook = await loaded_hook(self._terms.pihupulse_conn_id)
-            await asyncio.to_thread(poller(hook).poll, self._terms.events, every=self._terms.poll_interval)
+            hook = await loaded_hook(self._trigger.pihupulse_conn_id)
+            await asyncio.to_thread(poller(hook).poll, self._trigger.events, every=self._trigger.poll_interval)
         except PihuPulseError as error:
             self._outage.failed("A poll of PihuPulse failed, and is made up for later: %s", error)
         else:
             self._outage.recovered("PihuPulse can be polled again.")
 
     def _cursor(self, hook: PihuPulseHook) -> Cursor:
-        return Cursor(hook.store, self._terms.pihupulse_conn_id, self._terms.consumer)
+        return Cursor(hook.store, self._trigger.pihupulse_conn_id, self._trigger.consumer)
 
 
 _STORED_WITHIN = 5.0
@@ -168,7 +153,7 @@ class PihuPulseEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the events, where Airflow has no shared streams (before 3.3)."""
-        stream = EventStream(self.terms)
+        stream = EventStream(self)
         handed_on: deque[tuple[float, int]] = deque()
         async for entry in stream.entries():
             if entry is not None:
@@ -182,14 +167,15 @@ class PihuPulseEventTrigger(BaseEventTrigger):
 
     def shared_stream_key(self) -> Hashable:
         """Return what triggers that share a cursor have in common (Airflow 3.3)."""
-        return self.terms.key()
+        read = (self.consumer, tuple(self.events), self.start, self.source, self.poll_interval)
+        return ("pihupulse", self.pihupulse_conn_id, *read)
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Return the stream, whose cursor moves as Airflow stores the asset events (Airflow 3.3)."""
         from pihupulse_provider.triggers.acknowledged import AcknowledgedStream
 
-        return AcknowledgedStream(EventStream(cls(**kwargs).terms))
+        return AcknowledgedStream(EventStream(cls(**kwargs)))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[InboxEvent]) -> AsyncIterator[TriggerEvent]:
         """Yield the events of the shared stream (Airflow 3.3)."""
@@ -199,10 +185,3 @@ class PihuPulseEventTrigger(BaseEventTrigger):
     def _event(self, entry: InboxEvent) -> TriggerEvent:
         payload = entry.document() if self.include_personal else entry.public()
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]
-
-    @property
-    def terms(self) -> StreamTerms:
-        """Return what is read for it."""
-        return StreamTerms(
-            self.pihupulse_conn_id, self.consumer, tuple(self.events), self.start, self.source, self.poll_interval
-        )

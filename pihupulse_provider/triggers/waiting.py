@@ -3,7 +3,7 @@
 An operator that waits in its own process calls :func:`wait_here`. One that defers calls :func:`begin_wait` in
 ``execute``, and :func:`resume_wait` in the method that Airflow resumes it with; both return what was seen of each
 screening once the wait is over, and defer until then. What Airflow itself ends, because no triggerer did in time, is
-told by :func:`is_timed_out`, and polled once more by :func:`end_wait`.
+polled once more by :func:`end_wait`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.logs import Log, duration, utc
 from pihupulse_provider.waiting.wait_spec import End, WaitSpec
-from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState, unpack
+from pihupulse_provider.waiting.wait_state import GRACE, ScreeningSnapshot, WaitState, unpack
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.client import Client
+    from pihupulse_provider.store.list_pages import ListPages
 
 BACKSTOP = timedelta(minutes=2)
 """How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
-_FAIL, _TIMED_OUT = "__fail__", "Trigger timeout"
-"""How Airflow 3.0 to 3.3 resume a task whose deferral took too long."""
+_FRESH_SECONDS = 3.0
+"""How old a page may be that another task has read: as if this one had begun so much earlier."""
 _QUIET_SECONDS = 300.0
 """How often the log hears of progress that is none."""
 
@@ -48,7 +49,8 @@ class TaskPoller:
 
     :param state: what is waited for.
     :param now: returns the time, in epoch seconds.
-    :param show: is told how far the wait is and when the next poll is, after each that does not end it.
+    :param show: takes how far the wait is and when the next poll is, after each that does not end it.
+    :param pages: shares what the first poll reads of the list with other tasks that begin now.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class TaskPoller:
         log: Log,
         now: Callable[[], float] = clock.now,
         show: Callable[[WaitState, float], None] | None = None,
+        pages: ListPages | None = None,
     ) -> None:
         from pihupulse_provider.waiting.request_plan import ListPositions
 
@@ -65,6 +68,7 @@ class TaskPoller:
         self._log = log
         self._now = now
         self._show = show
+        self._pages = pages
         self._said, self._said_at = "", 0.0
 
     def poll(self, client: Client) -> End | None:
@@ -79,8 +83,15 @@ class TaskPoller:
 
         round_ = PollRound(self.state.open, self._positions)
         began_at = self._now()
+        pages, self._pages = self._pages, None
+        # A page that is not this moment's is no proof that a screening is gone.
+        is_young = began_at - self.state.spec.started_at < GRACE
         try:
-            run_round(client, round_)
+            if pages is None or not is_young:
+                run_round(client, round_)
+            else:
+                fresh = min(_FRESH_SECONDS, self.state.spec.interval)
+                run_round(client, round_, lambda number, request: pages.read(number, fresh, request))
         except PihuPulseError as error:
             if error.permanent:
                 raise
@@ -91,8 +102,8 @@ class TaskPoller:
         self.state.warn(self._log)
         return self._end()
 
-    def tell(self) -> None:
-        """Say how far the wait is and when the next poll is, if that is new or was not said for five minutes."""
+    def report(self) -> None:
+        """Show how far the wait is, and log it if that is new or was not logged for five minutes."""
         now = self._now()
         progress = str(self.state.judge())
         if self._show is not None:
@@ -123,7 +134,7 @@ def wait_here(
     """
     poller = _begin(spec, log, show)
     while (end := poller.poll(client)) is None:
-        poller.tell()
+        poller.report()
         pause, left = spec.pause(clock.now()), spec.seconds_left(clock.now())
         sleep(pause if left is None else max(0.0, min(pause, left)))
     return outcome(poller.state, end, log)
@@ -139,7 +150,7 @@ def begin_wait(
     poller = _begin(spec, operator.log)
     end = poller.poll(client)
     if end is None:
-        poller.tell()
+        poller.report()
         defer_wait(operator, conn_id, poller.state, method_name)
     return outcome(poller.state, end, operator.log)
 
@@ -168,11 +179,6 @@ def end_wait(client: Client, spec: WaitSpec, log: Log) -> list[ScreeningSnapshot
     log.info("No triggerer ended the wait in time: the task polls once more itself.")
     poller = TaskPoller(WaitState(spec), log)
     return outcome(poller.state, poller.poll(client) or spec.last_resort, log)
-
-
-def is_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -> bool:
-    """Return whether Airflow resumes a task because its deferral took too long."""
-    return next_method == _FAIL and (next_kwargs or {}).get("error") == _TIMED_OUT
 
 
 def defer_wait(operator: BaseOperator, conn_id: str, state: WaitState, method_name: str) -> NoReturn:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.endpoints import Call
-from pihupulse_provider.api.errors import BadRequestError, NotFoundError
+from pihupulse_provider.api.errors import BadRequestError, NotFoundError, PihuPulseError
 from pihupulse_provider.api.models import Candidate, Page, Screening
 from pihupulse_provider.api.pagination import RepeatedPages
 from pihupulse_provider.waiting.request_plan import ListPositions, Places, Survey, plan
@@ -22,24 +23,39 @@ _LANES = 8
 """Requests in flight at once: each costs httpx a walk through all its connections, and a round has time."""
 
 
-class PageRequest(NamedTuple):
+@dataclass(frozen=True)
+class PageRequest:
     """A page of the list of screenings."""
 
     number: int
+    absent: ClassVar[tuple[type[PihuPulseError], ...]] = ()
 
     def call(self) -> Call[Page[Screening]]:
         """Return the call to send."""
         return endpoints.list_screenings(self.number)
 
+    def take(self, round_: PollRound, response: Any) -> None:
+        """Hand the response to the round."""
+        round_.take_page(self.number, response)
 
-class CandidateRequest(NamedTuple):
-    """A candidate's details."""
+
+@dataclass(frozen=True)
+class CandidateRequest:
+    """A candidate's details.
+
+    :cvar absent: the errors that say that there is no such candidate.
+    """
 
     candidate_id: str
+    absent: ClassVar[tuple[type[PihuPulseError], ...]] = (NotFoundError, BadRequestError)
 
     def call(self) -> Call[Candidate]:
         """Return the call to send."""
         return endpoints.get_candidate(self.candidate_id)
+
+    def take(self, round_: PollRound, response: Any) -> None:
+        """Hand the response, or None, to the round."""
+        round_.take_candidate(self.candidate_id, response)
 
 
 Request = PageRequest | CandidateRequest
@@ -53,7 +69,7 @@ class PollRound:
     :param watched: further screenings that are noted when they are on a page that is read anyway.
     :ivar seen: the screenings that were seen so far.
     :ivar missing: those of ``wanted`` that PihuPulse does not show; complete once there are no more requests.
-    :ivar sent: how many requests were sent and answered.
+    :ivar sent: how many requests were sent and got a response.
     """
 
     def __init__(
@@ -198,24 +214,27 @@ class PollRound:
         self._left.pop(snapshot.screening_id, None)
 
 
-_NO_SUCH_CANDIDATE = (NotFoundError, BadRequestError)
+ReadPage = Callable[[int, Callable[[], Page[Screening]]], Page[Screening]]
+"""Returns the page of that number, or what the function requests."""
 
 
-def run_round(client: Client, round_: PollRound) -> None:
+def run_round(client: Client, round_: PollRound, read_page: ReadPage = lambda _number, request: request()) -> None:
     """Carry out a whole round, one request after the other.
 
+    :param read_page: gets the pages, if need be by a request.
     :raises PihuPulseError: when a request fails for good; what was seen until then stays in the round.
     """
     while requests := round_.requests():
         for request in requests:
             call: Call[Any] = request.call()
+            if isinstance(request, PageRequest):
+                round_.take_page(request.number, read_page(request.number, partial(client.run, call, poll=True)))
+                continue
             try:
                 response = client.run(call, poll=True)
-            except _NO_SUCH_CANDIDATE:
-                if not isinstance(request, CandidateRequest):
-                    raise
+            except request.absent:
                 response = None
-            _take(round_, request, response)
+            request.take(round_, response)
 
 
 async def run_round_async(client: AsyncClient, round_: PollRound, progress: Callable[[], None]) -> None:
@@ -231,28 +250,15 @@ async def run_round_async(client: AsyncClient, round_: PollRound, progress: Call
         async with lanes:
             try:
                 response = await client.run(call, poll=True)
-            except _NO_SUCH_CANDIDATE:
-                if not isinstance(request, CandidateRequest):
-                    raise
+            except request.absent:
                 response = None
-        _take(round_, request, response)
+        request.take(round_, response)
         progress()
 
     while requests := round_.requests():
-        await _all(send, requests)
-
-
-async def _all(send: Callable[[Request], Any], requests: Sequence[Request]) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for request in requests:
-                group.create_task(send(request))
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-
-
-def _take(round_: PollRound, request: Request, response: Any) -> None:
-    if isinstance(request, CandidateRequest):
-        round_.take_candidate(request.candidate_id, response)
-    else:
-        round_.take_page(request.number, response)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for request in requests:
+                    group.create_task(send(request))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None

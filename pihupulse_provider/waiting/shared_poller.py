@@ -40,9 +40,9 @@ class SharedPoller:
 
     It runs while anybody waits, and never ends a wait because of an error that may pass.
 
-    :param updates: begins to yield what happens without being polled, and None when it can't tell for now. Once one has
-        come, polling goes on five times less often, in case one is lost, until it can't tell, or a poll finds what no
-        update told.
+    :param updates: begins to yield what happens without being polled, and None when it can't say for now. Once one has
+        come, polling goes on five times less often, in case one is lost, until it can't say, or a poll finds what no
+        update said.
     :param now: returns the time, in epoch seconds.
     """
 
@@ -118,10 +118,10 @@ class SharedPoller:
         for subscription in (*due, *self._subscriptions.seen(round_.seen)):
             subscription.polled(started_at, started_at + self._pause(subscription, started_at))
         self._positions.keep(self._subscriptions)
-        self._trust.tell()
+        self._trust.warn()
 
     def _take_polled(self, snapshots: Sequence[ScreeningSnapshot]) -> None:
-        """Hand on what a poll saw; what no update told of shows that polling must not lean on updates."""
+        """Hand on what a poll saw; what no update said shows that polling must not lean on updates."""
         if self._updates is not None:
             self._trust.polled(one for one in snapshots if one.screening_id in self._subscriptions)
         self._subscriptions.notify(snapshots)
@@ -186,7 +186,7 @@ class _Trust:
         self._outage = OutageLog(log)
 
     def updated(self, updates: Sequence[ScreeningSnapshot] | None) -> None:
-        """Take note of updates, or of None: they can't be told for now."""
+        """Take note of updates, or of None: they can't be read for now."""
         if updates is None:
             self.is_earned = False
         elif updates:
@@ -195,14 +195,14 @@ class _Trust:
             self._outage.recovered("Webhooks of completed screenings come again: polling goes on slowly.")
 
     def polled(self, snapshots: Iterable[ScreeningSnapshot]) -> None:
-        """Take note of what a poll saw of screenings that somebody still waits for: no update told of their end."""
+        """Take note of what a poll saw of screenings that somebody still waits for: no update said that they ended."""
         completed = {one.screening_id for one in snapshots if one.status in SUCCEEDED}
         if completed:
             self.is_earned = False
             self._unreported |= completed
 
-    def tell(self) -> None:
-        """Say so if nothing was reported of what earlier rounds found."""
+    def warn(self) -> None:
+        """Warn if nothing was reported of what earlier rounds found."""
         if self._overdue:
             self._outage.failed(
                 "Polling found screenings completed that no webhook reported, such as %s, so it goes on at its own "
@@ -223,7 +223,7 @@ class _RoundLog:
         self._rounds = 0
 
     def done(self, subscriptions: Subscriptions, requests: int) -> None:
-        """Tell of a round that saw everything it wanted."""
+        """Log a round that saw everything it wanted."""
         self._rounds += 1
         self._requests += requests
         self._said_at.pop(logging.WARNING, None)
@@ -235,7 +235,7 @@ class _RoundLog:
             self._rounds = self._requests = 0
 
     def failed(self, waits: int, error: Exception) -> None:
-        """Tell of a round that broke off."""
+        """Log a round that broke off."""
         self._say(logging.WARNING, f"A poll for {counted(waits, 'wait')} failed, waiting goes on: {error}")
 
     def _say(self, level: int, message: str) -> bool:

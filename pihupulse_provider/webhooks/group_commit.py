@@ -99,7 +99,7 @@ class GroupCommit:
         self._is_committing = self._is_stuck = False
         error = committed.exception()
         if error is not None:
-            self._tell_failure(error)
+            self._log_failure(error)
             _fail(group, error)
         else:
             self._outage.recovered("Webhooks can be stored again.")
@@ -114,11 +114,11 @@ class GroupCommit:
     def _send_away(self, group: Sequence[_Waiting]) -> None:
         self._is_stuck = True
         error = InboxBusyError(f"A commit takes more than {self._patience:g} seconds.")
-        self._tell_failure(error)
+        self._log_failure(error)
         _fail([*group, *self._waiting], error)
         self._waiting.clear()
 
-    def _tell_failure(self, error: BaseException) -> None:
+    def _log_failure(self, error: BaseException) -> None:
         self._outage.failed("Webhooks can't be stored, and senders are asked to send them again: %s", error)
 
 

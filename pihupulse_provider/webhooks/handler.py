@@ -35,6 +35,7 @@ from pihupulse_provider.webhooks.signature import (
 LARGEST_BODY = 64 * 1024
 """Bytes; PihuPulse's events have a few hundred (API reference, "Webhook Payload")."""
 BODY_SECONDS = 10.0
+_COUNTED_SECONDS = 10.0
 MOST_SUSPECTS = 1024
 """How many deliveries whose signature fits no known secret may wait for the secrets to be read again."""
 
@@ -81,9 +82,7 @@ class Handler:
     :param body_seconds: how long a sender may take to send the body.
     """
 
-    def __init__(
-        self, secrets: Mapping[str, SecretCache], commit: GroupCommit, *, body_seconds: float = BODY_SECONDS
-    ) -> None:
+    def __init__(self, secrets: Mapping[str, SecretCache], commit: GroupCommit, body_seconds: float) -> None:
         self._secrets = secrets
         self._commit = commit
         self._body_seconds = body_seconds
@@ -145,20 +144,19 @@ class Handler:
 
 
 class Counters:
-    """Counts outcomes, and logs and reports them ``interval`` seconds after the first of them.
+    """Counts outcomes, and logs and reports them ten seconds after the first of them.
 
     :param report: takes the counts, for metrics.
     """
 
-    def __init__(self, report: Report | None = None, interval: float = 10.0) -> None:
+    def __init__(self, report: Report | None) -> None:
         self._report = report
-        self._interval = interval
         self._counts: Counter[Outcome] = Counter()
 
     def count(self, outcome: Outcome) -> None:
         """Count one request."""
         if not self._counts:
-            asyncio.get_running_loop().call_later(self._interval, self.flush)
+            asyncio.get_running_loop().call_later(_COUNTED_SECONDS, self.flush)
         self._counts[outcome] += 1
 
     def flush(self) -> None:

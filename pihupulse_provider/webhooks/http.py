@@ -13,7 +13,6 @@ from typing import Any
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 RETRY_SECONDS = 5
 """When a sender that is turned away had better come again, as every 503 says in ``Retry-After``."""

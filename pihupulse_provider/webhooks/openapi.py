@@ -79,6 +79,6 @@ def _healthy() -> dict[str, Any]:
 
 
 def _error(description: str) -> dict[str, Any]:
-    told = {"type": "object", "required": ["code", "message"], "properties": {"code": {"type": "string"}}}
-    schema = {"type": "object", "required": ["error"], "properties": {"error": told}}
+    error = {"type": "object", "required": ["code", "message"], "properties": {"code": {"type": "string"}}}
+    schema = {"type": "object", "required": ["error"], "properties": {"error": error}}
     return {"description": description, "content": {_JSON: {"schema": schema}}}

@@ -54,6 +54,10 @@ class Retention:
 
 
 INBOX_PROBLEM = "The inbox can't be written."
+_CHECK_COUNTS_SECONDS = 1.0
+"""For how long a check of the inbox counts."""
+_CHECK_SECONDS = 5.0
+"""After how long a check that has not ended counts as failed."""
 
 
 class Health:
@@ -61,22 +65,11 @@ class Health:
 
     :param check: raises a PihuPulseError if the inbox can't be written; it may block.
     :param secrets: the connections that webhooks are received for, each with its secrets.
-    :param lifetime: seconds for which a check counts.
-    :param patience: seconds after which a check that has not ended counts as failed.
     """
 
-    def __init__(
-        self,
-        check: Callable[[], None],
-        secrets: Mapping[str, SecretCache] | None = None,
-        *,
-        lifetime: float = 1.0,
-        patience: float = 5.0,
-    ) -> None:
+    def __init__(self, check: Callable[[], None], secrets: Mapping[str, SecretCache]) -> None:
         self._check = check
-        self._secrets = secrets or {}
-        self._lifetime = lifetime
-        self._patience = patience
+        self._secrets = secrets
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
         self._problems: list[str] = []
@@ -84,14 +77,14 @@ class Health:
     async def problems(self) -> list[str]:
         """Return what keeps deliveries from being stored, in a sentence each; empty if nothing does."""
         async with self._lock:
-            if time.monotonic() - self._checked_at > self._lifetime:
+            if time.monotonic() - self._checked_at > _CHECK_COUNTS_SECONDS:
                 self._problems = [*await self._of_inbox(), *await self._of_secrets()]
                 self._checked_at = time.monotonic()
             return self._problems
 
     async def _of_inbox(self) -> list[str]:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(_CHECK_SECONDS):
                 await asyncio.to_thread(self._check)
         except (PihuPulseError, TimeoutError):
             return [INBOX_PROBLEM]
@@ -128,49 +121,31 @@ RESPONSES = {
 class Receiver:
     """Receives webhooks at ``/webhooks/<connection id>``, and tells its health at ``/health``.
 
-    :param handler: handles the deliveries.
-    :param health: tells whether they can be stored.
-    :param counters: counts the outcomes.
-    :param retention: deletes old events while the receiver runs.
+    :param store: the store into whose inbox deliveries go.
+    :param secrets: the connections that webhooks are received for, each with what reads its secrets.
+    :param retention: seconds for which an event is kept; older ones are deleted while the receiver runs.
+    :param report: takes the counts of outcomes every few seconds, for metrics.
     :param prefix: the path before its own, when it is not mounted under one.
+    :param body_seconds: how long a sender may take to send the body.
     """
 
     def __init__(
         self,
-        handler: Handler,
-        health: Health,
-        counters: Counters,
-        retention: Retention | None = None,
-        *,
-        prefix: str = "",
-    ) -> None:
-        self._handler = handler
-        self._health = health
-        self._counters = counters
-        self._retention = retention
-        self._prefix = prefix
-
-    @classmethod
-    def of(
-        cls,
         store: Store,
         secrets: Mapping[str, LoadSecrets],
         *,
         retention: float,
         report: Report | None = None,
         prefix: str = "",
-    ) -> Receiver:
-        """Return a receiver that stores into the inbox of a store.
-
-        :param secrets: the connections that webhooks are received for, each with what reads its secrets.
-        :param retention: seconds for which an event is kept.
-        :param report: takes the counts of outcomes every few seconds, for metrics.
-        """
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
         inbox = Inbox(store)
         caches = {connection: SecretCache(connection, load) for connection, load in secrets.items()}
-        handler = Handler(caches, GroupCommit(inbox.append))
-        kept = Retention(store, retention)
-        return cls(handler, Health(inbox.check, caches), Counters(report), kept, prefix=prefix)
+        self._handler = Handler(caches, GroupCommit(inbox.append), body_seconds)
+        self._health = Health(inbox.check, caches)
+        self._counters = Counters(report)
+        self._retention = Retention(store, retention)
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -183,13 +158,11 @@ class Receiver:
 
     def start(self) -> None:
         """Begin what goes on beside the deliveries, on the running event loop."""
-        if self._retention is not None:
-            self._retention.start()
+        self._retention.start()
 
     async def close(self) -> None:
         """Store what still waits, and log what was counted."""
-        if self._retention is not None:
-            self._retention.stop()
+        self._retention.stop()
         await self._handler.close()
         self._counters.flush()
 

@@ -56,6 +56,14 @@ anything else when that could not be found out.
 
 
 _log = logging.getLogger(__name__)
+_LIFETIME = 30.0
+"""Seconds after which secrets are read again, so that one taken off the list stops working."""
+_GRACE = 600.0
+"""Seconds for which they still count while they can't be read again."""
+_INTERVAL = 1.0
+"""The least number of seconds between two readings."""
+_PATIENCE = 10.0
+"""Seconds after which nobody waits any longer for a reading."""
 
 
 class SecretsUnavailableError(PihuPulseError):
@@ -69,16 +77,12 @@ class SecretCache:
     """The secrets of one connection, read again when they are old or when a signature fits none of them.
 
     A signature that fits no known secret may be a new one's, so it is judged by secrets that were read after it came
-    in. All that wait share one reading, and readings begin at least ``interval`` seconds apart: what forgers send adds
-    no more than that. A connection that was read and has no secret, or is not there any more, lets nothing in from then
+    in. All that wait share one reading, and readings begin at least a second apart: what forgers send adds no more than
+    that. A connection that was read and has no secret, or is not there any more, lets nothing in from then
     on; one that can't be read keeps the secrets that it had, for a while.
 
     :param connection: whose secrets they are.
     :param load: reads the current secrets; it runs in a thread.
-    :param lifetime: seconds after which the secrets are read again, so that one taken off the list stops working.
-    :param grace: seconds for which they still count while they can't be read again.
-    :param interval: the least number of seconds between two readings.
-    :param patience: seconds after which nobody waits any longer for a reading.
     :param clock: returns a time in seconds that never goes back.
     :param sleep: waits that many seconds.
     """
@@ -88,19 +92,11 @@ class SecretCache:
         connection: str,
         load: LoadSecrets,
         *,
-        lifetime: float = 30.0,
-        grace: float = 600.0,
-        interval: float = 1.0,
-        patience: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._connection = connection
         self._load = load
-        self._lifetime = lifetime
-        self._grace = grace
-        self._interval = interval
-        self._patience = patience
         self._clock = clock
         self._sleep = sleep
         self._secrets: tuple[str, ...] = ()
@@ -114,18 +110,18 @@ class SecretCache:
         return self._clock()
 
     async def current(self) -> tuple[str, ...]:
-        """Return the secrets, at most ``lifetime`` seconds old, or ``grace`` while they can't be read.
+        """Return the secrets, at most 30 seconds old, or ten minutes more while they can't be read.
 
         :raises SecretsUnavailableError: if there is none, or they can't be read for longer than that.
         """
         now = self._clock()
         if not self._secrets:
             return await self.newer_than(now)
-        if now - self._read_at <= self._lifetime:
+        if now - self._read_at <= _LIFETIME:
             return self._secrets
-        if now - self._tried_at >= self._interval:
+        if now - self._tried_at >= _INTERVAL:
             await self._share_reading()
-        if not self._secrets or self._clock() - self._read_at > self._lifetime + self._grace:
+        if not self._secrets or self._clock() - self._read_at > _LIFETIME + _GRACE:
             raise SecretsUnavailableError(self._connection)
         return self._secrets
 
@@ -144,14 +140,14 @@ class SecretCache:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(_PATIENCE):
                 # Whoever gives up waiting must not take the reading away from the others.
                 await asyncio.shield(self._reading)
         except TimeoutError:
             raise SecretsUnavailableError(self._connection) from None
 
     async def _read(self) -> None:
-        if (wait := self._tried_at + self._interval - self._clock()) > 0:
+        if (wait := self._tried_at + _INTERVAL - self._clock()) > 0:
             await self._sleep(wait)
         began = self._clock()
         try:
@@ -159,14 +155,14 @@ class SecretCache:
         except ConfigurationError as error:
             self._secrets = ()
             self._read_at = began
-            self._tell(str(error))
+            self._log_problem(str(error))
         except Exception as error:
             # A secrets backend may put anything into its message.
-            self._tell(str(error) if isinstance(error, PihuPulseError) else type(error).__name__)
+            self._log_problem(str(error) if isinstance(error, PihuPulseError) else type(error).__name__)
         else:
             self._read_at = began
             self._outage.recovered("The webhook secrets of connection %s can be read again.", self._connection)
         self._tried_at = began
 
-    def _tell(self, problem: str) -> None:
+    def _log_problem(self, problem: str) -> None:
         self._outage.failed("The webhook secrets of connection %s can't be read: %s", self._connection, problem)

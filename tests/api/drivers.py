@@ -34,7 +34,7 @@ class Clock:
 
 
 class Service:
-    """Answers with what it is told, the last reply again and again, and remembers the requests."""
+    """Responds with what it is given, the last reply again and again, and remembers the requests."""
 
     def __init__(self, *replies: Reply | Callable[[httpx.Request], httpx.Response]) -> None:
         self._replies = list(replies)

@@ -57,9 +57,9 @@ class Server:
         if not self.headers:
             return admitted, {}
         served = math.floor(now + self.skew)
-        told = math.ceil(reset + self.skew)
+        shown_reset = math.ceil(reset + self.skew)
         limit = self.rate if self.limit is None else self.limit
-        return admitted, {"limit": limit, "remaining": remaining, "resets_in": max(0.0, told - served)}
+        return admitted, {"limit": limit, "remaining": remaining, "resets_in": max(0.0, shown_reset - served)}
 
     def least_seconds(self, requests: int) -> float:
         """Return the least time in which so many requests can be admitted."""
@@ -148,10 +148,10 @@ class Simulation:
                 slot = yield from self._slot(sender)
                 sent_at = self._now
                 yield self._now + self.latency / 2 + self.jitter * self._chance.random()
-                admitted, told = self.server.handle(self._now)
+                admitted, shown = self.server.handle(self._now)
                 yield self._now + self.latency / 2 + self.jitter * self._chance.random()
                 headers = RateLimitHeaders(
-                    sent_at=sent_at, received_at=self._now, limited=not admitted, backoff=0.75, **told
+                    sent_at=sent_at, received_at=self._now, limited=not admitted, backoff=0.75, **shown
                 )
                 self.states[sender.state_of] = observe(self.states[sender.state_of], slot, headers)
             sender.done.append(sent_at)

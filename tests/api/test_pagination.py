@@ -61,10 +61,10 @@ def test_pages_are_only_read_when_asked_for(connect: Callable[..., Driver]) -> N
     assert len(service.requests) == 1
 
 
-@pytest.mark.parametrize("told", [10**9, 10**18])
-def test_a_number_of_pages_that_cannot_be_is_not_believed(connect: Callable[..., Driver], told: int) -> None:
+@pytest.mark.parametrize("pages", [10**9, 10**18])
+def test_a_number_of_pages_that_cannot_be_is_not_believed(connect: Callable[..., Driver], pages: int) -> None:
     """The rows that the list says it has fill two pages."""
-    service = Service(*[_page([one], told, total_count=2, per_page=1) for one in ("s1", "s2")])
+    service = Service(*[_page([one], pages, total_count=2, per_page=1) for one in ("s1", "s2")])
     assert [one.id for one in connect(service).all("iter_screenings")] == ["s1", "s2"]
     assert len(service.requests) == 2
 

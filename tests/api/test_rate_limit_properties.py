@@ -1,4 +1,4 @@
-"""What holds of the rate limit for any plan, any arrivals and any headers."""
+"""What holds of the rate limit for any plan, any arrivals and any shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 plans = st.builds(Plan, st.floats(1, 2000), st.floats(1, 40))
 gaps = st.sampled_from([0.0, 0.0, 0.0, 0.01, 0.3, 1.0, 7.0, 61.0])
 moments = st.lists(gaps, min_size=1, max_size=80)
-headers = st.fixed_dictionaries(
+shown = st.fixed_dictionaries(
     {
         "limited": st.booleans(),
         "retry_after": st.none() | st.floats(0, 100),
@@ -22,7 +22,7 @@ headers = st.fixed_dictionaries(
         "backoff": st.floats(0.5, 1),
     }
 )
-answers = st.lists(st.tuples(gaps, st.booleans(), st.none() | headers), min_size=1, max_size=60)
+answers = st.lists(st.tuples(gaps, st.booleans(), st.none() | shown), min_size=1, max_size=60)
 
 
 def _holds(sent: list[float], plan: Plan) -> bool:
@@ -54,15 +54,15 @@ def test_no_header_loosens_it_past_the_users_plan(
 ) -> None:
     """Slots that a 429 made void are not used."""
     state, now, taken = LimitState(cap=plan), 1_000_000.0, []
-    for gap, poll, told in steps:
+    for gap, poll, shown in steps:
         now += gap
         state, slot = reserve(state, now, poll=poll)
         assert slot.at >= now
         if slot.taken:
             taken.append(slot)
-        if told is not None and slot.taken:
+        if shown is not None and slot.taken:
             pauses = state.voided
-            state = observe(state, slot, RateLimitHeaders(sent_at=now, received_at=now, **told))  # type: ignore[arg-type]
+            state = observe(state, slot, RateLimitHeaders(sent_at=now, received_at=now, **shown))  # type: ignore[arg-type]
             if state.voided > pauses:
                 taken = [one for one in taken if one.at <= now]
 
@@ -75,8 +75,8 @@ def test_no_header_loosens_it_past_the_users_plan(
 def test_no_more_goes_at_once_than_the_answer_says_remains(plan: Plan, remaining: int, latency: float) -> None:
     """The header counts whole tokens: there may be almost one more."""
     state, slot = reserve(LimitState(cap=plan), 1000.0)
-    headers = RateLimitHeaders(sent_at=1000.0, received_at=1000.0 + latency, limit=6e6, remaining=remaining)
-    state = observe(state, slot, headers)
+    shown = RateLimitHeaders(sent_at=1000.0, received_at=1000.0 + latency, limit=6e6, remaining=remaining)
+    state = observe(state, slot, shown)
 
     at_once = 0
     for _ in range(60):
@@ -91,10 +91,10 @@ def test_nothing_is_sent_while_paused_and_every_pause_ends(
     plan: Plan, retry_after: float | None, resets_in: float | None
 ) -> None:
     state, slot = reserve(LimitState(cap=plan), 1000.0)
-    headers = RateLimitHeaders(
+    shown = RateLimitHeaders(
         sent_at=1000.0, received_at=1001.0, limited=True, retry_after=retry_after, resets_in=resets_in
     )
-    state = observe(state, slot, headers)
+    state = observe(state, slot, shown)
 
     assert 1001.0 < state.paused_until <= 1001.0 + 300
     for poll in (False, True):
@@ -115,10 +115,10 @@ def test_polls_alone_wait_for_nothing_but_the_rate(plan: Plan, arrivals: list[fl
 def test_answer_that_says_nothing_new_changes_nothing() -> None:
     """So that it need not be written to a shared store."""
     state, slot = reserve(LimitState(), 1000.0)
-    headers = RateLimitHeaders(sent_at=1000.0, received_at=1000.1, limit=100.0, remaining=149, resets_in=1.0)
-    state = observe(state, slot, headers)
+    shown = RateLimitHeaders(sent_at=1000.0, received_at=1000.1, limit=100.0, remaining=149, resets_in=1.0)
+    state = observe(state, slot, shown)
 
-    assert observe(state, Slot(1000.0, taken=True, used=1), headers) == state
+    assert observe(state, Slot(1000.0, taken=True, used=1), shown) == state
 
 
 def test_asking_in_vain_changes_nothing() -> None:

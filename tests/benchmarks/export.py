@@ -87,24 +87,24 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     rivals = {name: export for name, (_, export) in installed().items()}
-    with running("--plan", "unlimited", "--candidates", str(told.rows)) as service:
-        service.add_fault(kind="latency", seconds=told.latency)
-        print(f"{told.rows:,} candidates, {told.latency * 1000:.0f} ms latency")
+    with running("--plan", "unlimited", "--candidates", str(arguments.rows)) as service:
+        service.add_fault(kind="latency", seconds=arguments.latency)
+        print(f"{arguments.rows:,} candidates, {arguments.latency * 1000:.0f} ms latency")
         print(f"{'':38}{'seconds':>9}{'times ours':>12}{'MB grown':>10}{'rows':>8}")
         base, megabytes, rows = min(measure(ours, service.base_url) for _ in range(3))
 
-        def tell(name, seconds, megabytes, rows):
+        def show(name, seconds, megabytes, rows):
             print(f"{name:38}{seconds:9.2f}{seconds / base:12.2f}{megabytes:10.0f}{rows or '':8}", flush=True)
-            case = f"{told.rows:,} candidates, {told.latency * 1000:.0f} ms latency"
+            case = f"{arguments.rows:,} candidates, {arguments.latency * 1000:.0f} ms latency"
             record(case, name, times_ours=seconds / base, seconds=seconds, MB_of_memory=megabytes)
 
-        tell("this provider, JSON Lines", base, megabytes, rows)
-        tell("this provider, Parquet", *min(measure(ours, service.base_url, "parquet") for _ in range(3)))
-        tell("bare asyncio and httpx, 16 in flight", *min(measure(reference, service.base_url) for _ in range(3)))
+        show("this provider, JSON Lines", base, megabytes, rows)
+        show("this provider, Parquet", *min(measure(ours, service.base_url, "parquet") for _ in range(3)))
+        show("bare asyncio and httpx, 16 in flight", *min(measure(reference, service.base_url) for _ in range(3)))
         for name, export in rivals.items():
-            tell(name, *measure(export, service.base_url))
+            show(name, *measure(export, service.base_url))
 
 
 if __name__ == "__main__":

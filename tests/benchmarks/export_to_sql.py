@@ -99,18 +99,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
-    told = parser.parse_args()
-    case = f"{told.rows:,} candidates into PostgreSQL, {told.latency * 1000:.0f} ms latency"
-    with postgres() as server, running("--plan", "unlimited", "--candidates", str(told.rows)) as service:
-        service.add_fault(kind="latency", seconds=told.latency)
+    arguments = parser.parse_args()
+    case = f"{arguments.rows:,} candidates into PostgreSQL, {arguments.latency * 1000:.0f} ms latency"
+    with postgres() as server, running("--plan", "unlimited", "--candidates", str(arguments.rows)) as service:
+        service.add_fault(kind="latency", seconds=arguments.latency)
         print(f"{case}\n{'':24}{'first':>9}{'again':>9}{'times ours':>12}{'rows':>8}")
         base = None
         for subject in SUBJECTS:
             with empty_database(server) as database, tempfile.TemporaryDirectory() as folder:
                 first, again = (measure(subject, service.base_url, database, folder) for _ in range(2))
-                assert count(database) == (told.rows, told.rows), count(database)
+                assert count(database) == (arguments.rows, arguments.rows), count(database)
             base = base or first
-            print(f"{subject:24}{first:9.2f}{again:9.2f}{first / base:12.2f}{told.rows:8}", flush=True)
+            print(f"{subject:24}{first:9.2f}{again:9.2f}{first / base:12.2f}{arguments.rows:8}", flush=True)
             record(case, subject, times_ours=first / base, seconds=first, seconds_again=again)
 
 

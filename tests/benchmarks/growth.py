@@ -49,7 +49,7 @@ def rows(most: int) -> None:
         with _people(count) as path:
             for subject, work in ((OURS, _plan_only), ("all rows in a list", _list_of_rows)):
                 _found, seconds, megabytes = _elsewhere(work, path)
-                _tell("Rows of a source", subject, count, MB_of_memory=megabytes, seconds=seconds)
+                _show("Rows of a source", subject, count, MB_of_memory=megabytes, seconds=seconds)
 
 
 def waits(most: int) -> None:
@@ -63,12 +63,12 @@ def waits(most: int) -> None:
             before, began = sandbox.count(), time.process_time()
             run_round(client, PollRound(dict.fromkeys(ids), positions))
             cost = {"requests": sandbox.count() - before, "CPU_seconds": time.process_time() - began}
-        _tell("Screenings that are waited for", OURS, count, **cost)
-        _tell("Screenings that are waited for", "a request for each", count, requests=count)
+        _show("Screenings that are waited for", OURS, count, **cost)
+        _show("Screenings that are waited for", "a request for each", count, requests=count)
 
 
 def events(most: int) -> None:
-    """Look up the events of one candidate, and read from a cursor, in an inbox of so many events."""
+    """Look up the events of a candidate and of a template, and read from a cursor, in an inbox of so many events."""
     with tempfile.TemporaryDirectory() as folder:
         inbox = Inbox(Store(f"sqlite:///{folder}/store.db"))
         there = 0
@@ -77,13 +77,15 @@ def events(most: int) -> None:
                 inbox.append([_delivery(number) for number in range(first, min(count, first + 1000))])
             there = count
             found = _milliseconds(lambda: inbox.read(EventFilter(candidate_id="c7")))
+            rare = _milliseconds(lambda: inbox.read(EventFilter(template_id="t7")))
             newest = _milliseconds(lambda last=count: inbox.read(EventFilter(), after=last - 10))
-            _tell("Events in the inbox", OURS, count, ms_for_a_candidate=found, ms_from_a_cursor=newest)
+            times = {"ms_for_a_candidate": found, "ms_for_a_template": rare, "ms_from_a_cursor": newest}
+            _show("Events in the inbox", OURS, count, **times)
             scan = _milliseconds(lambda: _scan(inbox.store))
-            _tell("Events in the inbox", "a scan of all", count, ms_for_a_candidate=scan)
+            _show("Events in the inbox", "a scan of all", count, ms_for_a_candidate=scan)
 
 
-def _tell(case: str, subject: str, size: int, **figures: float) -> None:
+def _show(case: str, subject: str, size: int, **figures: float) -> None:
     shown = "  ".join(f"{name.replace('_', ' ')} {value:,.2f}" for name, value in figures.items())
     print(f"{case:32}{size:>10,}  {subject:28}{shown}", flush=True)
     record(case, subject, size, **figures)
@@ -124,7 +126,8 @@ def _list_of_rows(result: Any, path: Path) -> None:
 
 
 def _delivery(number: int) -> Delivery:
-    data = {"screening_id": f"s{number}", "candidate_id": f"c{number if number > 20 else 7}", "template_id": "t54321"}
+    candidate, template = (f"c{number}", "t54321") if number > 20 else ("c7", "t7")
+    data = {"screening_id": f"s{number}", "candidate_id": candidate, "template_id": template}
     body = json.dumps({"event": "screening.completed", "created_at": "2026-01-20T15:45:00Z", "data": data}).encode()
     return Delivery("pihupulse_default", WebhookEvent.parse(body), body)
 

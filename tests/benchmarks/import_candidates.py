@@ -36,10 +36,10 @@ def ours(base_url, rows, *, job="bench", store_url=None):
     with tempfile.TemporaryDirectory() as folder:
         store = Store(store_url or f"sqlite:///{folder}/store.db")
         limit = shared_rate_limit(store, account.key)
-        terms = CreateOptions(job, first_try=True, on_existing="create")
+        options = CreateOptions(job, first_try=True, on_existing="create")
         bulk = CreateRun(
             CandidateResource(CandidateInput()),
-            terms,
+            options,
             Ledger(store, account),
             lambda: AsyncClient(account, limit=limit),
         )
@@ -171,12 +171,12 @@ def main():
     parser.add_argument("--plan", choices=PLANS, default="professional")
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--million", action="store_true", help="also plan a million rows")
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     throughput(3000)
     with_lost_answers(140)
-    under_a_limit(told.plan, told.rows, 1)
-    under_a_limit(told.plan, told.rows, 3)
-    planning([1_000, 100_000, *([1_000_000] if told.million else [])])
+    under_a_limit(arguments.plan, arguments.rows, 1)
+    under_a_limit(arguments.plan, arguments.rows, 3)
+    planning([1_000, 100_000, *([1_000_000] if arguments.million else [])])
 
 
 if __name__ == "__main__":

@@ -381,9 +381,9 @@ VALUES = st.text(st.characters(codec="utf-8"), max_size=60).map(lambda text: f"q
 
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUES))
 def test_no_message_tells_the_value(fields):
-    told = ""
+    message = ""
     try:
         check_candidate(fields)
     except InvalidCandidateError as error:
-        told = str(error)
-    assert not [value for value in fields.values() if value in told]
+        message = str(error)
+    assert not [value for value in fields.values() if value in message]

@@ -36,11 +36,11 @@ def values(rows):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "told"),
+    ("encoding", "named"),
     [("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("utf-16", "utf-16"), ("latin-1", "latin-1"), ("cp1252", "cp1252")],
 )
-def test_csv_in_any_encoding_that_is_told(encoding, told):
-    assert values(read("people.csv", TEXT.encode(encoding), encoding=told)) == ROWS
+def test_csv_in_any_encoding_that_is_named(encoding, named):
+    assert values(read("people.csv", TEXT.encode(encoding), encoding=named)) == ROWS
 
 
 def test_packed_files_are_unpacked():
@@ -192,9 +192,9 @@ class TestExcel:
 
     @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
     def test_a_byte_order_mark_is_no_part_of_the_first_name(self, encoding):
-        told = encoding.removesuffix("-sig")
-        assert values(read("people.csv", TEXT.encode(encoding), encoding=told)) == ROWS
-        assert values(read("people.jsonl", '{"name": "A"}'.encode(encoding), encoding=told)) == [{"name": "A"}]
+        named = encoding.removesuffix("-sig")
+        assert values(read("people.csv", TEXT.encode(encoding), encoding=named)) == ROWS
+        assert values(read("people.jsonl", '{"name": "A"}'.encode(encoding), encoding=named)) == [{"name": "A"}]
 
     def test_blank_lines_before_the_header_are_nothing(self):
         assert values(read("people.csv", b"\n,,\nname,email\nA,a@example.com\n")) == [

@@ -11,7 +11,7 @@ from itertools import count
 import httpx
 
 from pihupulse_provider.api import Account, AsyncClient, Client, MemoryRateLimit, NewCandidate, NewScreening
-from pihupulse_provider.api.exchange import RetryPolicy
+from pihupulse_provider.api.retry import RetryPolicy
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import Ledger

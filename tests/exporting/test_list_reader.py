@@ -36,7 +36,7 @@ def world(request):
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 1700])
-async def test_a_list_at_rest_takes_its_pages_and_a_look_at_its_ends(count):
+async def test_a_list_at_rest_takes_its_pages_and_those_at_its_ends(count):
     world = World("sqlite://", candidates=count)
     found = await read(world)
     assert sorted(found) == sorted(ids(world))

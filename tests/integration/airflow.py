@@ -259,5 +259,7 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         # A trigger that fires at once must not overtake the executor's note that the task has deferred.
         "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+        # On a busy machine the API server's first responses take longer than the 5 seconds that a task waits.
+        "WORKERS__EXECUTION_API_TIMEOUT": "60",
     }
     return {**inherited, "AIRFLOW_HOME": str(home), **{f"AIRFLOW__{key}": value for key, value in settings.items()}}

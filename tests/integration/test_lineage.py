@@ -8,7 +8,7 @@ import pytest
 
 
 def complete_events(path, dag_id):
-    """Return what OpenLineage was told when tasks of a DAG had ended, by task."""
+    """Return what OpenLineage heard when tasks of a DAG had ended, by task."""
     events = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     ended = [event for event in events if event["eventType"] == "COMPLETE"]
     names = {event["job"]["name"].removeprefix(f"{dag_id}."): event for event in ended}
@@ -18,7 +18,7 @@ def complete_events(path, dag_id):
 @pytest.mark.usefixtures("example_runs")
 def test_an_import_and_the_dag_that_it_starts_are_in_the_lineage(airflow, sandbox, openlineage):
     airflow.wait_until(
-        lambda: "create_screenings" in complete_events(openlineage, "screen_new_imports"), 30, "the lineage is told"
+        lambda: "create_screenings" in complete_events(openlineage, "screen_new_imports"), 30, "the lineage is there"
     )
     imported = complete_events(openlineage, "import_from_storage")["import_candidates"]
     host = "pihupulse://" + sandbox.base_url.split("/")[2]

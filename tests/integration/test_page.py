@@ -20,7 +20,7 @@ _OF_AIRFLOW = "An iframe which has both allow-scripts and allow-same-origin"
 
 @pytest.fixture(params=["light", "dark"])
 def tab(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A tab of a browser, and what its console was told."""
+    """A tab of a browser, and what its console shows."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

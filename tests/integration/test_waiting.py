@@ -99,7 +99,7 @@ def test_every_wait_outlives_a_triggerer_that_is_stopped_and_one_that_is_killed(
     each_run, single = begin("wait_for_each", WAITS, deferred=WAITS)
     assert requests_in(sandbox, 5) <= 6 * 5
     triggerers.replace(signal.SIGTERM)
-    airflow.wait_until(lambda: requests_in(sandbox, 1) > 0, 60, "the next triggerer looks")
+    airflow.wait_until(lambda: requests_in(sandbox, 1) > 0, 60, "the next triggerer polls")
     triggerers.replace(signal.SIGKILL)
     complete(sandbox, many + single)
     airflow.wait_for_success("wait_for_all", all_run, 120)
@@ -142,7 +142,7 @@ def test_a_task_that_is_marked_failed_is_no_longer_waited_for_and_one_that_is_cl
     run_id, ids = begin("wait_for_all", 1)
     task = f"/dags/wait_for_all/dagRuns/{run_id}/taskInstances/wait"
     airflow.patch(task, {"new_state": "failed"})
-    airflow.wait_until(lambda: requests_in(sandbox, 2) == 0, 60, "nobody looks any more")
+    airflow.wait_until(lambda: requests_in(sandbox, 2) == 0, 60, "nobody polls any more")
     clear = {"dag_run_id": run_id, "task_ids": ["wait"], "dry_run": False, "only_failed": False, "reset_dag_runs": True}
     airflow.post("/dags/wait_for_all/clearTaskInstances", clear)
     airflow.wait_until(lambda: states(airflow, "wait_for_all", run_id) == ["deferred"], 60, "the task waits anew")

@@ -24,28 +24,29 @@ CANDIDATES = "pihupulse://pihupulse_default/candidates"
 
 
 class Done:
-    """Operators whose tasks have run, by what OpenLineage is told of them."""
+    """Operators whose tasks have run, by what OpenLineage hears of them."""
 
     def __init__(self, dag_runs):
         self._dag_runs = dag_runs
         self.events = {}
 
     def __call__(self, operator, **arguments):
-        told = {}
+        heard = {}
 
-        class Telling(operator):
+        class Heard(operator):
             def execute(self, context):
                 try:
                     return super().execute(context)
                 finally:
-                    told["lineage"] = self.get_openlineage_facets_on_complete(None)
-                    told["events"] = {str(key): context["outlet_events"][key].extra for key in context["outlet_events"]}
+                    heard["lineage"] = self.get_openlineage_facets_on_complete(None)
+                    events = context["outlet_events"]
+                    heard["events"] = {str(key): events[key].extra for key in events}
 
         with self._dag_runs.dag() as dag:
-            Telling(task_id="task", retries=0, **arguments)
+            Heard(task_id="task", retries=0, **arguments)
         self.run = self._dag_runs.run(dag)
-        self.events = told["events"]
-        return told["lineage"]
+        self.events = heard["events"]
+        return heard["lineage"]
 
 
 @pytest.fixture

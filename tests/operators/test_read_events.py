@@ -124,8 +124,8 @@ def test_many_go_to_a_file(dag_runs, dag_of, consumer, tmp_path):
     for number in range(3):
         receive(f"s{number}-{consumer}")
     path = f"file://{tmp_path}/events/{{{{ ti.task_id }}}}.jsonl"
-    told = dag_runs.run(dag_of(consumer=consumer, results_path=path)).xcom("read")
-    assert told == {"results_path": f"file://{tmp_path}/events/read.jsonl", "events": 3}
+    output = dag_runs.run(dag_of(consumer=consumer, results_path=path)).xcom("read")
+    assert output == {"results_path": f"file://{tmp_path}/events/read.jsonl", "events": 3}
     assert [(one.name, stat.S_IMODE(one.stat().st_mode)) for one in (tmp_path / "events").iterdir()] == [
         ("read.jsonl", 0o600)
     ]
@@ -148,6 +148,6 @@ def test_events_are_derived_where_no_webhook_comes_in(dag_runs, dag_of, consumer
     dag = dag_of(consumer=consumer, source="polling", events=["screening.completed"])
     assert screenings(dag_runs.run(dag)) == []
     pihupulse_sandbox.complete(screening, 91)
-    told = dag_runs.run(dag).xcom("read")
-    assert [(event["screening_id"], event["score"]) for event in told] == [(screening, 91)]
+    output = dag_runs.run(dag).xcom("read")
+    assert [(event["screening_id"], event["score"]) for event in output] == [(screening, 91)]
     assert screenings(dag_runs.run(dag)) == []

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowSensorTimeout, TaskDeferred
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.api import ConfigurationError, UnauthorizedError, clock
@@ -63,8 +63,8 @@ def wait(dag_runs, pihupulse_sandbox):
 def failed_with(run, *kinds):
     """Return whether each of its tries failed with such an error; Airflow 3.0 tells no error of a last try."""
     errors = run.errors.get(("wait", -1), [])
-    told = all(error is None or isinstance(error, kind) for error, kind in zip(errors, kinds, strict=False))
-    return run.states("wait") == ["failed"] and len(errors) == len(kinds) and told
+    fits = all(error is None or isinstance(error, kind) for error, kind in zip(errors, kinds, strict=False))
+    return run.states("wait") == ["failed"] and len(errors) == len(kinds) and fits
 
 
 class TestEveryMode:
@@ -132,15 +132,15 @@ class TestPolling:
     def test_events_are_derived_where_no_webhook_comes_in(self, wait, mode, pihupulse_sandbox, pending, event):
         score = next(numbers)
         threading.Timer(1, pihupulse_sandbox.complete, [pending, score]).start()
-        told = wait(event, screening_id=pending, source="polling", **mode).xcom("wait")
-        assert (told["screening_id"], told["score"], told["event"]) == (pending, score, event)
+        event_found = wait(event, screening_id=pending, source="polling", **mode).xcom("wait")
+        assert (event_found["screening_id"], event_found["score"], event_found["event"]) == (pending, score, event)
 
     def test_what_happened_before_the_first_look_but_in_the_run_counts(self, wait, mode, pihupulse_sandbox, pending):
         score = next(numbers)
         pihupulse_sandbox.complete(pending, score)
         pihupulse_sandbox.advance(600)
-        told = wait(screening_id=pending, source="polling", **mode).xcom("wait")
-        assert (told["screening_id"], told["score"]) == (pending, score)
+        event_found = wait(screening_id=pending, source="polling", **mode).xcom("wait")
+        assert (event_found["screening_id"], event_found["score"]) == (pending, score)
 
     def test_what_happened_before_the_run_does_not(self, wait, timed_mode, pihupulse_sandbox, pending):
         pihupulse_sandbox.advance(-600)
@@ -206,6 +206,11 @@ class TestArguments:
         assert deferred.value.trigger.seconds == 5
         assert deferred.value.timeout <= timedelta(minutes=2, seconds=5)
 
+    def test_without_its_connection_it_does_not_begin_to_wait(self, wait, mode, capsys):
+        run = wait(pihupulse_conn_id="missing", timeout=0.5, **mode)
+        assert failed_with(run, AirflowNotFoundException, AirflowNotFoundException)
+        assert "Waiting for" not in capsys.readouterr().out
+
     def test_a_time_that_is_none_fails_the_task(self, wait):
         assert failed_with(wait(since="yesterday"), ConfigurationError)
 
@@ -232,7 +237,7 @@ class TestArguments:
 
 
 class TestLimit:
-    """Whoever ends a wait looks once more."""
+    """Whoever ends a wait polls once more."""
 
     @pytest.mark.parametrize("resume", [FIRED, TIMED_OUT], ids=["trigger", "airflow"])
     def test_an_event_that_came_in_time_counts(self, pihupulse_sandbox, screening_id, resume):

@@ -60,10 +60,10 @@ def wait(dag_runs):
 
 
 def failed_with(run, *kinds):
-    """Return whether each of its tries failed with such an error; Airflow 3.0 tells no error of a last try."""
+    """Return whether each of its tries failed with such an error; Airflow 3.0 names no error of a last try."""
     errors = run.errors.get(("wait", -1), [])
-    told = all(error is None or isinstance(error, kind) for error, kind in zip(errors, kinds, strict=False))
-    return run.states("wait") == ["failed"] and len(errors) == len(kinds) and told
+    fits = all(error is None or isinstance(error, kind) for error, kind in zip(errors, kinds, strict=False))
+    return run.states("wait") == ["failed"] and len(errors) == len(kinds) and fits
 
 
 class TestEveryMode:
@@ -237,12 +237,12 @@ class TestArguments:
         with pytest.raises(TaskDeferred) as deferred:
             sensor.poke({})
         trigger = deferred.value.trigger
-        terms = WaitState.load(trigger.terms, clock.now()).spec
+        spec = WaitState.load(trigger.terms, clock.now()).spec
         assert trigger.pihupulse_conn_id == "pihupulse_default"
-        assert clock.now() - 60 < terms.started_at <= clock.now()
-        assert terms == WaitSpec(
+        assert clock.now() - 60 < spec.started_at <= clock.now()
+        assert spec == WaitSpec(
             screenings={one["id"]: one["candidate_id"] for one in pihupulse_sandbox.screenings},
-            started_at=terms.started_at,
+            started_at=spec.started_at,
             wait_for=0.5,
             succeeded_statuses=("reviewed",),
             failed_statuses=("no_show",),

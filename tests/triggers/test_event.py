@@ -26,23 +26,23 @@ from tests.webhooks.inboxes import cursor_of, receive, receive_all
 @asynccontextmanager
 async def running(trigger):
     """Run a trigger, and yield a queue of the screenings that it tells of."""
-    told = asyncio.Queue()
+    payloads = asyncio.Queue()
 
     async def run():
         async for event in trigger.run():
-            told.put_nowait(event.payload)
+            payloads.put_nowait(event.payload)
 
     task = asyncio.create_task(run())
     try:
-        yield told
+        yield payloads
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def next_of(told, number, seconds=5):
+async def next_of(payloads, number, seconds=5):
     async with asyncio.timeout(seconds):
-        return [(await told.get())["screening_id"] for _ in range(number)]
+        return [(await payloads.get())["screening_id"] for _ in range(number)]
 
 
 class TestSerialize:
@@ -80,48 +80,48 @@ class TestSerialize:
 class TestAssetEvents:
     async def test_each_comes_once_and_in_order(self, consumer):
         receive(f"s1-{consumer}")
-        async with running(PihuPulseEventTrigger(consumer=consumer)) as told:
-            assert await next_of(told, 1) == [f"s1-{consumer}"]
+        async with running(PihuPulseEventTrigger(consumer=consumer)) as payloads:
+            assert await next_of(payloads, 1) == [f"s1-{consumer}"]
             for number in range(2, 6):
                 receive(f"s{number}-{consumer}")
-            assert await next_of(told, 4) == [f"s{number}-{consumer}" for number in range(2, 6)]
+            assert await next_of(payloads, 4) == [f"s{number}-{consumer}" for number in range(2, 6)]
             await asyncio.sleep(1.5)
-            assert told.empty()
+            assert payloads.empty()
 
     async def test_the_payload_is_ids_status_and_score(self, consumer):
         receive(f"s1-{consumer}", candidate_name="Jane Doe")
-        async with running(PihuPulseEventTrigger(consumer=consumer)) as told:
-            payload = await told.get()
+        async with running(PihuPulseEventTrigger(consumer=consumer)) as payloads:
+            payload = await payloads.get()
         assert payload["score"] == 85
         assert "Jane" not in json.dumps(payload)
 
     async def test_only_the_events_asked_for(self, consumer):
         receive(f"s1-{consumer}", "screening.started")
         receive(f"s2-{consumer}", "report.generated")
-        async with running(PihuPulseEventTrigger(consumer=consumer, events="report.generated")) as told:
-            assert await next_of(told, 1) == [f"s2-{consumer}"]
+        async with running(PihuPulseEventTrigger(consumer=consumer, events="report.generated")) as payloads:
+            assert await next_of(payloads, 1) == [f"s2-{consumer}"]
 
     async def test_what_was_not_surely_stored_comes_again_after_a_restart(self, consumer):
         receive(f"s1-{consumer}")
         for _ in range(2):
-            async with running(PihuPulseEventTrigger(consumer=consumer)) as told:
-                assert await next_of(told, 1) == [f"s1-{consumer}"]
+            async with running(PihuPulseEventTrigger(consumer=consumer)) as payloads:
+                assert await next_of(payloads, 1) == [f"s1-{consumer}"]
 
     async def test_a_cursor_set_back_replays(self, consumer):
         receive(f"s1-{consumer}")
-        async with running(PihuPulseEventTrigger(consumer=consumer)) as told:
-            position = (await told.get())["position"]
+        async with running(PihuPulseEventTrigger(consumer=consumer)) as payloads:
+            position = (await payloads.get())["position"]
             cursor_of(consumer).seek(position)
             await asyncio.sleep(1.2)
             cursor_of(consumer).seek(position - 1)
-            assert await next_of(told, 1) == [f"s1-{consumer}"]
+            assert await next_of(payloads, 1) == [f"s1-{consumer}"]
 
     async def test_a_new_consumer_may_begin_with_what_comes_next(self, consumer):
         receive(f"s1-{consumer}")
-        async with running(PihuPulseEventTrigger(consumer=f"late-{consumer}", start="latest")) as told:
+        async with running(PihuPulseEventTrigger(consumer=f"late-{consumer}", start="latest")) as payloads:
             await asyncio.sleep(0.5)
             receive(f"s2-{consumer}")
-            assert await next_of(told, 1) == [f"s2-{consumer}"]
+            assert await next_of(payloads, 1) == [f"s2-{consumer}"]
 
     async def test_events_are_derived_where_no_webhook_comes_in(self, consumer, pihupulse_sandbox):
         (screening,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
@@ -129,30 +129,30 @@ class TestAssetEvents:
         trigger = PihuPulseEventTrigger(
             consumer=consumer, source="polling", poll_interval=0.2, events=["screening.completed"]
         )
-        async with running(trigger) as told:
+        async with running(trigger) as payloads:
             await asyncio.sleep(0.5)
             pihupulse_sandbox.complete(screening, 91)
-            assert await next_of(told, 1) == [screening]
+            assert await next_of(payloads, 1) == [screening]
 
 
 class TestWaits:
-    async def test_a_thousand_share_their_looks(self, pihupulse_sandbox, monkeypatch):
-        looks = []
+    async def test_a_thousand_share_their_reads(self, pihupulse_sandbox, monkeypatch):
+        reads = []
         read = Inbox.read
 
         def counted(inbox, wanted, **options):
-            looks.append(wanted)
+            reads.append(wanted)
             return read(inbox, wanted, **options)
 
         monkeypatch.setattr(Inbox, "read", counted)
         names = [f"many-{number}" for number in range(1000)]
         waits = [asyncio.create_task(anext(_wait_for(name).run())) for name in names]
-        while len(looks) < 1000:
+        while len(reads) < 1000:
             await asyncio.sleep(0.1)
-        looks.clear()
+        reads.clear()
         began = time.monotonic()
         await asyncio.sleep(2)
-        assert len(looks) <= (time.monotonic() - began) / READ_SECONDS + 1
+        assert len(reads) <= (time.monotonic() - began) / READ_SECONDS + 1
         receive_all(names)
         events = await asyncio.gather(*waits)
         assert len({event.payload["position"] for event in events}) == 1000
@@ -188,8 +188,8 @@ class TestScreeningWaits:
 
         def start(interval):
             state = WaitState(WaitSpec({screening: None}, clock.now(), interval=interval, timeout=60.0))
-            terms = state.dump(clock.now())
-            return screening, asyncio.create_task(anext(WatchTrigger("pihupulse_default", terms).run()))
+            values = state.dump(clock.now())
+            return screening, asyncio.create_task(anext(WatchTrigger("pihupulse_default", values).run()))
 
         return start
 

@@ -34,12 +34,12 @@ def screenings(sandbox, count):
 class Poller(TaskPoller):
     """Polls at a time that the test sets, and returns where the wait then stands."""
 
-    def __init__(self, ids, **terms):
+    def __init__(self, ids, **options):
         self.at = STARTED_AT
         self.heard = Listener()
-        super().__init__(WaitState(WaitSpec(dict.fromkeys(ids), STARTED_AT, **terms)), self.heard, lambda: self.at)
+        super().__init__(WaitState(WaitSpec(dict.fromkeys(ids), STARTED_AT, **options)), self.heard, lambda: self.at)
 
-    def look(self, client, at):
+    def verdict_at(self, client, at):
         self.at = at
         self.poll(client)
         return self.state.judge()
@@ -50,20 +50,20 @@ def test_it_asks_only_for_what_still_waits(sandbox, client):
     task_poller = Poller(ids)
     for one in ids[:400]:
         sandbox.complete(one)
-    assert str(task_poller.look(client, STARTED_AT)) == "400 of 450 screenings completed, 0 failed, 50 waiting"
+    assert str(task_poller.verdict_at(client, STARTED_AT)) == "400 of 450 screenings completed, 0 failed, 50 waiting"
     before = sandbox.count()
-    task_poller.look(client, STARTED_AT)
+    task_poller.verdict_at(client, STARTED_AT)
     assert sandbox.count() - before == 1
 
 
 @pytest.mark.parametrize("kind", ["error", "html", "drop", "truncated", "empty"])
-def test_a_fault_that_may_pass_is_a_look_that_saw_nothing(sandbox, client, kind):
+def test_a_fault_that_may_pass_is_a_poll_that_saw_nothing(sandbox, client, kind):
     task_poller = Poller(screenings(sandbox, 1))
     sandbox.fail_next(kind)
-    assert task_poller.look(client, STARTED_AT).state == "waiting"
+    assert task_poller.verdict_at(client, STARTED_AT).state == "waiting"
     assert "the wait goes on" in task_poller.heard.lines[0]
     sandbox.complete(sandbox.screenings[0]["id"])
-    assert task_poller.look(client, STARTED_AT).state == "succeeded"
+    assert task_poller.verdict_at(client, STARTED_AT).state == "succeeded"
 
 
 def test_what_was_seen_before_a_fault_counts(sandbox, client):
@@ -81,34 +81,34 @@ def test_what_was_seen_before_a_fault_counts(sandbox, client):
         return original(call, **options)
 
     client.run = fail_third
-    assert task_poller.look(client, STARTED_AT).completed == 150
+    assert task_poller.verdict_at(client, STARTED_AT).completed == 150
 
 
 def test_a_wrong_key_is_an_error(sandbox):
     account = Account("wrong", sandbox.base_url)
     with pytest.raises(UnauthorizedError):
-        Poller(screenings(sandbox, 1)).look(Client(account, transport=sandbox.transport()), time.time())
+        Poller(screenings(sandbox, 1)).verdict_at(Client(account, transport=sandbox.transport()), time.time())
 
 
 def test_a_screening_that_is_not_there_fails_after_a_minute(sandbox, client):
     screenings(sandbox, 150)
     task_poller = Poller(["s1"])
-    assert task_poller.look(client, STARTED_AT + GRACE - 1).state == "waiting"
-    assert task_poller.look(client, STARTED_AT + GRACE).failed == {"s1": "not_found"}
+    assert task_poller.verdict_at(client, STARTED_AT + GRACE - 1).state == "waiting"
+    assert task_poller.verdict_at(client, STARTED_AT + GRACE).failed == {"s1": "not_found"}
 
 
-def test_progress_is_told_when_it_changes_and_else_every_five_minutes(sandbox, client):
+def test_progress_is_logged_when_it_changes_and_else_every_five_minutes(sandbox, client):
     ids = screenings(sandbox, 2)
     poller = Poller(ids, interval=5.0)
     for seconds in range(0, 301, 5):
-        poller.look(client, STARTED_AT + seconds)
+        poller.verdict_at(client, STARTED_AT + seconds)
         if seconds == 10:
             sandbox.complete(ids[0])
-        poller.tell()
+        poller.report()
     assert poller.heard.lines == [
         "0 of 2 screenings completed, 0 failed, 2 waiting. The next poll is at 1970-01-12 13:46:45 UTC.",
         "1 of 2 screenings completed, 0 failed, 1 waiting. The next poll is at 1970-01-12 13:47:00 UTC.",
     ]
     poller.at = STARTED_AT + 400
-    poller.tell()
+    poller.report()
     assert len(poller.heard.lines) == 3

@@ -31,12 +31,12 @@ def screening(pihupulse_sandbox):
     return screening_id
 
 
-def terms_for(screening_id, **terms):
-    return WaitSpec({screening_id: None}, clock.now(), **{"timeout": 600.0, **terms})
+def spec_for(screening_id, **options):
+    return WaitSpec({screening_id: None}, clock.now(), **{"timeout": 600.0, **options})
 
 
 class TestWaitHere:
-    def test_it_looks_once_an_interval_until_it_is_over(self, client, screening, operator, pihupulse_sandbox):
+    def test_it_polls_once_an_interval_until_it_is_over(self, client, screening, operator, pihupulse_sandbox):
         pauses = []
 
         def sleep(seconds):
@@ -44,35 +44,35 @@ class TestWaitHere:
             if len(pauses) == 3:
                 pihupulse_sandbox.complete(screening, 80)
 
-        [seen] = wait_here(client, terms_for(screening, interval=30.0), operator.log, sleep)
+        [seen] = wait_here(client, spec_for(screening, interval=30.0), operator.log, sleep)
         assert seen.score == 80
         assert pauses == [30.0] * 3
 
     def test_it_ends_at_its_timeout(self, client, screening, operator):
         with pytest.raises(AirflowSensorTimeout, match="0 of 1 screening completed"):
-            wait_here(client, terms_for(screening, timeout=0.01), operator.log)
+            wait_here(client, spec_for(screening, timeout=0.01), operator.log)
 
     def test_it_fails_with_the_screening(self, client, screening, operator, pihupulse_sandbox):
         pihupulse_sandbox.put(screening, "expired")
         with pytest.raises(ScreeningFailedError, match=r"\(expired\)"):
-            wait_here(client, terms_for(screening), operator.log)
+            wait_here(client, spec_for(screening), operator.log)
 
 
 class TestBeginAndResume:
     def test_a_wait_that_is_over_already_is_not_deferred(self, client, screening, operator, pihupulse_sandbox):
         pihupulse_sandbox.complete(screening, 80)
-        [seen] = begin_wait(operator, client, "pihupulse_default", terms_for(screening), "resume")
+        [seen] = begin_wait(operator, client, "pihupulse_default", spec_for(screening), "resume")
         assert seen.score == 80
 
     def test_any_other_is_with_airflow_s_own_limit_as_a_backstop(self, client, screening, operator):
         with pytest.raises(TaskDeferred) as deferred:
-            begin_wait(operator, client, "pihupulse_default", terms_for(screening), "resume")
+            begin_wait(operator, client, "pihupulse_default", spec_for(screening), "resume")
         assert deferred.value.method_name == "resume"
         assert 600 < deferred.value.timeout.total_seconds() < 900
 
     def test_the_log_says_when_the_next_poll_is(self, client, screening, operator, capsys):
         with pytest.raises(TaskDeferred):
-            begin_wait(operator, client, "pihupulse_default", terms_for(screening), "resume")
+            begin_wait(operator, client, "pihupulse_default", spec_for(screening), "resume")
         assert "0 of 1 screening completed, 0 failed, 1 waiting. The next poll is at " in capsys.readouterr().out
 
     def test_it_resumes_with_what_the_trigger_saw(self, client, operator):
@@ -81,11 +81,11 @@ class TestBeginAndResume:
             "seen": pack([ScreeningSnapshot("s1", "c1", "completed", 70)]),
             "started_at": 1.0,
         }
-        terms = WaitSpec({}, 0.0)
-        [seen] = resume_wait(operator, client, "pihupulse_default", terms, method_name="resume", event=event)
+        spec = WaitSpec({}, 0.0)
+        [seen] = resume_wait(operator, client, "pihupulse_default", spec, method_name="resume", event=event)
         assert seen.score == 70
 
-    def test_it_looks_itself_when_the_trigger_could_not(self, client, screening, operator):
+    def test_it_polls_itself_when_the_trigger_could_not(self, client, screening, operator):
         event = {"end": "error", "seen": pack([ScreeningSnapshot(screening)]), "started_at": clock.now()}
         with pytest.raises(TaskDeferred):
             resume_wait(operator, client, "pihupulse_default", WaitSpec({}, 0.0), method_name="resume", event=event)

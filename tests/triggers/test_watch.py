@@ -19,8 +19,8 @@ from pihupulse_provider.waiting.wait_spec import WaitSpec
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
 
 
-def trigger_for(ids, **terms):
-    options = {"interval": 0.2, "timeout": 20.0, **terms}
+def trigger_for(ids, **options):
+    options = {"interval": 0.2, "timeout": 20.0, **options}
     return WatchTrigger(
         "pihupulse_default", WaitState(WaitSpec(dict.fromkeys(ids), clock.now(), **options)).dump(clock.now())
     )
@@ -113,9 +113,9 @@ class TestRun:
         ids = screenings_of(pihupulse_sandbox, 2)
         pihupulse_sandbox.put(ids[1], "paused")
         await event_of(trigger_for(ids, deadline=1.0))
-        told = capsys.readouterr().out
-        assert "1 of 2 screenings completed, 0 failed, 1 waiting." in told
-        assert told.count("'paused'") == 1
+        log = capsys.readouterr().out
+        assert "1 of 2 screenings completed, 0 failed, 1 waiting." in log
+        assert log.count("'paused'") == 1
 
     async def test_it_ends_at_the_deadline_although_it_says_how_far_it_is_during_the_last_poll(self, pihupulse_sandbox):
         """Each end of the list shows one that is completed: the first is reported while the other is being read."""

@@ -78,8 +78,8 @@ async def test_while_the_inbox_cannot_be_read_it_goes_on_trying_and_says_so_once
             await asyncio.sleep(1)
             away.clear()
             assert await ids(reader, 1) == ["s1"]
-    told = [record.levelname for record in caplog.records if record.name == inbox_tail.__name__]
-    assert told == ["WARNING", "INFO"]
+    levels = [record.levelname for record in caplog.records if record.name == inbox_tail.__name__]
+    assert levels == ["WARNING", "INFO"]
 
 
 async def test_waits_streams_and_the_poller_share_one_read(inbox, monkeypatch):

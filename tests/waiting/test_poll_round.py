@@ -44,25 +44,25 @@ def naive(wanted, pages):
     return pages if None in owners else min(pages or len(owners), len(owners))
 
 
-def look_at(service, wanted, positions, watched=()):
+def run(service, wanted, positions, watched=()):
     """Carry out one round, and check that no plan costs more than doing it naively would by what is known."""
-    look, read = PollRound(wanted, positions, watched), set()
-    while requests := look.requests():
+    round_, read = PollRound(wanted, positions, watched), set()
+    while requests := round_.requests():
         left = {
             one: positions.candidate_of.get(one, candidate)
             for one, candidate in wanted.items()
-            if one not in look.seen and one not in look.missing
+            if one not in round_.seen and one not in round_.missing
         }
         unread = set(range(1, (positions.total_pages or 1) + 1)).difference(read)
         assert len(requests) <= naive(left, len(unread))
         assert len(set(requests)) == len(requests)
         for request in requests:
             if isinstance(request, PageRequest):
-                look.take_page(request.number, service.page(request.number))
+                round_.take_page(request.number, service.page(request.number))
                 read.add(request.number)
             else:
-                look.take_candidate(request.candidate_id, service.candidate(request.candidate_id))
-    return look
+                round_.take_candidate(request.candidate_id, service.candidate(request.candidate_id))
+    return round_
 
 
 def screening(number, owner=None, status="pending"):
@@ -75,11 +75,11 @@ def accounts(draw):
     rows = [screening(number, f"c{owner}") for number, owner in enumerate(owners)]
     wanted = draw(st.lists(st.sampled_from(rows), min_size=1, unique_by=lambda row: row.id))
     known = draw(st.sampled_from(["all", "none", "some"]))
-    told = {
+    candidate_of = {
         row.id: row.candidate_id if known == "all" or (known == "some" and draw(st.booleans())) else None
         for row in wanted
     }
-    return Service(rows, draw(st.integers(1, 7))), told
+    return Service(rows, draw(st.integers(1, 7))), candidate_of
 
 
 SHIFTS = st.lists(
@@ -113,11 +113,11 @@ def test_each_round_shows_all_that_the_service_shows_and_costs_no_more_than_doin
             fresh += 1
             shift(service, step, place, fresh)
         known = {one: positions.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
-        look = look_at(service, wanted, positions)
+        round_ = run(service, wanted, positions)
         shown = {row.id: row.status for row in service.rows if row.id in wanted}
-        assert {snapshot.screening_id: snapshot.status for snapshot in look.drain()} == shown
-        assert look.missing == set(wanted) - set(shown)
-        assert look.sent <= 3 * naive(known, service.pages) + 2 + len(look.missing)
+        assert {snapshot.screening_id: snapshot.status for snapshot in round_.drain()} == shown
+        assert round_.missing == set(wanted) - set(shown)
+        assert round_.sent <= 3 * naive(known, service.pages) + 2 + len(round_.missing)
 
 
 @settings(max_examples=200, deadline=None)
@@ -125,10 +125,10 @@ def test_each_round_shows_all_that_the_service_shows_and_costs_no_more_than_doin
 def test_a_list_that_stays_is_read_with_the_fewest_requests_from_the_second_round_on(account):
     service, wanted = account
     positions = ListPositions()
-    first = look_at(service, wanted, positions)
+    first = run(service, wanted, positions)
     assert first.sent <= naive(wanted, service.pages) + 2
     known = {one: positions.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
-    assert look_at(service, wanted, positions).sent <= naive(known, service.pages)
+    assert run(service, wanted, positions).sent <= naive(known, service.pages)
 
 
 def account_of(count, per_page=100):
@@ -141,61 +141,61 @@ def owners(numbers):
 
 def test_a_thousand_new_screenings_in_a_large_account_take_a_request_for_each_hundred():
     service, positions, wanted = account_of(20_000), ListPositions(), owners(range(19_000, 20_000))
-    assert [look_at(service, wanted, positions).sent for _ in range(3)] == [11, 10, 10]
+    assert [run(service, wanted, positions).sent for _ in range(3)] == [11, 10, 10]
 
 
 def test_rows_that_are_put_in_front_are_followed_at_the_cost_of_one_request():
     service, positions, wanted = account_of(20_000), ListPositions(), owners(range(1_000))
-    look_at(service, wanted, positions)
+    run(service, wanted, positions)
     service.rows[:0] = [screening(30_000 + number) for number in range(250)]
-    look = look_at(service, wanted, positions)
-    assert len(look.seen) == 1_000
-    assert look.sent <= 12
-    assert look_at(service, wanted, positions).sent == 11
+    round_ = run(service, wanted, positions)
+    assert len(round_.seen) == 1_000
+    assert round_.sent <= 12
+    assert run(service, wanted, positions).sent == 11
 
 
 def test_a_few_old_screenings_are_asked_for_by_candidate():
     service, positions, wanted = account_of(20_000), ListPositions(), owners([5_000, 9_000, 13_000])
-    assert [look_at(service, wanted, positions).sent for _ in range(3)] == [5, 3, 3]
+    assert [run(service, wanted, positions).sent for _ in range(3)] == [5, 3, 3]
 
 
 def test_one_screening_is_one_request():
-    assert look_at(account_of(20_000), owners([7_000]), ListPositions()).sent == 1
+    assert run(account_of(20_000), owners([7_000]), ListPositions()).sent == 1
 
 
 def test_what_is_on_a_page_that_is_read_anyway_is_seen_too():
-    look = look_at(account_of(50), {"s3": None}, ListPositions(), watched={"s4", "s5"})
-    assert look.seen == {"s3", "s4", "s5"}
-    assert [one.screening_id for one in look.drain()] == ["s3", "s4", "s5"]
-    assert look.drain() == []
+    round_ = run(account_of(50), {"s3": None}, ListPositions(), watched={"s4", "s5"})
+    assert round_.seen == {"s3", "s4", "s5"}
+    assert [one.screening_id for one in round_.drain()] == ["s3", "s4", "s5"]
+    assert round_.drain() == []
 
 
 def test_a_service_that_gives_smaller_pages_than_asked_for_is_believed():
     service, positions, wanted = account_of(100, per_page=20), ListPositions(), owners(range(90, 100))
-    assert [look_at(service, wanted, positions).sent for _ in range(2)] == [2, 1]
+    assert [run(service, wanted, positions).sent for _ in range(2)] == [2, 1]
 
 
 def test_a_candidate_whose_details_name_no_screenings_does_not_prove_that_there_are_none():
-    look = PollRound({"s1": "c1"}, ListPositions())
-    assert [request.candidate_id for request in look.requests()] == ["c1"]
-    look.take_candidate("c1", Candidate(id="c1"))
-    assert look.requests() == [PageRequest(1)]
-    look.take_page(1, Page[Screening](data=[screening(1, "c1", "completed")], meta=PageMeta(total_pages=1)))
-    assert look.requests() == []
-    assert [one.status for one in look.drain()] == ["completed"]
+    round_ = PollRound({"s1": "c1"}, ListPositions())
+    assert [request.candidate_id for request in round_.requests()] == ["c1"]
+    round_.take_candidate("c1", Candidate(id="c1"))
+    assert round_.requests() == [PageRequest(1)]
+    round_.take_page(1, Page[Screening](data=[screening(1, "c1", "completed")], meta=PageMeta(total_pages=1)))
+    assert round_.requests() == []
+    assert [one.status for one in round_.drain()] == ["completed"]
 
 
 def test_a_list_that_changes_while_it_is_read_is_read_again_before_anything_counts_as_missing():
-    service, look = account_of(4, per_page=2), PollRound({"s2": None}, ListPositions())
-    assert look.requests() == [PageRequest(1)]
-    look.take_page(1, service.page(1))
+    service, round_ = account_of(4, per_page=2), PollRound({"s2": None}, ListPositions())
+    assert round_.requests() == [PageRequest(1)]
+    round_.take_page(1, service.page(1))
     del service.rows[0]
-    assert look.requests() == [PageRequest(2)]
-    look.take_page(2, service.page(2))
-    assert look.requests() == [PageRequest(1)]
-    look.take_page(1, service.page(1))
-    assert look.requests() == []
-    assert "s2" in look.seen
+    assert round_.requests() == [PageRequest(2)]
+    round_.take_page(2, service.page(2))
+    assert round_.requests() == [PageRequest(1)]
+    round_.take_page(1, service.page(1))
+    assert round_.requests() == []
+    assert "s2" in round_.seen
 
 
 class Stuck(Service):
@@ -209,5 +209,5 @@ class Stuck(Service):
 def test_a_list_that_gives_the_same_page_again_and_again_ends_the_round():
     service = Stuck([screening(number) for number in range(100)])
     with pytest.raises(IncompleteReadError):
-        look_at(service, {"s1000": None}, ListPositions())
+        run(service, {"s1000": None}, ListPositions())
     assert len(service.asked) < 50

@@ -76,17 +76,17 @@ def test_a_wait_with_a_short_interval_does_not_make_the_others_cost_more():
     in_virtual_time(main())
 
 
-def test_a_wait_that_was_looked_at_just_now_is_looked_at_after_its_interval_and_an_old_one_at_once():
+def test_a_wait_that_was_polled_just_now_is_polled_after_its_interval_and_an_old_one_at_once():
     async def main():
         world = World(1)
-        terms = world.state(world.ids, interval=60)
-        with world.poller.subscribe(terms, world.client):
+        state = world.state(world.ids, interval=60)
+        with world.poller.subscribe(state, world.client):
             await asyncio.sleep(59)
             assert world.sandbox.count() == 0
             await asyncio.sleep(2)
             assert world.sandbox.count() == 1
         await asyncio.sleep(600)
-        with world.poller.subscribe(terms, world.client):
+        with world.poller.subscribe(state, world.client):
             await asyncio.sleep(1)
             assert world.sandbox.count() == 2
 

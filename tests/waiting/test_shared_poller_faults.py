@@ -112,7 +112,7 @@ def test_screenings_that_come_and_go_do_not_hide_one_that_completes():
     in_virtual_time(main())
 
 
-def told_by_the_poller(caplog):
+def lines_of_the_poller(caplog):
     return [
         record.getMessage() for record in caplog.records if record.name == "pihupulse_provider.waiting.shared_poller"
     ]
@@ -126,9 +126,9 @@ def test_it_says_what_it_does_at_a_pace_that_can_be_read(caplog):
 
     with caplog.at_level(logging.INFO, logger="pihupulse_provider.waiting.shared_poller"):
         in_virtual_time(main())
-    told = told_by_the_poller(caplog)
-    assert 3 <= len(told) <= 5
-    assert "1,000 screenings for 1,000 waits" in told[-1]
+    lines = lines_of_the_poller(caplog)
+    assert 3 <= len(lines) <= 5
+    assert "1,000 screenings for 1,000 waits" in lines[-1]
 
 
 def test_an_outage_is_told_once_in_a_while(caplog):
@@ -140,6 +140,6 @@ def test_an_outage_is_told_once_in_a_while(caplog):
 
     with caplog.at_level(logging.WARNING, logger="pihupulse_provider.waiting.shared_poller"):
         in_virtual_time(main())
-    told = told_by_the_poller(caplog)
-    assert 3 <= len(told) <= 5
-    assert "503" in told[0]
+    lines = lines_of_the_poller(caplog)
+    assert 3 <= len(lines) <= 5
+    assert "503" in lines[0]

@@ -28,16 +28,16 @@ def test_updates_end_a_wait_within_two_seconds_and_polling_goes_on_slowly():
         world = World(3, updates=updates)
         async with world.waits(*single(world.ids), interval=60) as tasks:
             await asyncio.sleep(30)
-            told = now()
+            sent_at = now()
             updates.fresh.append(ScreeningSnapshot(world.ids[0], "c1", "completed", 90))
             _, at = await tasks[0]
-            assert at - told <= 2
+            assert at - sent_at <= 2
             await asyncio.sleep(600)
             assert world.sandbox.count() <= 4
             world.sandbox.complete(world.ids[1])
-            told = now()
+            sent_at = now()
             _, at = await tasks[1]
-            assert at - told <= 301
+            assert at - sent_at <= 301
 
     in_virtual_time(main())
 
@@ -65,9 +65,9 @@ def test_without_any_update_polling_goes_on_at_its_own_interval():
             await asyncio.sleep(600)
             assert world.sandbox.count() >= 9
             world.sandbox.complete(world.ids[0])
-            told = now()
+            sent_at = now()
             _, at = await waiting
-            assert at - told <= 61
+            assert at - sent_at <= 61
 
     in_virtual_time(main())
 
@@ -86,8 +86,8 @@ def test_what_polling_finds_and_no_update_told_brings_back_the_interval(caplog):
             assert world.requests_between(start, now()) >= 4
 
     in_virtual_time(main())
-    (told,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert "no webhook reported" in told.message
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "no webhook reported" in warning.message
 
 
 def test_updates_that_cant_be_told_bring_back_the_interval():

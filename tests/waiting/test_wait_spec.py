@@ -76,15 +76,15 @@ def test_a_deadline_has_to_come_before_the_timeout():
 
 
 @pytest.mark.parametrize(
-    ("terms", "left", "last_resort"),
+    ("options", "left", "last_resort"),
     [
         ({}, None, "timeout"),
         ({"timeout": 60.0}, 50.0, "timeout"),
         ({"timeout": 60.0, "deadline": 30.0}, 20.0, "deadline"),
     ],
 )
-def test_the_deadline_ends_a_wait_or_else_the_timeout(terms, left, last_resort):
-    wait = WaitSpec({}, 100.0, **terms)
+def test_the_deadline_ends_a_wait_or_else_the_timeout(options, left, last_resort):
+    wait = WaitSpec({}, 100.0, **options)
     assert wait.seconds_left(110.0) == left
     assert wait.last_resort == last_resort
 
@@ -95,7 +95,7 @@ def test_pauses_are_as_long_as_the_wait_so_far_when_they_back_off():
 
 
 @pytest.mark.parametrize(
-    ("terms", "said"),
+    ("options", "said"),
     [
         ({"timeout": 2_592_000.0}, "It times out at 1970-01-31 00:00:00 UTC, after 30 days."),
         ({"deadline": 3900.0, "timeout": 9e9}, "is at 1970-01-01 01:05:00 UTC, after 1 hour 5 minutes."),
@@ -104,8 +104,8 @@ def test_pauses_are_as_long_as_the_wait_so_far_when_they_back_off():
         ({}, "Waiting since 1970-01-01 00:00:00 UTC for 2 screenings to be completed: s1, s2."),
     ],
 )
-def test_a_person_is_told_what_is_waited_for_since_when_and_what_ends_it(terms, said):
-    assert said in WaitSpec({"s1": None, "s2": None}, 0.0, **terms).describe()
+def test_a_person_learns_what_is_waited_for_since_when_and_what_ends_it(options, said):
+    assert said in WaitSpec({"s1": None, "s2": None}, 0.0, **options).describe()
 
 
 def test_of_many_screenings_the_first_twenty_are_named():

@@ -10,8 +10,8 @@ from pihupulse_provider.waiting.wait_state import GRACE, ScreeningSnapshot, Wait
 from tests.waiting.listener import Listener
 
 
-def state_of(*statuses, **terms):
-    state = WaitState(WaitSpec({f"s{number}": None for number in range(len(statuses))}, 0.0, **terms))
+def state_of(*statuses, **options):
+    state = WaitState(WaitSpec({f"s{number}": None for number in range(len(statuses))}, 0.0, **options))
     state.see(ScreeningSnapshot(f"s{number}", "c1", status) for number, status in enumerate(statuses) if status)
     return state
 
@@ -75,7 +75,7 @@ def test_an_end_is_final():
     assert state.judge().completed == 1
 
 
-def test_only_news_are_news():
+def test_only_updates_are_new():
     state = state_of("pending")
     assert not state.see([ScreeningSnapshot("s0", "c1", "pending"), ScreeningSnapshot("other", "c1", "completed")])
     assert state.see([ScreeningSnapshot("s0", "c1", "in_progress")])

@@ -32,20 +32,20 @@ class World:
         retry = retry or RetryPolicy(random=lambda: 0.5)
         return AsyncClient(account, limit=self.limit, transport=self.sandbox.transport(), retry=retry)
 
-    def state(self, ids, **terms):
-        return WaitState(WaitSpec(dict.fromkeys(ids), now(), **terms))
+    def state(self, ids, **options):
+        return WaitState(WaitSpec(dict.fromkeys(ids), now(), **options))
 
-    async def wait(self, ids, **terms):
+    async def wait(self, ids, **options):
         """Wait until that is decided or has failed; return the subscription and the time."""
-        with self.poller.subscribe(self.state(ids, **terms), self.client) as subscription:
+        with self.poller.subscribe(self.state(ids, **options), self.client) as subscription:
             while subscription.state.judge().state == "waiting" and subscription.error is None:
                 await subscription.change(None)
         return subscription, now()
 
     @asynccontextmanager
-    async def waits(self, *groups, **terms):
+    async def waits(self, *groups, **options):
         """Wait for several groups of screenings at once; yield the tasks."""
-        tasks = [asyncio.create_task(self.wait(ids, **terms)) for ids in groups]
+        tasks = [asyncio.create_task(self.wait(ids, **options)) for ids in groups]
         try:
             yield tasks
         finally:

@@ -41,6 +41,6 @@ def receiving(
     report: Callable[[Mapping[str, int]], None] | None = None,
 ) -> Iterator[str]:
     """Run a receiver, and yield the address to deliver to."""
-    app = Receiver.of(store, {CONNECTION: load}, retention=30 * 86400, report=report, prefix=PREFIX)
+    app = Receiver(store, {CONNECTION: load}, retention=30 * 86400, report=report, prefix=PREFIX)
     with serving(app) as address:
         yield f"{address}{PREFIX}/webhooks/{CONNECTION}"

@@ -55,7 +55,7 @@ def _again(body: bytes) -> Any:
 def test_generated_requests_are_answered_as_described(tmp_path: Path, is_signed: bool):
     pytest.importorskip("schemathesis", reason="a tool of development, not in the environment of oldest versions")
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    app: Any = Receiver.of(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix="/pihupulse")
+    app: Any = Receiver(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix="/pihupulse")
     with serving(SignedOnTheWay(app) if is_signed else app) as address:
         command = Path(sys.executable).with_name("schemathesis")
         options = ["--max-examples", "20", "--seed", "1", "--no-color"]

@@ -48,7 +48,7 @@ def now(sandbox: Sandbox) -> float:
     return sandbox.account.clock.now()
 
 
-def told(inbox: Inbox) -> list[tuple[str, str | None]]:
+def reported(inbox: Inbox) -> list[tuple[str, str | None]]:
     return [(entry.event.event, entry.event.screening_id) for entry in stored(inbox)]
 
 
@@ -70,8 +70,8 @@ def test_every_stage_is_told_once_and_in_order(sandbox: Sandbox, poller: Poller,
     sandbox.complete(new, 90)
     assert poller.poll(ALL_STAGES) == 6
     assert poller.poll(ALL_STAGES) == 0
-    assert [event for event, screening in told(inbox) if screening == waiting] == ALL_STAGES[1:]
-    assert [event for event, screening in told(inbox) if screening == new] == ALL_STAGES
+    assert [event for event, screening in reported(inbox) if screening == waiting] == ALL_STAGES[1:]
+    assert [event for event, screening in reported(inbox) if screening == new] == ALL_STAGES
     scores = {entry.event.public()["score"] for entry in stored(inbox) if entry.event.event == "screening.completed"}
     assert scores == {70, 90}
 
@@ -89,7 +89,7 @@ def test_what_came_since_a_reader_waits_is_told_once(
     if followed_before:
         assert poller.poll(ALL_STAGES) == 0
     assert poller.poll(ALL_STAGES, since=since) == 3
-    assert told(inbox) == [(event, late) for event in ALL_STAGES[1:]]
+    assert reported(inbox) == [(event, late) for event in ALL_STAGES[1:]]
     assert poller.poll(ALL_STAGES, since=since) == 0
     sandbox.complete(waiting, 3)
     assert poller.poll(ALL_STAGES) == 3
@@ -103,7 +103,7 @@ def test_what_a_reader_waits_for_is_told_by_the_sweep_of_another(sandbox: Sandbo
     poller.poll(ALL_STAGES)
     assert poller.poll(ALL_STAGES, every=60, since=since) == 0
     assert poller.poll(ALL_STAGES) == 3
-    assert {screening for _, screening in told(inbox)} == {one}
+    assert {screening for _, screening in reported(inbox)} == {one}
 
 
 def test_no_more_is_told_than_the_inbox_keeps(sandbox: Sandbox, poller: Poller, inbox: Inbox):
@@ -113,7 +113,7 @@ def test_no_more_is_told_than_the_inbox_keeps(sandbox: Sandbox, poller: Poller, 
     (new,) = add(sandbox)
     sandbox.complete(new)
     assert poller.poll(ALL_STAGES, since=0.0) == 3
-    assert {screening for _, screening in told(inbox)} == {new}
+    assert {screening for _, screening in reported(inbox)} == {new}
 
 
 def test_what_happens_during_the_first_sweep_is_told(
@@ -129,7 +129,7 @@ def test_what_happens_during_the_first_sweep_is_told(
 
     monkeypatch.setattr(client, "run", completed_after_the_first_page)
     assert poller.poll(["report.generated"]) == 3
-    assert told(inbox) == [(event, last) for event in ALL_STAGES[1:]]
+    assert reported(inbox) == [(event, last) for event in ALL_STAGES[1:]]
 
 
 def test_candidates_are_told_by_their_ids_alone(sandbox: Sandbox, poller: Poller, inbox: Inbox):
@@ -163,7 +163,7 @@ def test_a_sweep_that_broke_off_is_made_up_for(sandbox: Sandbox, poller: Poller,
     with pytest.raises(NoAnswerError):
         poller.poll(ALL_STAGES)
     assert poller.poll(ALL_STAGES, every=60) == 3
-    assert len(told(inbox)) == 3
+    assert len(reported(inbox)) == 3
 
 
 def test_another_account_behind_the_connection_begins_anew(sandbox: Sandbox, poller: Poller, inbox: Inbox):

@@ -16,13 +16,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.webhooks import SIGNATURE_HEADER, sign
-from pihupulse_provider.webhooks.group_commit import GroupCommit
-from pihupulse_provider.webhooks.handler import LARGEST_BODY, Counters, Handler
-from pihupulse_provider.webhooks.receiver import Health, Receiver
-from pihupulse_provider.webhooks.signature import SecretCache
+from pihupulse_provider.webhooks.handler import LARGEST_BODY
+from pihupulse_provider.webhooks.receiver import PREFIX, Receiver
 from tests.webhooks.conftest import stored
 from tests.webhooks.deliveries import completed, deliver, signed
-from tests.webhooks.running import CONNECTION, SECRET, serving
+from tests.webhooks.running import CONNECTION, SECRET, receiving, serving
 
 
 def test_a_delivery_is_stored_before_it_is_answered(url: str, inbox: Inbox):
@@ -101,7 +99,7 @@ def test_an_event_with_a_fault_in_what_nobody_reads_is_stored(url: str, inbox: I
 
 
 async def test_what_a_response_says_stands_although_middleware_changes_its_headers(store: Store):
-    receiver = Receiver.of(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix="/pihupulse")
+    receiver = Receiver(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix="/pihupulse")
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(GZipMiddleware(receiver, minimum_size=1)), base_url="http://airflow.test"
     ) as client:
@@ -204,11 +202,9 @@ def test_a_store_that_fails_makes_the_sender_come_again(url: str, store: Store):
 
 
 def test_a_slow_sender_is_cut_off_and_keeps_nobody_waiting(store: Store):
-    writer = GroupCommit(Inbox(store).append)
-    handler = Handler({CONNECTION: SecretCache(CONNECTION, lambda: [SECRET])}, writer, body_seconds=0.3)
-    receiver = Receiver(handler, Health(lambda: None), Counters(), prefix="/pihupulse")
+    receiver = Receiver(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix=PREFIX, body_seconds=0.3)
     with serving(receiver) as address:
-        url = f"{address}/pihupulse/webhooks/{CONNECTION}"
+        url = f"{address}{PREFIX}/webhooks/{CONNECTION}"
         with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as slow:
             head = f"POST /pihupulse/webhooks/{CONNECTION} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
             slow.sendall(f"{head}{SIGNATURE_HEADER}: {'0' * 64}\r\n\r\n{{".encode())
@@ -220,15 +216,11 @@ def test_a_slow_sender_is_cut_off_and_keeps_nobody_waiting(store: Store):
 def test_the_log_counts_and_names_nobody(store: Store, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG, "pihupulse_provider")
     counted: dict[str, int] = {}
-    writer = GroupCommit(Inbox(store).append)
-    handler = Handler({CONNECTION: SecretCache(CONNECTION, lambda: [SECRET])}, writer)
-    receiver = Receiver(handler, Health(lambda: None), Counters(counted.update))
-    with serving(receiver) as address:
-        url = f"{address}/webhooks/{CONNECTION}"
+    with receiving(store, report=counted.update) as url:
         body = completed("s1", "candidate.created", name="Jane Doe", email="jane@example.com")
         assert [deliver(url, body).status_code for _ in range(2)] == [202, 200]
         for _ in range(20):
             httpx.post(url, content=body, headers={SIGNATURE_HEADER: "jane@example.com"})
     assert counted == {"stored": 1, "known": 1, "bad_signature": 20}
-    told = [record.getMessage() for record in caplog.records if record.name.startswith("pihupulse_provider.webhooks")]
-    assert told == ["webhooks bad_signature=20 known=1 stored=1"]
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("pihupulse_provider.webhooks")]
+    assert lines == ["webhooks bad_signature=20 known=1 stored=1"]

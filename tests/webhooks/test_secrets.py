@@ -18,9 +18,7 @@ class World:
         self.secrets = list(secrets)
         self.readings: list[float] = []
         self.is_away = False
-        self.cache = SecretCache(
-            "pihupulse_default", self.load, lifetime=30, grace=600, interval=1, clock=lambda: self.now, sleep=self.sleep
-        )
+        self.cache = SecretCache("pihupulse_default", self.load, clock=lambda: self.now, sleep=self.sleep)
 
     def load(self) -> list[str]:
         self.readings.append(self.now)

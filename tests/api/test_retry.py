@@ -132,14 +132,14 @@ def test_a_poll_ends_after_five_attempts_since_it_comes_again(connect: Callable[
 def test_the_log_tells_once_of_an_outage_and_once_of_its_end(
     connect: Callable[..., Driver], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "pihupulse_provider.api.exchange")
+    caplog.set_level(logging.INFO, "pihupulse_provider.api.retry")
 
     connect(Service(*[REFUSED] * 6, GOOD)).call("list_templates")
 
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2
-    assert "could not be sent" in told[0]
-    assert told[1] == "PihuPulse responds again."
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert "could not be sent" in lines[0]
+    assert lines[1] == "PihuPulse responds again."
 
 
 def test_429_without_any_header_backs_off_exponentially(connect: Callable[..., Driver]) -> None:

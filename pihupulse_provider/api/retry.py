@@ -1,6 +1,6 @@
-"""One request from start to end, retries included, as a generator: it says what to do, and a driver does it.
+"""What is sent again after a 429 or another failure: one request from start to end, as a generator.
 
-The sync and the async client differ in nothing but how they carry out these four steps.
+It says what to do, and the sync and the async client differ in nothing but how they carry out its four steps.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from pihupulse_provider.api.response import Response, decode
 __all__ = ["RetryPolicy"]
 
 log = logging.getLogger(__name__)
-_LONGEST_TOLD = 300.0
+_LONGEST_RETRY_AFTER = 300.0
 """Seconds up to which a ``Retry-After`` is waited out; no reference names that header."""
 _MOST_DOUBLINGS = 16
-_FEWEST = 5
-"""Attempts that are made however long each takes: one answer in twenty may be lost."""
-_TOLD_AFTER = 3
-"""Failures of one request after which the log tells of them: one or two are nothing to worry about."""
+_FEWEST_ATTEMPTS = 5
+"""Attempts that are made however long each takes: one response in twenty may be lost."""
+_LOGGED_AFTER = 3
+"""Failures of one request after which they are logged: one or two are nothing to worry about."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class RetryPolicy:
             return None
         wait = min(self.longest, self.base * 2.0 ** min(failures - 1, _MOST_DOUBLINGS)) * self.jitter()
         if isinstance(error, ServerError) and error.retry_after is not None:
-            return max(wait, min(error.retry_after, _LONGEST_TOLD))
+            return max(wait, min(error.retry_after, _LONGEST_RETRY_AFTER))
         return wait
 
     def _is_over(self, failures: int, failing_seconds: float) -> bool:
         if self.attempts is not None:
             return failures >= self.attempts
-        return failures >= _FEWEST and failing_seconds >= self.patience
+        return failures >= _FEWEST_ATTEMPTS and failing_seconds >= self.patience
 
     def jitter(self) -> float:
         """Return a share from 0.5 to 1."""
@@ -102,7 +102,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Observe:
-    """Tell the rate limit what the response says of it."""
+    """Correct the rate limit by what the response says of it."""
 
     slot: Slot
     headers: RateLimitHeaders
@@ -157,7 +157,7 @@ class Exchanges:
                 )
                 if wait is None:
                     raise
-                if failures >= _TOLD_AFTER:
+                if failures >= _LOGGED_AFTER:
                     self._outage.failed("%s It is sent again for a while.", error)
             else:
                 self._outage.recovered("PihuPulse responds again.")
