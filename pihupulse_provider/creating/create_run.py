@@ -127,7 +127,8 @@ class CreateRun:
         progress = Progress(f"Creating {self.resource.noun}s", self.ledger.now)
         writer = LedgerWriter(self.ledger, self.options.job, self.rows, client.time)
         job = await asyncio.to_thread(writer.open, fingerprint, earlier_try_decided_after(client.account.timeout))
-        recovery = Recovery(self.rows, self.resource, writer, client, self.sleep)
+        new_only = self.options.on_existing == "create"
+        recovery = Recovery(self.rows, self.resource, writer, client, self.sleep, new_only=new_only)
         if job is not None and not job.is_new and not self.options.is_single:
             await self._check_still_there(client)
         self._set_aside_repeated()
@@ -289,6 +290,7 @@ class CreateRun:
         raise DuplicateCreateError(
             f"{counted(len(ids), noun)} may be what this task created for {counted(rows, 'row')}: "
             f"{', '.join(ids[:_SHOWN])}{', …' if len(ids) > _SHOWN else ''}. Everything else is done. Keep as many as "
-            "there should be, remove the others in the dashboard, and run the task again.",
+            'there should be, remove the others in the dashboard, and run the task again, with on_existing="skip" if '
+            "what is there will do.",
             ids=ids,
         )

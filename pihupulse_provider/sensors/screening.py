@@ -118,7 +118,12 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         if since is None:
             check_writable("results_path", self.results_path)
             self.log.info("%s", spec.describe())
-        self._poller = TaskPoller(WaitState(spec), self.log, show=ShownWait(self.hook, context).show)
+        # What reads and writes the store is not what a DAG file should load.
+        from pihupulse_provider.store.list_pages import ListPages
+
+        pages = ListPages(self.hook.store, self.hook.account.key)
+        show = ShownWait(self.hook, context).show
+        self._poller = TaskPoller(WaitState(spec), self.log, show=show, pages=pages)
         return self._poller
 
     def _screenings(self) -> dict[str, str | None]:

@@ -35,6 +35,8 @@ events_table = sa.Table(
     sa.Column("candidate_id", sa.String(LONGEST)),
     sa.Column("template_id", sa.String(LONGEST)),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("pihupulse_events_candidate", "candidate_id", "position"),
+    sa.Index("pihupulse_events_template", "template_id", "position"),
 )
 head_table = sa.Table(
     "pihupulse_inbox",

@@ -16,11 +16,13 @@ from airflow.cli import cli_parser
 from airflow.models import Connection
 from airflow.utils.session import create_session
 
+from pihupulse_provider.api import Account
 from pihupulse_provider.cli.main import COMMANDS, Command, get_commands, main
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox
+from pihupulse_provider.store.ledger import Ledger
 from tests.webhooks.inboxes import receive
 from tests.webhooks.running import CONNECTION, SECRET, receiving
 
@@ -99,6 +101,14 @@ def test_pruning_deletes_what_is_older(run):
     receive("s1")
     assert run("prune") == "Deleted 0 events older than 30 days.\n"
     assert run("prune", "--days", "0") == "Deleted 1 event older than 0 days.\n"
+
+
+def test_forgetting_deletes_what_the_ledger_has_of_old_jobs(run):
+    ledger = Ledger(settings.store(), Account("key"))
+    ledger.dispatch(ledger.open("dag/run/task/-1"), [(b"i" * 16, b"k" * 16)])
+    assert run("forget", "--days", "400").startswith("Forgot 0 creates of 0 jobs")
+    with pytest.raises(SystemExit, match="--days must be at least 1"):
+        run("forget", "--days", "0.5")
 
 
 @pytest.fixture
