@@ -7,7 +7,7 @@ BIN := .venv/bin
 # All tests in three processes, two of which mostly wait; some of them in one.
 PYTEST = python -m pytest $(or $(ARGS),--numprocesses 3 --dist loadscope --no-loadscope-reorder)
 
-.PHONY: demo test setup lint types docs wheel bench fleet matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
+.PHONY: demo test setup lint types docs wheel bench fleet mutants matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 
 ## The main job on a real Airflow and a local PihuPulse; KEEP=1 leaves both running.
 demo: setup
@@ -45,6 +45,10 @@ bench:
 fleet:
 	@VENV=.venv-fleet LOCK=requirements/fleet.txt sh .ci/setup
 	@.venv-fleet/bin/python -m tests.fleet $(ARGS)
+
+## Which changes of a module no test notices; by hand. ARGS names modules, such as store/ledger.
+mutants: setup
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 ## The tests on each minor version of Airflow from 3.0.6 on, and on Python 3.11 to 3.13.
 ## PYTHON312 and PYTHON313 name those interpreters.

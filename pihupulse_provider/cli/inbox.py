@@ -69,7 +69,7 @@ def prune(arguments: Namespace) -> None:
     """Delete what is older than the retention, or than the days given."""
     days = retention() / 86400 if arguments.days is None else arguments.days
     store = settings.store()
-    with store.begin() as connection:
+    with store.read() as connection:
         now = store.now(connection)
     deleted = prune_before(store, now - days * 86400)
     print(f"Deleted {counted(deleted, 'event')} older than {counted(days, 'day')}.")

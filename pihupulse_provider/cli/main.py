@@ -137,6 +137,18 @@ COMMANDS = (
             ),
         ),
     ),
+    Command(
+        "forget",
+        "Delete what the store knows of old creates; a task that is cleared later looks for what it created.",
+        "ledger:forget",
+        (
+            Argument(
+                "--days",
+                "Forget imports and creates that last sent something more than this many days ago.",
+                {"type": float, "required": True},
+            ),
+        ),
+    ),
 )
 
 

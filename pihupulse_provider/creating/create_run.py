@@ -7,14 +7,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from pihupulse_provider.api.async_client import AsyncClient, run_to_end
 from pihupulse_provider.api.errors import DuplicateCreateError
 from pihupulse_provider.api.logs import Progress, counted
 from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError, InvalidRowError, RejectedRowsError
 from pihupulse_provider.creating.ledger_writer import LedgerWriter, surely_before
-from pihupulse_provider.creating.options import CreateOptions, Summary
+from pihupulse_provider.creating.options import CreateOptions, Extent, Summary
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.recovery import SHOWN_AFTER, Recovery, earlier_try_decided_after
 from pihupulse_provider.creating.resources import Resource
@@ -36,22 +36,6 @@ Digest = Callable[..., bytes]
 
 Write = Callable[[Iterator[dict[str, Any]]], None]
 """Writes records somewhere."""
-
-
-def _drop(_: object) -> None:
-    return None
-
-
-def _count_nothing(_name: str, _by: int) -> None:
-    return None
-
-
-class Extent(NamedTuple):
-    """How far a run is: rows of the source, those that are done, those that are rejected."""
-
-    total: int | None = None
-    done: int = 0
-    rejected: int = 0
 
 
 class Loader:
@@ -111,10 +95,10 @@ class CreateRun:
     options: CreateOptions
     ledger: Ledger
     connect: Callable[[], AsyncClient]
-    write_results: Write = _drop
-    write_rejects: Write = _drop
-    created: Callable[[Any], None] = _drop
-    count: Callable[[str, int], None] = _count_nothing
+    write_results: Write = lambda _: None
+    write_rejects: Write = lambda _: None
+    created: Callable[[Any], None] = lambda _: None
+    count: Callable[[str, int], None] = lambda _name, _by: None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rows: RowTable = field(default_factory=RowTable, init=False)
     _extent: Extent = field(default=Extent(), init=False)
@@ -143,25 +127,17 @@ class CreateRun:
         progress = Progress(f"Creating {self.resource.noun}s", self.ledger.now)
         writer = LedgerWriter(self.ledger, self.options.job, self.rows, client.time)
         job = await asyncio.to_thread(writer.open, fingerprint, earlier_try_decided_after(client.account.timeout))
-        recovery = Recovery(self.rows, self.resource, writer, client, self.sleep)
+        new_only = self.options.on_existing == "create"
+        recovery = Recovery(self.rows, self.resource, writer, client, self.sleep, new_only=new_only)
         if job is not None and not job.is_new and not self.options.is_single:
             await self._check_still_there(client)
         self._set_aside_repeated()
-        if self._has_open_rows():
+        if self.rows.count(RowState.WAITING, RowState.UNSURE):
             await self._look(recovery, job)
             progress.expect(self.rows.count(RowState.WAITING, RowState.UNSURE))
             self._extent, self._progress = self._counted(), progress
             tools = Tools(
-                self.rows,
-                self.resource,
-                self.options,
-                writer,
-                client,
-                progress,
-                self.ledger.now,
-                self.sleep,
-                self.count,
-                self.created,
+                self.rows, self.resource, self.options, writer, client, progress, self.sleep, self.count, self.created
             )
             rejected = self.rows.count(RowState.REJECTED)
             await Sender(tools, recovery, self._allowed_rejects() - rejected).run()
@@ -182,8 +158,8 @@ class CreateRun:
     async def _check_still_there(self, client: AsyncClient) -> None:
         """Look at a few of the objects that earlier tries created. :raises DeletedError: if none of them is there."""
         known = self.rows.some_created(_LOOKED_AT)
-        looks = (self.fetch(client, object_id, body) for object_id, body in known)
-        found = await asyncio.gather(*looks, return_exceptions=True)
+        fetches = (self.fetch(client, object_id, body) for object_id, body in known)
+        found = await asyncio.gather(*fetches, return_exceptions=True)
         gone = [object_id for (object_id, _), one in zip(known, found, strict=True) if isinstance(one, DeletedError)]
         if not gone:
             return
@@ -210,9 +186,6 @@ class CreateRun:
                 self._finish(client, began_at)
                 raise
             return self._finish(client, began_at)
-
-    def _has_open_rows(self) -> bool:
-        return self.rows.count(RowState.WAITING, RowState.UNSURE) > 0
 
     def _counted(self) -> Extent:
         total, rejected = self.rows.count(), self.rows.count(RowState.REJECTED)
@@ -317,6 +290,7 @@ class CreateRun:
         raise DuplicateCreateError(
             f"{counted(len(ids), noun)} may be what this task created for {counted(rows, 'row')}: "
             f"{', '.join(ids[:_SHOWN])}{', …' if len(ids) > _SHOWN else ''}. Everything else is done. Keep as many as "
-            "there should be, remove the others in the dashboard, and run the task again.",
+            'there should be, remove the others in the dashboard, and run the task again, with on_existing="skip" if '
+            "what is there will do.",
             ids=ids,
         )

@@ -13,6 +13,7 @@ from pihupulse_provider.creating.errors import SourceChangedError
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import TableRow
 from pihupulse_provider.store.engine import StoreError
+from pihupulse_provider.store.forgetting import forgotten_until
 from pihupulse_provider.store.ledger import Job, Ledger, Mark
 
 T = TypeVar("T")
@@ -126,6 +127,10 @@ class LedgerWriter:
     async def claims(self, object_ids: Sequence[str]) -> list[Mark]:
         """Return what the ledger knows of these ids from other jobs; nothing when it can't be reached."""
         return await self._write(lambda job: self.ledger.claims(object_ids, job)) or []
+
+    async def forgotten_until(self) -> float | None:
+        """Return up to when jobs may be gone from the ledger (epoch seconds); None if none is, or it is away."""
+        return await self._write(lambda _job: forgotten_until(self.ledger))
 
     def _confirmed(self, job: Job, marks: Sequence[Mark]) -> bool:
         self.ledger.confirm(job, marks)

@@ -1,11 +1,11 @@
-"""How objects are created, and what came of it."""
+"""How objects are created, how far that is, and what came of it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.logs import counted
@@ -70,6 +70,14 @@ def check_max_rejects(value: object) -> float:
             f"max_rejects is {value!r}: give a number of rows, such as 10, or a share of them below 1, such as 0.01."
         )
     return value
+
+
+class Extent(NamedTuple):
+    """How far a run is: rows of the source, those that are done, those that are rejected."""
+
+    total: int | None = None
+    done: int = 0
+    rejected: int = 0
 
 
 @dataclass(frozen=True)

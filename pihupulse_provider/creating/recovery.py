@@ -55,6 +55,8 @@ def earlier_try_decided_after(timeout: float) -> float:
 class Recovery:
     """Looks in the service's lists for the rows of a run.
 
+    :param new_only: whether what is there already does for no row: then none is given what a forgotten job may have
+        created.
     :ivar ambiguous: ids of which it can't be told which row's they are, if any.
     """
 
@@ -65,6 +67,8 @@ class Recovery:
         writer: LedgerWriter,
         client: AsyncClient,
         sleep: Callable[[float], Awaitable[None]],
+        *,
+        new_only: bool,
     ) -> None:
         self._rows = rows
         self._resource = resource
@@ -72,6 +76,7 @@ class Recovery:
         self._writer = writer
         self._client = client
         self._sleep = sleep
+        self._new_only = new_only
         self._known_at: float | None = None
         self.ambiguous: set[str] = set()
 
@@ -87,16 +92,18 @@ class Recovery:
         await self._search(since, sent=True)
 
     async def resolve(self) -> None:
-        """Look for the unsure rows until all are found, or never will be carried out and may be sent again."""
-        until = self._rows.unsure_until()
-        looked_at = self._ledger.now()
-        for wait in _waits(until - looked_at + _HAIR):
+        """Look for the unsure rows until all are found, or never will be carried out and may be sent again.
+
+        Those that were sent long ago are decided by the first look, so that the next ones read the newest pages only.
+        """
+        again = 0
+        for wait in _waits(self._rows.unsure_until() - self._ledger.now() + _HAIR):
             if not self._rows.count(RowState.UNSURE):
-                return
+                break
             await self._sleep(wait)
             looked_at = self._ledger.now()
             await self.search()
-        again = self._rows.let_wait_again(looked_at)
+            again += self._rows.let_wait_again(looked_at)
         if again:
             log.info(
                 "%s sent without a response and not to be found: sending again.", counted(again, self._resource.noun)
@@ -118,7 +125,7 @@ class Recovery:
         # Only now: whatever shows in the list, the try before this one may have told the ledger in the meantime.
         await self._writer.learn()
         await self._claim()
-        self.ambiguous.update(self._rows.adopt(self._ledger.now(), self._ahead()))
+        self.ambiguous.update(self._rows.adopt(self._ledger.now(), self._ahead(), await self._new_since()))
         await self._writer.catch_up()
 
     def _found(self, one: Found) -> FoundRow:
@@ -141,6 +148,11 @@ class Recovery:
                 for mark in await self._writer.claims(list(chunk))
                 if mark.object_id is not None and self._is_of(mark, *chunk[mark.object_id])
             )
+
+    async def _new_since(self) -> float:
+        """Return from when on the ledger knows all that its jobs created (epoch seconds of the service's clock)."""
+        forgotten = await self._writer.forgotten_until() if self._new_only else None
+        return 0.0 if forgotten is None else self._client.time.latest(forgotten)
 
     def _is_of(self, mark: Mark, key: bytes, not_before: float | None) -> bool:
         claimed_at = self._client.time.latest(mark.at) if mark.service_time is None else mark.service_time

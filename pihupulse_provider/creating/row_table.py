@@ -189,12 +189,14 @@ class RowTable(TemporaryDatabase):
         """Note that others have created these."""
         self.run_many("UPDATE found SET claimed = 1 WHERE id = ?", [(identifier,) for identifier in ids])
 
-    def adopt(self, now: float, ahead: float) -> list[str]:
+    def adopt(self, now: float, ahead: float, new_since: float) -> list[str]:
         """Give each row that may have been sent what was found for it.
 
-        Where more was found than there are rows for, nobody can tell which is whose: those rows are ambiguous.
+        Where more was found than there are rows for, nobody can tell which is whose: those rows are ambiguous. So are
+        those for which something was found that may be older, and another job's that nobody knows any more.
 
         :param now: by when what was found was there. ``ahead``: seconds by which the service's clock is ahead of ours.
+        :param new_since: what appeared earlier may be another job's (epoch seconds of the service's clock).
         :return: the ids that are ambiguous.
         """
         self.run(
@@ -202,8 +204,9 @@ class RowTable(TemporaryDatabase):
             "WHERE r.key = found.key AND r.id = found.id AND r.state = 2)"
         )
         self.run(
-            "CREATE TEMP TABLE matches AS SELECT f.id, f.key, w.n FROM "  # noqa: S608 - no value in it
-            "(SELECT id, key, row_number() OVER (PARTITION BY key ORDER BY at, id) AS place FROM found "
+            "CREATE TEMP TABLE matches AS SELECT f.id, f.key, w.n, f.at IS NULL AND "  # noqa: S608 - no value in it
+            "coalesce(f.not_before, 0) < ?3 AS may_be_old FROM "
+            "(SELECT id, key, at, not_before, row_number() OVER (PARTITION BY key ORDER BY at, id) AS place FROM found "
             f" WHERE {_TO_BE_ADOPTED} AND (at IS NULL OR at >= (SELECT min({_MOMENT}) FROM rows "
             f" WHERE rows.key = found.key AND {_SENT}) - ?2)) f LEFT JOIN "
             "(SELECT n, key, row_number() OVER (PARTITION BY key ORDER BY state DESC, n) AS place FROM rows "
@@ -211,8 +214,9 @@ class RowTable(TemporaryDatabase):
             f"WHERE f.key IN (SELECT key FROM rows WHERE {_SENT})",
             ahead,
             SERVER_TIME_MARGIN,
+            new_since,
         )
-        surplus = "SELECT key FROM matches WHERE n IS NULL"
+        surplus = "SELECT key FROM matches WHERE n IS NULL OR may_be_old"
         ambiguous = [row[0] for row in self.rows(f"SELECT id FROM matches WHERE key IN ({surplus})")]  # noqa: S608
         self.run(f"UPDATE rows SET state = 6 WHERE {_SENT} AND key IN ({surplus})")  # noqa: S608 - no value in it
         self.run(f"DELETE FROM matches WHERE key IN ({surplus})")  # noqa: S608 - no value in it

@@ -46,7 +46,6 @@ class Tools:
     writer: LedgerWriter
     client: AsyncClient
     progress: Progress
-    now: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     count: Callable[[str, int], None]
     created: Callable[[Any], None]
@@ -70,7 +69,8 @@ class Sender:
         self._fatal: BaseException | None = None
         self._last_lost: PihuPulseError | None = None
         self._lost_in_a_row = 0
-        self._answered_at = tools.now()
+        self._now = tools.writer.ledger.now
+        self._responded_at = self._now()
 
     async def run(self) -> None:
         """Send all rows, and find out what became of those whose response was lost.
@@ -97,7 +97,7 @@ class Sender:
 
     def _is_in_vain(self, rounds_in_vain: int) -> bool:
         most = 1 if isinstance(self._last_lost, NotSentError) else _ROUNDS_IN_VAIN
-        return rounds_in_vain >= most and self._tools.now() - self._answered_at >= _PATIENCE
+        return rounds_in_vain >= most and self._now() - self._responded_at >= _PATIENCE
 
     def _give_up(self, rounds: int) -> NoReturn:
         if isinstance(self._last_lost, NotSentError):
@@ -170,10 +170,10 @@ class Sender:
         except PihuPulseError as error:
             return await self._not_confirmed(row, sent_at, error)
         self._lost_in_a_row = 0
-        self._answered_at = self._tools.now()
+        self._responded_at = self._now()
         client.time.see(getattr(created, "created_at", None))
         self._tools.created(created)
-        return SendResult(row, RowState.CREATED, self._tools.now(), id=created.id)
+        return SendResult(row, RowState.CREATED, self._now(), id=created.id)
 
     async def _not_confirmed(self, row: TableRow, sent_at: float, error: PihuPulseError) -> SendResult:
         if error.is_refusal and not self._tools.options.is_single:
@@ -214,13 +214,13 @@ class Sender:
             self._tools.progress.advance()
         if result.state is RowState.REJECTED:
             self._may_refuse -= 1
-        is_due = self._tools.now() - self._flushed_at >= _FLUSH_SECONDS
+        is_due = self._now() - self._flushed_at >= _FLUSH_SECONDS
         if len(self._results) >= _BATCH or (is_due and not self._flushing.locked()):
             await self._flush()
 
     async def _flush(self) -> None:
         async with self._flushing:
             results, self._results = self._results, []
-            self._flushed_at = self._tools.now()
+            self._flushed_at = self._now()
             self._rows.record(results)
             await self._tools.writer.confirm([(one.row, one.at, one.id) for one in results if one.id is not None])

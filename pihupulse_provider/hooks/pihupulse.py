@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.providers.common.compat.sdk import BaseHook
 from asgiref.sync import sync_to_async
 
-from pihupulse_provider import api, connection_form
+from pihupulse_provider import connection_form
 from pihupulse_provider.api.errors import (
     ForbiddenError,
     PihuPulseError,
@@ -73,9 +73,7 @@ class PihuPulseHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's extra fields (Airflow 3.0 and 3.1 ask the hook)."""
-        from pihupulse_provider.connection_form import widgets
-
-        return widgets()
+        return connection_form.widgets()
 
     @cached_property
     def account(self) -> Account:
@@ -119,7 +117,9 @@ class PihuPulseHook(BaseHook):
 
     @cached_property
     def _client(self) -> Client:
-        return api.Client(self.account, limit=self.limit)
+        from pihupulse_provider.api.client import Client
+
+        return Client(self.account, limit=self.limit)
 
     def get_conn(self) -> Client:
         """Return the blocking client; the hook shares it, and it closes itself when nobody has it any more."""
@@ -127,7 +127,9 @@ class PihuPulseHook(BaseHook):
 
     def connect(self) -> AsyncClient:
         """Return a new client for an event loop that is about to run; close it, or use it as a context manager."""
-        return api.AsyncClient(self.account, limit=self.limit)
+        from pihupulse_provider.api.async_client import AsyncClient
+
+        return AsyncClient(self.account, limit=self.limit)
 
     async def get_async_account(self) -> Account:
         """Return the account without blocking the event loop."""
@@ -188,9 +190,12 @@ class PihuPulseHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask once for the templates, and say in a sentence what came of it."""
+        from pihupulse_provider.api.client import Client
+        from pihupulse_provider.api.retry import RetryPolicy
+
         try:
-            once = api.RetryPolicy(attempts=1, limited_attempts=0)
-            with api.Client(self.account, limit=self.limit, retry=once) as client:
+            once = RetryPolicy(attempts=1, limited_attempts=0)
+            with Client(self.account, limit=self.limit, retry=once) as client:
                 templates = client.list_templates()
         except PihuPulseError as error:
             return isinstance(error, RateLimitedError), _diagnosis(error)

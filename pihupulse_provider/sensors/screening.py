@@ -48,15 +48,6 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
     :param pihupulse_conn_id: the connection.
     """
 
-    template_fields: Sequence[str] = (
-        "screening_ids",
-        "candidate_ids",
-        "wait_for",
-        "failed_statuses",
-        "succeeded_statuses",
-        "results_path",
-        "pihupulse_conn_id",
-    )
     native_fields: ClassVar[tuple[str, ...]] = (
         "screening_ids",
         "candidate_ids",
@@ -64,6 +55,7 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         "failed_statuses",
         "succeeded_statuses",
     )
+    template_fields: Sequence[str] = (*native_fields, "results_path", "pihupulse_conn_id")
     operator_extra_links = (PihuPulsePageLink(), PihuPulseResultsLink())
 
     def __init__(
@@ -126,7 +118,12 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         if since is None:
             check_writable("results_path", self.results_path)
             self.log.info("%s", spec.describe())
-        self._poller = TaskPoller(WaitState(spec), self.log, show=ShownWait(self.hook, context).show)
+        # What reads and writes the store is not what a DAG file should load.
+        from pihupulse_provider.store.list_pages import ListPages
+
+        pages = ListPages(self.hook.store, self.hook.account.key)
+        show = ShownWait(self.hook, context).show
+        self._poller = TaskPoller(WaitState(spec), self.log, show=show, pages=pages)
         return self._poller
 
     def _screenings(self) -> dict[str, str | None]:

@@ -68,6 +68,10 @@ class Cursor:
 
     def position(self, default: int = 0) -> int:
         """Return the position up to which the consumer has read; a new consumer begins at ``default``."""
+        with self._store.read() as connection:
+            position = self._known_position(connection)
+        if position is not None:
+            return position
         with self._store.begin() as connection:
             return self._position(connection, default)
 
@@ -116,21 +120,32 @@ class Cursor:
         return [table.c[name] == value for name, value in key.items()]
 
     def _position(self, connection: Connection, default: int) -> int:
+        """Return where the cursor is, after making it if need be."""
+        position = self._known_position(connection)
+        if position is not None:
+            return position
+        values = {**self._key, "position": default, "moved_at": self._store.now(connection)}
+        insert_once(connection, cursors_table, values)
+        return self._known_position(connection) or 0
+
+    def _known_position(self, connection: Connection) -> int | None:
         query = sa.select(cursors_table.c.position).where(*self._is_of(cursors_table))
         position: int | None = connection.execute(query).scalar()
-        if position is None:
-            values = {**self._key, "position": default, "moved_at": self._store.now(connection)}
-            insert_once(connection, cursors_table, values)
-            position = connection.execute(query).scalar_one()
         return position
 
 
 def list_cursors(store: Store) -> list[CursorState]:
     """Return all consumers' cursors."""
+    with store.read() as connection:
+        return read_cursors(connection)
+
+
+def read_cursors(connection: Connection, most: int | None = None) -> list[CursorState]:
+    """Return consumers' cursors, at most so many; None for all."""
     columns = cursors_table.c
     query = sa.select(columns.connection, columns.consumer, columns.position, columns.moved_at)
-    with store.read() as connection:
-        return [CursorState(*row) for row in connection.execute(query.order_by(columns.connection, columns.consumer))]
+    query = query.order_by(columns.connection, columns.consumer)
+    return [CursorState(*row) for row in connection.execute(query.limit(most))]
 
 
 def forget_reads(store: Store, before: float) -> int:

@@ -35,6 +35,8 @@ events_table = sa.Table(
     sa.Column("candidate_id", sa.String(LONGEST)),
     sa.Column("template_id", sa.String(LONGEST)),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("pihupulse_events_candidate", "candidate_id", "position"),
+    sa.Index("pihupulse_events_template", "template_id", "position"),
 )
 head_table = sa.Table(
     "pihupulse_inbox",
@@ -166,7 +168,7 @@ class Inbox:
     def head(self) -> int:
         """Return the position of the newest event; 0 before the first."""
         with self.store.read() as connection:
-            return _head(connection)
+            return read_head(connection)
 
     def read(self, wanted: EventFilter, *, after: int = 0, until: int | None = None, limit: int = PAGE) -> Batch:
         """Return the first events past a position, oldest first.
@@ -176,7 +178,7 @@ class Inbox:
         """
         position = events_table.c.position
         with self.store.read() as connection:
-            last = _head(connection) if until is None else until
+            last = read_head(connection) if until is None else until
             stretch = _ENTRIES.where(position > after, position <= last, *wanted.clauses())
             found = _entries(connection, stretch.order_by(position).limit(limit))
         return Batch(found, found[-1].position if len(found) == limit else last)
@@ -212,7 +214,7 @@ class Inbox:
         first = sa.select(sa.func.min(events_table.c.position)).where(events_table.c.received_at >= moment)
         with self.store.read() as connection:
             position = connection.execute(first).scalar_one()
-            return position - 1 if position is not None else _head(connection)
+            return position - 1 if position is not None else read_head(connection)
 
     def position_before(self, seconds: float) -> int:
         """Return the position just before what was stored in the last so many seconds, by the store's clock."""
@@ -252,7 +254,8 @@ def _entries(connection: Connection, query: sa.sql.Select[Any]) -> list[InboxEve
     return [InboxEvent(row[0], row[1], row[2], bytes(row[3])) for row in connection.execute(query)]
 
 
-def _head(connection: Connection) -> int:
+def read_head(connection: Connection) -> int:
+    """Return the position of the newest event; 0 before the first."""
     position: int | None = connection.execute(sa.select(head_table.c.position)).scalar()
     return position or 0
 

@@ -126,14 +126,18 @@ class Ledger:
 
     :param store: where they are kept. Every method raises :class:`StoreError` when it can't be reached.
     :param account: whose they are; its key also keys the hashes.
-    :ivar now: this process's clock, in epoch seconds.
+    :ivar store: the same. ``now``: this process's clock, in epoch seconds.
     """
 
     def __init__(self, store: Store, account: Account, clock: Callable[[], float] = clock.now) -> None:
-        self._store = store
+        self.store = store
         self._account = account.key
         self._hash_key = sha256(account.api_key.encode()).digest()
         self.now = clock
+
+    def skew(self, connection: Connection) -> float:
+        """Return how many seconds the store's clock is ahead of this process's."""
+        return self.store.now(connection) - self.now()
 
     def digest(self, *parts: str | bool | None) -> bytes:
         """Return the keyed hash (16 bytes) of some values."""
@@ -145,8 +149,8 @@ class Ledger:
         :param begun_at: when this run began, if it comes late because the store was away; None if it begins now.
         :raises JobTakenOverError: if a run that began later than that has the job.
         """
-        with self._store.begin() as connection:
-            now = self._store.now(connection)
+        with self.store.begin() as connection:
+            now = self.store.now(connection)
             skew = now - self.now()
             values = {"account": self._account, "name": name, "at": now, "fingerprint": fingerprint}
             connection.execute(_NEW_JOB, values)
@@ -166,14 +170,14 @@ class Ledger:
 
     def adopt_source(self, job: Job, fingerprint: str | None) -> None:
         """Set the source of a job that has dispatched nothing yet."""
-        with self._store.begin() as connection:
+        with self.store.begin() as connection:
             connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(fingerprint=fingerprint))
 
     def find(self, job: Job, items: Sequence[bytes]) -> list[Mark]:
         """Return what is known of these items of the job."""
         found: list[Mark] = []
-        with self._store.read() as connection:
-            skew = self._skew(connection)
+        with self.store.read() as connection:
+            skew = self.skew(connection)
             for start in range(0, len(items), _CHUNK):
                 query = sa.select(CREATES).where(CREATES.c.job == job.id)
                 query = query.where(CREATES.c.item.in_(items[start : start + _CHUNK]))
@@ -184,8 +188,8 @@ class Ledger:
         """Return everything the job has dispatched, in chunks, so that its number does not matter."""
         after = b""
         while True:
-            with self._store.read() as connection:
-                skew = self._skew(connection)
+            with self.store.read() as connection:
+                skew = self.skew(connection)
                 query = sa.select(CREATES).where(CREATES.c.job == job.id, CREATES.c.item > after)
                 rows = connection.execute(query.order_by(CREATES.c.item).limit(_CHUNK)).all()
             for row in rows:
@@ -204,7 +208,7 @@ class Ledger:
         :param service_time: returns what the service's clock said at a moment of this process's, once that is known.
         :raises JobTakenOverError: if another run has taken the job.
         """
-        with self._store.begin() as connection:
+        with self.store.begin() as connection:
             skew = self._hold(connection, job)
             at = self.now()
             by_service = service_time(at) if service_time is not None else None
@@ -213,8 +217,8 @@ class Ledger:
 
     def date(self, job: Job, marks: Sequence[Mark]) -> None:
         """Record what the service's clock said when these were dispatched, which was not known then."""
-        with self._store.begin(durable=False) as connection:
-            skew = self._skew(connection)
+        with self.store.begin(durable=False) as connection:
+            skew = self.skew(connection)
             connection.execute(_DATE_CREATE, [_values(job, mark, skew) for mark in marks])
             ahead = _values(job, marks[-1], skew)["service_ahead"]
             undated = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner, JOBS.c.service_ahead.is_(None))
@@ -226,7 +230,7 @@ class Ledger:
         :raises JobTakenOverError: if another run has taken the job; it then learns of what has an id all the same.
         """
         self.confirm(job, [mark for mark in marks if mark.object_id is not None])
-        with self._store.begin() as connection:
+        with self.store.begin() as connection:
             self._put(connection, job, marks, self._hold(connection, job))
 
     def confirm(self, job: Job, marks: Sequence[Mark]) -> None:
@@ -234,16 +238,16 @@ class Ledger:
 
         It need not be durable: an id that is lost is looked up again. An id that is known already stays.
         """
-        with self._store.begin(durable=False) as connection:
-            skew = self._skew(connection)
+        with self.store.begin(durable=False) as connection:
+            skew = self.skew(connection)
             if marks:
                 connection.execute(_CONFIRM_CREATE, [_values(job, mark, skew) for mark in marks])
 
     def claims(self, object_ids: Sequence[str], besides: Job | None = None) -> list[Mark]:
         """Return the marks of the account that have these ids, but for those of one job."""
         claims: list[Mark] = []
-        with self._store.read() as connection:
-            skew = self._skew(connection)
+        with self.store.read() as connection:
+            skew = self.skew(connection)
             for start in range(0, len(object_ids), _CHUNK):
                 query = (
                     sa.select(CREATES)
@@ -254,15 +258,12 @@ class Ledger:
                 claims.extend(_mark(row, skew) for row in connection.execute(query))
         return claims
 
-    def _skew(self, connection: Connection) -> float:
-        return self._store.now(connection) - self.now()
-
     def _hold(self, connection: Connection, job: Job) -> float:
         """Lock the job, and return the skew as of then."""
         held = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner)
         if connection.execute(sa.select(JOBS.c.id).where(held).with_for_update()).first() is None:
             raise JobTakenOverError
-        return self._skew(connection)
+        return self.skew(connection)
 
     def _put(self, connection: Connection, job: Job, marks: Sequence[Mark], skew: float) -> None:
         values = [_values(job, mark, skew) for mark in marks]

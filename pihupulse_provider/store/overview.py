@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api.rate_limit import Plan
 from pihupulse_provider.store.activity import activity_table
-from pihupulse_provider.store.cursors import cursors_table
+from pihupulse_provider.store.cursors import read_cursors
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.inbox import events_table, head_table
+from pihupulse_provider.store.inbox import events_table, read_head
 from pihupulse_provider.store.limits import accounts_table, read_states
 
 _MOST_ACCOUNTS = 100
@@ -149,7 +149,7 @@ class Overview:
         of_screening = self._page(newest.where(table.screening_id == wanted.text), size)
         if of_screening.rows:
             return of_screening
-        head = self._head() + 1
+        head = read_head(self._connection) + 1
         lowest = min(head, head if wanted.before is None else wanted.before) - _STRETCH
         others = (table.candidate_id, table.template_id, table.event)
         matches = sa.or_(*(column == wanted.text for column in others))
@@ -163,17 +163,11 @@ class Overview:
         rows = list(self._connection.execute(query))
         return Deliveries(rows[:size], rows[size - 1].position if len(rows) > size else None)
 
-    def _head(self) -> int:
-        position: int | None = self._connection.execute(sa.select(head_table.c.position)).scalar()
-        return position or 0
-
     def consumers(self) -> list[Consumer]:
         """Return the consumers and how far behind each is."""
-        head = self._head()
-        table = cursors_table.c
-        query = sa.select(table.connection, table.consumer, table.position, table.moved_at)
-        rows = self._connection.execute(query.order_by(table.connection, table.consumer).limit(_MOST_CONSUMERS))
-        return [Consumer(row[0], row[1], max(0, head - row[2]), row[3]) for row in rows]
+        head = read_head(self._connection)
+        cursors = read_cursors(self._connection, _MOST_CONSUMERS)
+        return [Consumer(one.connection, one.consumer, max(0, head - one.position), one.moved_at) for one in cursors]
 
     def _visible(self) -> list[sa.sql.ColumnElement[bool]]:
         dag_id = activity_table.c.dag_id

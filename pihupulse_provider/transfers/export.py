@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.async_client import AsyncClient, run_to_end
+from pihupulse_provider.api.async_client import run_to_end
 from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
@@ -25,14 +25,7 @@ if TYPE_CHECKING:
 
 
 class ExportOperator(PihuPulseOperator):
-    """Reads all candidates, screenings, reports or templates; a subclass says where they go.
-
-    :param resource: ``candidates``, ``screenings``, ``reports`` (of all completed screenings) or ``templates``.
-    :param detail: whether to fetch each candidate whole (API reference, "Get Candidate"), one request each.
-    :param status: which candidates: ``active``, ``archived`` or ``all``; None for all.
-    :param updated_since: leaves out what has not changed since this ISO 8601 time; nothing is left out if it is empty.
-        (templated)
-    """
+    """Reads all candidates, screenings, reports or templates; a subclass says where they go, and what is asked for."""
 
     template_fields: Sequence[str] = ("updated_since", *PihuPulseOperator.template_fields)
     operator_extra_links = (PihuPulsePageLink(), PihuPulseExportLink())
@@ -85,7 +78,7 @@ class ExportOperator(PihuPulseOperator):
         return run_to_end(self._export(context, writer))
 
     async def _export(self, context: Context, writer: Writer) -> dict[str, Any]:
-        async with AsyncClient(self.hook.account, limit=self.hook.limit) as client:
+        async with self.hook.connect() as client:
             export = Export(self.resource, client, self.detail, self.status, moment_of(self.updated_since))
             began_at = clock.now()
 

@@ -27,12 +27,15 @@ class PihuPulseToSqlOperator(ExportOperator):
 
     The XCom is ``{"rows", "watermark", "table", "requests", "seconds"}``.
 
+    :param resource: ``candidates``, ``screenings``, ``reports`` (of all completed screenings) or ``templates``.
     :param conn_id: the connection of the database: any of Airflow's that speaks SQL. (templated)
     :param table: the table's name, with its schema before a dot if it is not the default one. (templated)
     :param mode: ``upsert`` replaces rows of the same ``id`` (``screening_id`` of reports) and adds the others;
         ``append`` adds all rows, so that an object can be there in several versions; ``replace`` removes the rows
         that were there before.
     :param columns: the fields that are written; None for all. The id is always among them.
+    :param detail: whether to fetch each candidate whole (API reference, "Get Candidate"), one request each.
+    :param status: which candidates: ``active``, ``archived`` or ``all``; None for all.
     :param updated_since: leaves out what has not changed since this ISO 8601 time, as for
         :class:`PihuPulseToStorageOperator`; not with ``replace``. (templated)
     :param pihupulse_conn_id: the connection of PihuPulse. (templated)

@@ -19,13 +19,16 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.logs import Log, duration, utc
 from pihupulse_provider.waiting.wait_spec import End, WaitSpec
-from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState, unpack
+from pihupulse_provider.waiting.wait_state import GRACE, ScreeningSnapshot, WaitState, unpack
 
 if TYPE_CHECKING:
     from pihupulse_provider.api.client import Client
+    from pihupulse_provider.store.list_pages import ListPages
 
 BACKSTOP = timedelta(minutes=2)
 """How much later than the trigger Airflow itself ends a wait, in case no triggerer runs."""
+_FRESH_SECONDS = 3.0
+"""How old a page may be that another task has read: as if this one had begun so much earlier."""
 _QUIET_SECONDS = 300.0
 """How often the log hears of progress that is none."""
 
@@ -47,6 +50,7 @@ class TaskPoller:
     :param state: what is waited for.
     :param now: returns the time, in epoch seconds.
     :param show: takes how far the wait is and when the next poll is, after each that does not end it.
+    :param pages: shares what the first poll reads of the list with other tasks that begin now.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class TaskPoller:
         log: Log,
         now: Callable[[], float] = clock.now,
         show: Callable[[WaitState, float], None] | None = None,
+        pages: ListPages | None = None,
     ) -> None:
         from pihupulse_provider.waiting.request_plan import ListPositions
 
@@ -63,6 +68,7 @@ class TaskPoller:
         self._log = log
         self._now = now
         self._show = show
+        self._pages = pages
         self._said, self._said_at = "", 0.0
 
     def poll(self, client: Client) -> End | None:
@@ -77,8 +83,15 @@ class TaskPoller:
 
         round_ = PollRound(self.state.open, self._positions)
         began_at = self._now()
+        pages, self._pages = self._pages, None
+        # A page that is not this moment's is no proof that a screening is gone.
+        is_young = began_at - self.state.spec.started_at < GRACE
         try:
-            run_round(client, round_)
+            if pages is None or not is_young:
+                run_round(client, round_)
+            else:
+                fresh = min(_FRESH_SECONDS, self.state.spec.interval)
+                run_round(client, round_, lambda number, request: pages.read(number, fresh, request))
         except PihuPulseError as error:
             if error.permanent:
                 raise

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from pihupulse_provider.api import endpoints
@@ -214,16 +214,22 @@ class PollRound:
         self._left.pop(snapshot.screening_id, None)
 
 
-def run_round(client: Client, round_: PollRound) -> None:
+ReadPage = Callable[[int, Callable[[], Page[Screening]]], Page[Screening]]
+"""Returns the page of that number, or what the function requests."""
+
+
+def run_round(client: Client, round_: PollRound, read_page: ReadPage = lambda _number, request: request()) -> None:
     """Carry out a whole round, one request after the other.
 
+    :param read_page: gets the pages, if need be by a request.
     :raises PihuPulseError: when a request fails for good; what was seen until then stays in the round.
     """
     while requests := round_.requests():
         for request in requests:
             call: Call[Any] = request.call()
+            send = partial(client.run, call, poll=True)
             try:
-                response = client.run(call, poll=True)
+                response = read_page(request.number, send) if isinstance(request, PageRequest) else send()
             except request.absent:
                 response = None
             request.take(round_, response)

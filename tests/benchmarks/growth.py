@@ -68,7 +68,7 @@ def waits(most: int) -> None:
 
 
 def events(most: int) -> None:
-    """Look up the events of one candidate, and read from a cursor, in an inbox of so many events."""
+    """Look up the events of a candidate and of a template, and read from a cursor, in an inbox of so many events."""
     with tempfile.TemporaryDirectory() as folder:
         inbox = Inbox(Store(f"sqlite:///{folder}/store.db"))
         there = 0
@@ -77,8 +77,10 @@ def events(most: int) -> None:
                 inbox.append([_delivery(number) for number in range(first, min(count, first + 1000))])
             there = count
             found = _milliseconds(lambda: inbox.read(EventFilter(candidate_id="c7")))
+            rare = _milliseconds(lambda: inbox.read(EventFilter(template_id="t7")))
             newest = _milliseconds(lambda last=count: inbox.read(EventFilter(), after=last - 10))
-            _show("Events in the inbox", OURS, count, ms_for_a_candidate=found, ms_from_a_cursor=newest)
+            times = {"ms_for_a_candidate": found, "ms_for_a_template": rare, "ms_from_a_cursor": newest}
+            _show("Events in the inbox", OURS, count, **times)
             scan = _milliseconds(lambda: _scan(inbox.store))
             _show("Events in the inbox", "a scan of all", count, ms_for_a_candidate=scan)
 
@@ -124,7 +126,8 @@ def _list_of_rows(result: Any, path: Path) -> None:
 
 
 def _delivery(number: int) -> Delivery:
-    data = {"screening_id": f"s{number}", "candidate_id": f"c{number if number > 20 else 7}", "template_id": "t54321"}
+    candidate, template = (f"c{number}", "t54321") if number > 20 else ("c7", "t7")
+    data = {"screening_id": f"s{number}", "candidate_id": candidate, "template_id": template}
     body = json.dumps({"event": "screening.completed", "created_at": "2026-01-20T15:45:00Z", "data": data}).encode()
     return Delivery("pihupulse_default", WebhookEvent.parse(body), body)
 

@@ -16,11 +16,13 @@ from airflow.cli import cli_parser
 from airflow.models import Connection
 from airflow.utils.session import create_session
 
+from pihupulse_provider.api import Account
 from pihupulse_provider.cli.main import COMMANDS, Command, get_commands, main
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox
+from pihupulse_provider.store.ledger import Ledger
 from tests.webhooks.inboxes import receive
 from tests.webhooks.running import CONNECTION, SECRET, receiving
 
@@ -51,8 +53,8 @@ def inbox() -> Inbox:
 
 def test_a_test_event_goes_the_whole_way(run):
     with receiving(settings.store()) as url:
-        told = run("send", "--url", url.split("/webhooks/")[0], "--screening-id", "s1", "--score", "77")
-    assert "responded with 202: stored" in told
+        printed = run("send", "--url", url.split("/webhooks/")[0], "--screening-id", "s1", "--score", "77")
+    assert "responded with 202: stored" in printed
     (entry,) = inbox().read(EventFilter()).events
     assert (entry.event.screening_id, entry.event.public()["score"]) == ("s1", 77)
 
@@ -65,10 +67,10 @@ def test_a_test_event_to_nobody_says_so(run):
 def test_events_are_listed_without_anything_personal(run):
     receive("s1", candidate_name="Jane Doe")
     receive("s2", "report.generated")
-    told = run("events", "--event", "screening.completed")
-    assert "Jane" not in told
-    assert re.search(r"^1 .* screening.completed +s1 +c12345 +t54321 +85$", told, re.MULTILINE)
-    assert "s2" not in told
+    printed = run("events", "--event", "screening.completed")
+    assert "Jane" not in printed
+    assert re.search(r"^1 .* screening.completed +s1 +c12345 +t54321 +85$", printed, re.MULTILINE)
+    assert "s2" not in printed
 
 
 def test_a_replay_sets_a_cursor_back_to_a_time_or_a_position(run):
@@ -101,6 +103,14 @@ def test_pruning_deletes_what_is_older(run):
     assert run("prune", "--days", "0") == "Deleted 1 event older than 0 days.\n"
 
 
+def test_forgetting_deletes_what_the_ledger_has_of_old_jobs(run):
+    ledger = Ledger(settings.store(), Account("key"))
+    ledger.dispatch(ledger.open("dag/run/task/-1"), [(b"i" * 16, b"k" * 16)])
+    assert run("forget", "--days", "400").startswith("Forgot 0 creates of 0 jobs")
+    with pytest.raises(SystemExit, match="--days must be at least 1"):
+        run("forget", "--days", "0.5")
+
+
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch):
     """Have the connection lead to a local PihuPulse; return what sets the connection's extras."""
@@ -117,9 +127,9 @@ def test_a_check_of_a_configuration_that_works(run, service):
     receive("s1")
     with Sandbox(plan="professional") as sandbox:
         service(sandbox)
-        told = run("check").splitlines()
-    assert re.match(r"ok  store sqlite:///.*store.db: 1 event received so far$", told[0])
-    assert told[1:] == [
+        printed = run("check").splitlines()
+    assert re.match(r"ok  store sqlite:///.*store.db: 1 event received so far$", printed[0])
+    assert printed[1:] == [
         "ok  connection pihupulse_default: PihuPulse allows 300 requests a minute",
         "ok  connection pihupulse_default: 2 webhook secrets",
     ]
@@ -142,14 +152,14 @@ def test_a_check_warns_of_what_works_badly(run, service, monkeypatch: pytest.Mon
     with Sandbox(plan="enterprise", clock=lambda: time.time() + 600) as sandbox:
         service(sandbox, plan="starter")
         run("check")  # the first response tells the plan
-        told = [line for line in run("check").splitlines() if line.startswith("warning  ")]
+        printed = [line for line in run("check").splitlines() if line.startswith("warning  ")]
     for words in (
         "[core] executor names CeleryExecutor",
         "slows down all of them",
         "seconds behind PihuPulse's",
         "No webhook of the connection pihupulse_default is in this store",
     ):
-        assert any(words in line for line in told), told
+        assert any(words in line for line in printed), printed
 
 
 def test_a_check_names_everything_that_does_not(run, capsys, monkeypatch: pytest.MonkeyPatch):
@@ -157,10 +167,10 @@ def test_a_check_names_everything_that_does_not(run, capsys, monkeypatch: pytest
     monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", "postgresql://airflow:hunter2@127.0.0.1:1/pihupulse")
     with pytest.raises(SystemExit, match="1"):
         run("check", "--connection", "missing")
-    told = capsys.readouterr().out
-    assert "not ok  There is no connection missing: add it" in told
-    assert "not ok  The store postgresql" in told
-    assert "hunter2" not in told
+    printed = capsys.readouterr().out
+    assert "not ok  There is no connection missing: add it" in printed
+    assert "not ok  The store postgresql" in printed
+    assert "hunter2" not in printed
 
 
 @pytest.mark.usefixtures("dag_runs")

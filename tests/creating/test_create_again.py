@@ -14,6 +14,7 @@ from pihupulse_provider.api import (
 from pihupulse_provider.creating.errors import DeletedError, SourceChangedError
 from pihupulse_provider.creating.resources import ScreeningResource
 from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
 from tests.creating.importing import NO_STORE, Import, KilledError, assert_each_once, emails, people, run
 from tests.creating.world import World
@@ -199,6 +200,15 @@ class TestClocks:
         assert job.run().created == 20
         assert_each_once(world, 20)
         assert world.now() - began_at < 100
+
+
+def test_a_cleared_task_whose_job_was_forgotten_doubles_nobody(world):
+    since = world.moment()
+    run(world, people(100))
+    world.sandbox.advance(30 * 86400)
+    forget_jobs(world.ledger().store, world.now() - 86400)
+    assert run(world, people(100), first_try=False, since=since).created == 100
+    assert_each_once(world, 100)
 
 
 def test_a_service_that_begins_anew_gives_the_jobs_own_ids_to_other_rows(world, store_url):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pihupulse_provider.api import NotFoundError, UnconfirmedCreateError
+from pihupulse_provider.api import DuplicateCreateError, NotFoundError, UnconfirmedCreateError
 from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError
 from pihupulse_provider.creating.once import create_screening_once
 from pihupulse_provider.creating.options import CreateOptions
+from pihupulse_provider.store.forgetting import forget_jobs
 from tests.creating.world import START, World
 
 JOB = "dag/run/task/-1"
@@ -84,6 +85,43 @@ def test_another_jobs_screening_of_the_same_candidate_and_template_is_left_alone
     mine = create_screening(world, "c12400")
     assert mine.id != theirs.id
     assert len(world.sandbox.invitations) == 2
+
+
+class TestForgotten:
+    """A job was forgotten, and the screening that it created still waits: nothing tells when that was created."""
+
+    OTHER = "dag/long ago/task/-1"
+
+    @pytest.fixture
+    def theirs(self, world):
+        made = create_screening(world, "c12400", job=self.OTHER)
+        world.sandbox.advance(30 * 86400)
+        forget_jobs(world.ledger().store, world.now() - 86400)
+        return made
+
+    @pytest.mark.parametrize("after_commit", [True, False])
+    def test_it_is_not_taken_for_another_jobs(self, world, theirs, after_commit):
+        world.sandbox.fail_next("drop", method="POST", after_commit=after_commit)
+        with pytest.raises(DuplicateCreateError, match=f'{theirs.id}.*on_existing="skip" if what is there will do'):
+            create_screening(world, "c12400")
+        assert len(world.sandbox.invitations) == 1 + after_commit
+
+    def test_it_does_for_a_job_that_skips_what_exists(self, world, theirs):
+        world.sandbox.fail_next("drop", method="POST")
+        assert create_screening(world, "c12400", on_existing="skip").id == theirs.id
+        assert create_screening(world, "c12400", on_existing="skip", first_try=False).id == theirs.id
+        assert len(world.sandbox.invitations) == 1
+
+    def test_a_candidate_who_came_later_has_none_of_a_forgotten_job(self, world, theirs):
+        [new] = world.sandbox.insert_candidates(1)
+        world.sandbox.fail_next("drop", method="POST", after_commit=True)
+        made = create_screening(world, new)
+        assert [one["screening_id"] for one in world.sandbox.invitations] == [theirs.id, made.id]
+
+    def test_without_a_lost_response_nothing_is_looked_for(self, world, theirs):
+        before = world.count(None)
+        assert create_screening(world, "c12400").id != theirs.id
+        assert world.count(None) == before + 1
 
 
 class TestExisting:

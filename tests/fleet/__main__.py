@@ -83,10 +83,11 @@ def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url:
                 fleet.stop()
         rows, good = outcome(sandbox, folder, options, ended, tasks, balancer.taken, connections)
         print(table(("", "", ""), rows))
-        if faults.told:
-            print(
-                table(("after", "fault"), [*((part, f"clock {by:+} s") for part, by in clocks.items()), *faults.told])
-            )
+        if faults.begun:
+            wrong = {
+                part: f"clock {fleet.clocks[part]:+} s" if part in fleet.clocks else "no C compiler" for part in clocks
+            }
+            print(table(("after", "fault"), [*wrong.items(), *faults.begun]))
         print(table(("part", "memory MB first/last/most", "threads", "handles"), flatness(fleet.samples)))
     if not good:
         print(f"The logs are in {home}.")

@@ -15,6 +15,8 @@ from tests.servers import Postgres
 _AWAY_SECONDS = 30.0
 _DISORDER_SECONDS = 12.0
 _PARTS = ("worker-1", "triggerer-1", "receiver-1", "scheduler", "worker-2", "triggerer-2", "receiver-2")
+_RESTARTED = ("scheduler", "receiver-1", "triggerer-1", "receiver-2", "triggerer-2", "worker-1", "worker-2")
+"""Workers last: triggerers are upgraded before them, and a worker ends once its tasks do, which takes minutes."""
 _BETWEEN_SECONDS = 5.0
 _HEALTHY_SECONDS = 60.0
 """How long a fault waits until the fleet is up again after the one before."""
@@ -24,12 +26,12 @@ class Faults:
     """Each fault once, one after the other; with a seed in an order of its own.
 
     :param gentle: only restart each part, as an upgrade does.
-    :ivar told: what went wrong, with the seconds since the beginning.
+    :ivar begun: what went wrong, with the seconds since the beginning.
     :ivar key_is_valid: unset while the API key is revoked.
     """
 
     def __init__(self, fleet: Fleet, sandbox: Sandbox, server: Postgres, seed: int | None, *, gentle: bool) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.begun: list[tuple[str, str]] = []
         self._fleet = fleet
         self._seed = seed
         self._sandbox = sandbox
@@ -39,7 +41,7 @@ class Faults:
         self._thread = threading.Thread(target=self._run, daemon=True)
         if gentle:
             self._all: Mapping[str, Callable[[], None]] = {
-                f"restart of {one}": partial(fleet.restart, one) for one in _PARTS
+                f"restart of {one}": partial(fleet.restart, one) for one in _RESTARTED
             }
             return
         self._all = {
@@ -75,7 +77,7 @@ class Faults:
             self._fleet.await_health(_HEALTHY_SECONDS)
             if self._ended.wait(_BETWEEN_SECONDS):
                 return
-            self.told.append((f"{time.monotonic() - begun:.0f} s", name))
+            self.begun.append((f"{time.monotonic() - begun:.0f} s", name))
             self._all[name]()
 
     def _revoke_key(self) -> None:

@@ -113,11 +113,11 @@ def parts(home: Path, receiver_ports: Sequence[int]) -> list[Part]:
 def wrong_clock(home: Path, seconds: int) -> dict[str, str]:
     """Return what the environment of a part needs so that its clock is so many seconds ahead of this machine's.
 
-    :raises OSError: if there is no C compiler.
+    :raises OSError: if there is no C compiler. :raises CalledProcessError: if it can't make the library.
     """
     library = home / "wrong_clock.so"
     source = Path(__file__).with_name("wrong_clock.c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True, capture_output=True)
     return {"LD_PRELOAD": str(library), "FLEET_CLOCK_SECONDS": str(seconds)}
 
 

@@ -166,9 +166,26 @@ class Connection:
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> str:
         """Send a request, and return the status of its response."""
+        self._send(body, headers, body)
+        return await self._response()
+
+    async def begin(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send a request without its last byte."""
+        self._send(body, headers, body[:-1])
+        await self._writer.drain()
+        await asyncio.sleep(0.1)
+
+    async def finish(self, body: bytes) -> str:
+        """Send the last byte, and return the status of the response."""
+        self._writer.write(body[-1:])
+        return await self._response()
+
+    def _send(self, body: bytes, headers: Mapping[str, str], sent: bytes) -> None:
         fields = {"Host": self._url.netloc, "Content-Length": str(len(body)), **headers}
         lines = [f"POST {self._url.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
-        self._writer.write("\r\n".join(lines).encode("latin-1") + body)
+        self._writer.write("\r\n".join(lines).encode("latin-1") + sent)
+
+    async def _response(self) -> str:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         await self._reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
         return head[9:12]

@@ -62,6 +62,31 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, store_url: 
     assert set(inbox.values()) == {1}
 
 
+async def test_one_that_is_asked_to_stop_answers_what_it_has_begun_and_takes_no_more(tmp_path: Path):
+    """A balancer then sends to another receiver, and what was cut off was not acknowledged."""
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with receiver(tmp_path, url) as process:
+        sender, done = Sender(process.url), asyncio.Event()
+        sending = asyncio.create_task(sender.send(16, done))
+        while len(sender.acknowledged) < 100:
+            await asyncio.sleep(0.01)
+        async with Connection(process.url) as connection:
+            body = completed("under way")
+            await connection.begin(body, signed(body))
+            stopping = asyncio.create_task(asyncio.to_thread(process.stop))
+            while process.answers():
+                await asyncio.sleep(0.01)
+            assert not stopping.done()
+            assert await connection.finish(body) == "202"
+        await stopping
+        done.set()
+        await sending
+    inbox = stored(url)
+    assert set(inbox) >= {*sender.acknowledged, "under way"}
+    assert set(inbox.values()) == {1}
+    assert {one for one in sender.statuses if isinstance(one, int)} == {202}
+
+
 async def test_a_rotation_loses_no_delivery(tmp_path: Path):
     with receiver(tmp_path, f"sqlite:///{tmp_path / 'store.db'}") as process:
         sender, done = Sender(process.url), asyncio.Event()

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError, Stretch, forget_reads, list_cursors
 from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.inbox import head_table
 
 NOW = 1000.0
 
@@ -33,6 +35,16 @@ def cursor(store: Store) -> Cursor:
 def test_a_new_consumer_begins_where_it_is_told_and_stays_there(cursor: Cursor):
     assert cursor.position(7) == 7
     assert cursor.position(9) == 7
+
+
+def test_reading_where_a_consumer_is_waits_for_no_writer(store: Store, cursor: Cursor):
+    cursor.position(7)
+    other = Store(store._url.render_as_string(hide_password=False))
+    with other.begin() as writing:
+        writing.execute(sa.update(head_table).values(position=head_table.c.position))
+        assert cursor.position() == 7
+        assert cursor.stretch("run 1") == Stretch(7)
+    other.dispose()
 
 
 def test_what_is_not_committed_is_read_again(cursor: Cursor):

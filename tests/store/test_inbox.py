@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.store.engine import Store, StoreError
@@ -75,6 +76,25 @@ def delivery(number: int, event: str = "screening.completed", connection: str = 
     said = {"screening_id": f"s{number}", **data}
     body = json.dumps({"event": event, "data": said}).encode()
     return Delivery(connection, WebhookEvent.parse(body), body)
+
+
+@pytest.mark.parametrize("subject", ["screening", "candidate", "template"])
+def test_events_of_a_subject_are_looked_up_by_an_index(tmp_path: Path, subject: str):
+    """So the look-up costs the same whether there are ten thousand events or a million."""
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    plans: list[str] = []
+
+    def explain(_connection, cursor, statement, parameters, *_rest):
+        if "FROM pihupulse_events" in statement and not statement.startswith("EXPLAIN"):
+            plans.append(str(cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()))
+
+    sa.event.listen(store._engine, "before_cursor_execute", explain)
+    wanted = EventFilter(connection="c", **{f"{subject}_id": "one"})
+    Inbox(store).read(wanted)
+    Inbox(store).newest(wanted, 10)
+    assert len(plans) == 2
+    assert all(f"({subject}_id=?" in plan and "TEMP B-TREE" not in plan for plan in plans), plans
+    store.dispose()
 
 
 def test_an_event_is_kept_once_for_each_connection(inbox: Inbox):

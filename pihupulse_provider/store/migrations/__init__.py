@@ -31,7 +31,7 @@ from sqlalchemy.engine import Connection
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision: the schema that this package's code works with."""
 _VERSION_TABLE = "pihupulse_schema"
 _version: sa.sql.ColumnElement[str] = sa.column("version_num")
