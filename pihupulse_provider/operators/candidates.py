@@ -49,8 +49,8 @@ class PihuPulseCreateCandidateOperator(PihuPulseOperator):
     :raises DeletedError: if the task created it, and somebody has deleted it since.
     """
 
-    template_fields: Sequence[str] = ("name", "email", "phone", "resume_url", "pihupulse_conn_id")
     private_fields: ClassVar[tuple[str, ...]] = ("name", "email", "phone", "resume_url")
+    template_fields: Sequence[str] = (*private_fields, "pihupulse_conn_id")
     writes: ClassVar[Sequence[str]] = ("candidates",)
 
     def __init__(

@@ -42,6 +42,7 @@ class RenderedFields:
 
     - What another task gave to ``expand`` or ``expand_kwargs`` is taken as it is. What the DAG's author wrote is
       rendered. (Airflow itself renders the values of ``expand_kwargs``, whoever they are from.)
+    - It is done once: in what a template was rendered to, or another task gave, braces are what somebody wrote.
     - A field is text, and an id that came as a number is made one, unless it is among ``native_fields``: those may be
       lists, numbers or booleans, also by ``render_template_as_native_obj``.
     - A template that found nothing, which is the text ``None`` to Airflow, gives None.
@@ -52,6 +53,7 @@ class RenderedFields:
     template_fields: Sequence[str]
     native_fields: ClassVar[tuple[str, ...]] = ()
     private_fields: ClassVar[tuple[str, ...]] = ()
+    _is_rendered = False
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Any, jinja_env: Any, seen_oids: set[int]
@@ -61,6 +63,9 @@ class RenderedFields:
         if parent is not self:
             render(parent, template_fields, context, jinja_env, seen_oids)
             return
+        if self._is_rendered:
+            return
+        self._is_rendered = True
         foreign = _given_by_tasks(self, context)
         written = {field: getattr(self, field) for field in template_fields if field not in foreign}
         render(self, [one for one in written if one in self.native_fields], context, jinja_env, seen_oids)

@@ -48,15 +48,6 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
     :param pihupulse_conn_id: the connection.
     """
 
-    template_fields: Sequence[str] = (
-        "screening_ids",
-        "candidate_ids",
-        "wait_for",
-        "failed_statuses",
-        "succeeded_statuses",
-        "results_path",
-        "pihupulse_conn_id",
-    )
     native_fields: ClassVar[tuple[str, ...]] = (
         "screening_ids",
         "candidate_ids",
@@ -64,6 +55,7 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         "failed_statuses",
         "succeeded_statuses",
     )
+    template_fields: Sequence[str] = (*native_fields, "results_path", "pihupulse_conn_id")
     operator_extra_links = (PihuPulsePageLink(), PihuPulseResultsLink())
 
     def __init__(

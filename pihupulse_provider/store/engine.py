@@ -174,7 +174,7 @@ class Store:
 
     def _is_moved(self, info: dict[Any, Any]) -> bool:
         """Return whether a connection is to another file than the one that is at the path now."""
-        return self._file is not None and info.get("file") != self._file.identity()
+        return self._file is not None and not self._file.is_current(info)
 
     def _upgrade(self) -> None:
         """Bring the schema to this package's version; one look at it, once a process, where it is there already."""

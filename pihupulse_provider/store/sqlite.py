@@ -59,6 +59,18 @@ class SqliteFile:
             return None
         return FileIdentity(status.st_dev, status.st_ino, self._given_up)
 
+    def is_current(self, info: dict[Any, Any]) -> bool:
+        """Return whether a connection with that ``info`` is to what is at the path now.
+
+        What was committed last is in the log beside the file, which stays there as long as a connection is open: where
+        it is gone, or the file is empty, somebody has put another state in its place.
+        """
+        if info.get("file") != self.identity():
+            return False
+        log_file = _inode(f"{self.path}-wal")
+        known = info.setdefault("log", log_file) if log_file else info.get("log")
+        return log_file == known and (known is None or not _is_empty(self.path))
+
     def give_up_connections(self) -> None:
         """Have each connection replaced before it is used again: one that was opened read-only stays so."""
         self._given_up += 1
@@ -141,6 +153,20 @@ def sqlite_path(url: URL) -> Path | None:
     return None if name == ":memory:" or url.query.get("mode") == "memory" else Path(name).absolute()
 
 
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return True
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116 - asked before each transaction
+    except OSError:
+        return None
+
+
 def _make_folders(folder: Path) -> None:
     if not folder.exists():
         _make_folders(folder.parent)
@@ -180,7 +206,7 @@ def _watch(engine: Engine, file: SqliteFile) -> None:
         record.info["file"] = file.identity()
 
     def check(_connection: object, record: Any, _proxy: object) -> None:
-        if record.info.get("file") != file.identity():
+        if not file.is_current(record.info):
             raise DisconnectionError("The file was moved or replaced.")  # the pool connects anew
 
     sa.event.listen(engine, "do_connect", prepare)

@@ -227,11 +227,9 @@ def run_round(client: Client, round_: PollRound, read_page: ReadPage = lambda _n
     while requests := round_.requests():
         for request in requests:
             call: Call[Any] = request.call()
-            if isinstance(request, PageRequest):
-                round_.take_page(request.number, read_page(request.number, partial(client.run, call, poll=True)))
-                continue
+            send = partial(client.run, call, poll=True)
             try:
-                response = client.run(call, poll=True)
+                response = read_page(request.number, send) if isinstance(request, PageRequest) else send()
             except request.absent:
                 response = None
             request.take(round_, response)

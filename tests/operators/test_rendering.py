@@ -104,6 +104,24 @@ class TestWhatAnotherTaskGave:
         assert dag_runs.run(dag).states("import") == ["success", "success"]
         assert self.names(pihupulse_sandbox) == sorted(one["name"] for one in HOSTILE[:2])
 
+    def test_it_stays_so_when_the_fields_are_rendered_again(self, dag_runs, pihupulse_sandbox):
+        """As a callback or a subclass can do."""
+        rendered = []
+
+        class Again(PihuPulseGetCandidateOperator):
+            def execute(self, context):
+                self.render_template_fields(context)
+                rendered.append(self.candidate_id)
+
+        @task
+        def fetch():
+            return "{{ 7 * 191 }}"
+
+        with dag_runs.dag() as dag:
+            Again(task_id="get", candidate_id=fetch())
+        dag_runs.run(dag)
+        assert rendered == ["{{ 7 * 191 }}"]
+
     def test_ids_for_a_sensor(self, dag_runs, pihupulse_sandbox):
         @task
         def fetch():

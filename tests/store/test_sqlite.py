@@ -210,6 +210,28 @@ def test_one_that_was_moved_is_not_written_any_more(store: Store, path: Path, re
     assert notes(path.parent / "moved.db") == ["before"]
 
 
+@pytest.mark.parametrize("how", ["log removed", "emptied", "copied over"])
+def test_what_is_committed_after_somebody_changed_the_file_in_place_is_in_it(store, path, how) -> None:
+    _note(store, "before")
+    with sqlite3.connect(path) as original, sqlite3.connect(f"{path}.copy") as copy:
+        original.backup(copy)
+    copy.close()
+    original.close()
+    if how == "emptied":
+        os.truncate(path, 0)
+    else:
+        if how == "copied over":
+            shutil.copyfile(f"{path}.copy", path)
+        for end in ("-wal", "-shm"):
+            Path(f"{path}{end}").unlink()
+
+    _note(store, "after")
+
+    reading = f"import sqlite3; print(*sqlite3.connect({str(path)!r}).execute('SELECT text FROM notes'))"
+    found = subprocess.run([sys.executable, "-c", reading], capture_output=True, text=True, check=False)
+    assert "('after',)" in found.stdout, found.stderr
+
+
 def test_letting_go_of_a_moved_file_leaves_the_new_ones_log_alone(store: Store, path: Path) -> None:
     """SQLite names its write-ahead log by the path: that of the new file is another process's by then."""
     _note(store, "before")
