@@ -58,7 +58,7 @@ FIELDS = (
     Field(
         "timeout",
         "Timeout",
-        "Seconds that a request may take from connecting to the last byte of the response; 30 when left empty.",
+        "Seconds to wait for a connection, and for each part of a response; 30 when left empty.",
         {"type": ["number", "null"], "exclusiveMinimum": 0},
     ),
     Field(

@@ -33,7 +33,7 @@ class Account:
 
     :param api_key: the bearer key (API reference, "Authentication").
     :param base_url: the API's address; a bare host gets ``https://`` and ``/v1``.
-    :param timeout: seconds that one request may take, from connecting to the last byte of its response.
+    :param timeout: seconds to wait for a connection, and for each part of a response; twice that in all.
     :param verify: whether to check the server's certificate, or the path of a file of certificates to trust.
     :param proxy: the address of an HTTP proxy; None for the environment's. To this machine itself there is none.
     :param plan: the plan's limit; None to learn it from the service.

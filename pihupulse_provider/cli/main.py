@@ -105,7 +105,7 @@ COMMANDS = (
     Command(
         "events",
         "List the newest events of the inbox, without personal data.",
-        "inbox:events",
+        "store:events",
         (
             _CONNECTION,
             Argument("--event", f"Only events of this name, such as {SCREENING_COMPLETED}; all if left out."),
@@ -113,11 +113,11 @@ COMMANDS = (
             Argument("--limit", "The most events to list.", {"type": int, "default": 50}),
         ),
     ),
-    Command("consumers", "List the consumers of the inbox and how far each has read.", "inbox:consumers"),
+    Command("consumers", "List the consumers of the inbox and how far each has read.", "store:consumers"),
     Command(
         "replay",
         "Set a consumer's cursor back, so that it reads events again.",
-        "inbox:replay",
+        "store:replay",
         (
             _CONNECTION,
             Argument("--consumer", "The consumer's name; the command consumers lists them.", {"required": True}),
@@ -128,7 +128,7 @@ COMMANDS = (
     Command(
         "prune",
         "Delete old events now.",
-        "inbox:prune",
+        "store:prune",
         (
             Argument(
                 "--days",
@@ -140,7 +140,7 @@ COMMANDS = (
     Command(
         "forget",
         "Delete what the store knows of old creates; a task that is cleared later looks for what it created.",
-        "ledger:forget",
+        "store:forget",
         (
             Argument(
                 "--days",

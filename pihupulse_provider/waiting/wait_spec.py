@@ -91,15 +91,15 @@ class WaitSpec:
         return pause if self.max_wait is None else min(pause, self.max_wait)
 
     def describe(self) -> str:
-        """Return what is waited for, since when, how often it is polled, and what ends the wait."""
+        """Return what is waited for, since when, how often it is polled, and what ends the wait; the ids come last."""
         total = len(self.screenings)
         count = counted(total, "screening")
         goal = count if self.needed == total else f"{self.needed:,} of {count}"
         grows = ", and less and less often" if self.exponential_backoff else ""
-        fails = "" if self.deadline is not None else "It fails as soon as too many have failed for that. "
+        fails = "" if self.deadline is not None else " It fails as soon as too many have failed for that."
         return (
-            f"Waiting since {utc(self.started_at)} for {goal} to be completed: {named(self.screenings) or 'none'}. "
-            f"Polled every {duration(self.interval)}{grows}. {fails}{self._describe_limit()}"
+            f"Waiting since {utc(self.started_at)} for {goal} to be completed. Polled every {duration(self.interval)}"
+            f"{grows}. {self._describe_limit()}{fails} Waited for: {named(self.screenings) or 'none'}."
         )
 
     def _describe_limit(self) -> str:

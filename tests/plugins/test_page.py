@@ -205,6 +205,11 @@ class TestWhatItShows:
         page = text(await viewer.get(dag_id="hiring", run_id="manual__1", task_id="wait"))
         assert re.search("Only hiring . wait . manual__1", page)
         assert "other" not in page
+        assert "It imported and exported nothing in the last 30 days." in page
+
+    async def test_a_task_that_waits_no_longer(self, viewer, store):
+        fill(store, wait(task("other"), time.time()))
+        assert "It does not wait now." in text(await viewer.get(dag_id="hiring", run_id="manual__1", task_id="wait"))
 
     async def test_no_personal_data(self, viewer, store):
         deliver(store, completed("s1"))

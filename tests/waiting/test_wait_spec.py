@@ -100,8 +100,9 @@ def test_pauses_are_as_long_as_the_wait_so_far_when_they_back_off():
         ({"timeout": 2_592_000.0}, "It times out at 1970-01-31 00:00:00 UTC, after 30 days."),
         ({"deadline": 3900.0, "timeout": 9e9}, "is at 1970-01-01 01:05:00 UTC, after 1 hour 5 minutes."),
         ({"interval": 1.0}, "Polled every 1 second."),
-        ({"wait_for": 0.5}, "for 1 of 2 screenings to be completed: s1, s2."),
-        ({}, "Waiting since 1970-01-01 00:00:00 UTC for 2 screenings to be completed: s1, s2."),
+        ({"wait_for": 0.5}, "for 1 of 2 screenings to be completed."),
+        ({}, "Waiting since 1970-01-01 00:00:00 UTC for 2 screenings to be completed. Polled every 1 minute. There is"),
+        ({}, "Waited for: s1, s2."),
     ],
 )
 def test_a_person_learns_what_is_waited_for_since_when_and_what_ends_it(options, said):

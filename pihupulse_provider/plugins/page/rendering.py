@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pihupulse_provider.api.logs import utc
 from pihupulse_provider.plugins.page import icon
 from pihupulse_provider.store.activity import STALLED_SECONDS
 from pihupulse_provider.store.overview import Overview, Wanted
@@ -116,7 +117,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(duration=duration, moment=moment, state_of=state_of, sections=SECTIONS, icon=icon)
+    environment.globals.update(
+        duration=duration, moment=moment, utc=utc, state_of=state_of, sections=SECTIONS, icon=icon
+    )
     environment.filters["counted"] = lambda number: f"{number:,}"
     return environment
 

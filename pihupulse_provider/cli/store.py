@@ -1,4 +1,4 @@
-"""Commands on the inbox."""
+"""Commands on the store: on the inbox, and on the ledger."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from pihupulse_provider.cli.output import command, print_table
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import retention
 from pihupulse_provider.store.cursors import Cursor, list_cursors
+from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.store.retention import prune_before
+
+_FEWEST_DAYS = 1.0
 
 
 @command
@@ -69,10 +73,26 @@ def prune(arguments: Namespace) -> None:
     """Delete what is older than the retention, or than the days given."""
     days = retention() / 86400 if arguments.days is None else arguments.days
     store = settings.store()
-    with store.read() as connection:
-        now = store.now(connection)
-    deleted = prune_before(store, now - days * 86400)
+    deleted = prune_before(store, _days_ago(store, days))
     print(f"Deleted {counted(deleted, 'event')} older than {counted(days, 'day')}.")
+
+
+@command
+def forget(arguments: Namespace) -> None:
+    """Delete what is known of jobs that sent nothing in the days given."""
+    if not arguments.days >= _FEWEST_DAYS:
+        raise ConfigurationError("--days must be at least 1: a task that is still at work needs what is known of it.")
+    store = settings.store()
+    forgotten = forget_jobs(store, _days_ago(store, arguments.days))
+    print(
+        f"Forgot {counted(forgotten.creates, 'create')} of {counted(forgotten.jobs, 'job')}, which sent nothing in the "
+        f"last {counted(arguments.days, 'day')}."
+    )
+
+
+def _days_ago(store: Store, days: float) -> float:
+    with store.read() as connection:
+        return store.now(connection) - days * 86400
 
 
 def _time(moment: float) -> str:
