@@ -45,6 +45,8 @@ _PLAIN_EMAIL = re.compile(
 """Addresses that the library takes for sure: nearly all there are, and it needs 100 µs for each."""
 _JOINERS = re.compile(r"[\u200c\u200d]")
 _PHONE_BEGINS = re.compile(r"[+\uff0b(\[]*\s*\d")
+_CUT_OFF = re.compile(r"\u2026|\.\.|/\s*\d{1,2}\s*$")
+"""The end of a number is missing, or it has two: ``0301234567/8`` is that and ``0301234568``."""
 _WHOLE_NUMBER = re.compile(r"(\+?\d{5,})\.00?")
 _LOST_DIGITS = re.compile(r"\d+([.,]\d+)?E\+?\d+|\d{7,}\.\d", re.IGNORECASE)
 _VALUE_BEGINS = re.compile(r"\s*[:(]")
@@ -257,8 +259,8 @@ def _check_email(value: str, *, allow_special_domains: bool) -> str | None:
 def _check_phone(value: str, region: str | None) -> str | None:
     import phonenumbers
 
-    if _LOST_DIGITS.fullmatch(value):
-        return "is a number that has lost digits in a spreadsheet: give it as text"
+    if _LOST_DIGITS.fullmatch(value) or _CUT_OFF.search(value):
+        return "is a number that has lost digits, in a spreadsheet or where it was cut off, or is two: give it as text"
     if not _PHONE_BEGINS.match(value):  # the library looks for a number behind whatever there is
         return "is not a phone number"
     try:
@@ -267,6 +269,9 @@ def _check_phone(value: str, region: str | None) -> str | None:
         if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and not value.startswith("+"):
             return "has no country code: begin it with + or set phone_region"
         return "is not a phone number"
+    has_letters = any(map(str.isalpha, value))
+    if has_letters and str(number.national_number) not in phonenumbers.normalize_digits_only(value):
+        return "holds letters, of which a telephone makes digits"
     too_long = phonenumbers.ValidationResult.TOO_LONG
     return "has too many digits" if phonenumbers.is_possible_number_with_reason(number) == too_long else None
 

@@ -226,6 +226,33 @@ class TestWhatIsText:
     def test_what_spreadsheets_and_address_books_add_goes(self, field, value, is_made):
         assert made(field, value) == is_made
 
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "030 12345 home",
+            "0301234567 abc",
+            "030 12345 Tel",
+            "1-800-FLOWERS",
+            "0301234567/8",
+            "+1541\u2026",
+            "+1541...",
+        ],
+    )
+    def test_no_digit_is_made_of_letters_and_none_is_left_out(self, value):
+        with pytest.raises(InvalidCandidateError, match=r"holds letters|has lost digits"):
+            CandidateInput(phone_region="DE").read({"name": "Ana", "email": "ana@example.org", "phone": value})
+
+    @pytest.mark.parametrize(
+        "value", ["030/1234567", "030 1234567 ext. 12", "\u0660\u0663\u0660 1234567", "0049 30 1234567"]
+    )
+    def test_what_else_is_between_digits_does_no_harm(self, value):
+        read = CandidateInput(phone_region="DE").read({"name": "Ana", "email": "ana@example.org", "phone": value})
+        assert read.phone.replace(" ", "").startswith("+49301234567")
+
+    def test_a_country_whose_numbers_are_written_otherwise_than_they_are_dialled(self):
+        row = {"name": "Ana", "email": "ana@example.org", "phone": "011 15-3456-7890"}
+        assert CandidateInput(phone_region="AR").read(row).phone == "+5491134567890"
+
     @pytest.mark.parametrize("region", [None, "DE"])
     @pytest.mark.parametrize("value", ["=+15417543010", '=HYPERLINK("+15417543010")', "abc+15417543010", -301234567])
     def test_a_number_behind_something_else_is_no_phone_number(self, value, region):
