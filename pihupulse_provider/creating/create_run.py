@@ -227,30 +227,30 @@ class CreateRun:
         if may_have_begun:
             if job is None or job.is_new:
                 await self.sleep(_SHOWS_WITHIN)
-            self._doubt_waiting(job)
+            self._assume_maybe_sent(job)
         if self.options.on_existing != "create":
             await self._look_for_existing(recovery)
         elif may_have_begun:
             await recovery.search()
-            self.rows.trust_waiting()
+            self.rows.assume_not_sent()
 
     async def _look_for_existing(self, recovery: Recovery) -> None:
         log.info("Looking which %ss exist already.", self.resource.noun)
         await recovery.search_before_sending()
-        self.rows.trust_waiting()
+        self.rows.assume_not_sent()
         existing = self.rows.set_aside_existing()
-        self.rows.know_found()
+        self.rows.exclude_found()
         if existing and self.options.on_existing == "fail":
             self._fail(RowState.EXISTING, existing, "exists already")
 
-    def _doubt_waiting(self, job: Job | None) -> None:
+    def _assume_maybe_sent(self, job: Job | None) -> None:
         """Take the waiting rows for perhaps sent since the last mark in the ledger, while the store was away."""
         now = self.ledger.now()
         if job is None or job.is_new:
-            self.rows.doubt_waiting(self.options.earliest(now) or 0.0)
+            self.rows.assume_maybe_sent(self.options.earliest(now) or 0.0)
         else:
             recorded = surely_before(job.marked_at or job.started_at, now)
-            self.rows.doubt_waiting(recorded, job.marked_service_time)
+            self.rows.assume_maybe_sent(recorded, job.marked_service_time)
 
     def _fail(self, state: RowState, count: int, reason: str) -> None:
         numbers = self.rows.numbers(state, count)

@@ -85,12 +85,12 @@ class LedgerWriter:
         """
         items = [(row.item, row.key) for row in rows]
         service_time = self._time.earliest if self._time.is_known else None
-        marked_at = await self._write(lambda job: self.ledger.dispatch(job, items, service_time))
+        marked_at = await self._write(lambda job: self.ledger.mark(job, items, service_time))
         if marked_at is None:
             return self.ledger.now()
         if service_time is None:
             self._undated.update((item, Mark(item, key, marked_at)) for item, key in items)
-        self._rows.is_recorded(rows, recorded=True)
+        self._rows.set_recorded(rows, recorded=True)
         return marked_at
 
     async def renew(self, row: TableRow, marked_at: float) -> float:
@@ -111,7 +111,7 @@ class LedgerWriter:
             self._undated.pop(mark.item, None)
         is_due = marks or (self._undated and self._time.is_known)
         if is_due and await self._write(lambda job: self._confirmed(job, marks)) is None:
-            self._rows.is_recorded([row for row, _, _ in created], recorded=False)
+            self._rows.set_recorded([row for row, _, _ in created], recorded=False)
 
     async def catch_up(self) -> None:
         """Record what is not yet: rows that were adopted, and what happened while the store was away."""
@@ -160,7 +160,7 @@ class LedgerWriter:
         while backlog := self._rows.unrecorded(_BACKLOG):
             marks = [self._dated(Mark(row.item, row.key, at, object_id)) for row, at, object_id in backlog]
             await asyncio.to_thread(self.ledger.catch_up, job, marks)
-            self._rows.is_recorded([row for row, _, _ in backlog], recorded=True)
+            self._rows.set_recorded([row for row, _, _ in backlog], recorded=True)
         self._behind = False
 
     async def _date_marks(self, job: Job) -> None:

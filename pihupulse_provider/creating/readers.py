@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, assert_never, cast
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text
 from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 from pihupulse_provider.creating.lines import BadRowError, Lines, reading_lines
-from pihupulse_provider.exporting.file_formats import check_format, format_of, import_pyarrow
+from pihupulse_provider.exporting.file_formats import Format, check_format, format_of, import_pyarrow
 
 _PARQUET_BATCH = 1000
 _NOT_FOR_PYTHON = (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError)
@@ -76,7 +76,7 @@ class FileFormat:
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise ConfigurationError(f"delimiter is {self.delimiter!r}: it must be one character, such as ',' or ';'.")
 
-    def of(self, name: str) -> str:
+    def of(self, name: str) -> Format:
         """Return the format of a file. :raises ConfigurationError: if neither its name nor its user tells."""
         return format_of(name[: -len(_PACKED)] if name.lower().endswith(_PACKED) else name, self.format)
 
@@ -94,7 +94,12 @@ class FileFormat:
                 yield _read_parquet(file)
                 return
             lines = opened.enter_context(reading_lines(file, self.encoding))
-            yield _read_csv(lines, self.delimiter) if kind == "csv" else _read_json_lines(lines)
+            if kind == "csv":
+                yield _read_csv(lines, self.delimiter)
+            elif kind == "jsonl":
+                yield _read_json_lines(lines)
+            else:
+                assert_never(kind)
 
 
 def read_records(records: Any) -> Source:

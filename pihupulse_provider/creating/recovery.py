@@ -103,7 +103,7 @@ class Recovery:
             await self._sleep(wait)
             looked_at = self._ledger.now()
             await self.search()
-            again += self._rows.let_wait_again(looked_at)
+            again += self._rows.requeue_not_found(looked_at)
         if again:
             log.info(
                 "%s sent without a response and not to be found: sending again.", counted(again, self._resource.noun)

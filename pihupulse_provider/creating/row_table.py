@@ -22,6 +22,10 @@ CREATE TABLE found (
     claimed INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 """
+"""``state`` is a :class:`RowState`, by its number. ``at`` and ``service_time`` are one moment by our clock and the
+service's: when an open row was sent, or may have been; by when a created one was there. A waiting row with a moment may
+have been sent by an earlier try that left no mark of it.
+"""
 _INDEXES = (
     "CREATE INDEX rows_item ON rows (item)",
     "CREATE INDEX rows_key ON rows (key)",
@@ -145,8 +149,8 @@ class RowTable(TemporaryDatabase):
         if refused:
             self.refuse(refused)
 
-    def is_recorded(self, rows: Iterable[TableRow], *, recorded: bool) -> None:
-        """Note whether the ledger knows what these rows came to."""
+    def set_recorded(self, rows: Iterable[TableRow], *, recorded: bool) -> None:
+        """Set whether the ledger knows what these rows came to."""
         self.run_many("UPDATE rows SET recorded = ? WHERE n = ?", [(recorded, row.n) for row in rows])
 
     def in_question(self, limit: int, *, sent: bool) -> list[str] | None:
@@ -169,8 +173,8 @@ class RowTable(TemporaryDatabase):
             objects,
         )
 
-    def know_found(self) -> None:
-        """Note that everything found was there before anything was sent: no row is given it any more."""
+    def exclude_found(self) -> None:
+        """Give no row what was found so far: it was there before anything was sent."""
         self.run("UPDATE found SET known = 1")
 
     def unknown(self, ids: Collection[str]) -> set[str]:
@@ -233,15 +237,15 @@ class RowTable(TemporaryDatabase):
         query = "SELECT n, item, key, body, at, id FROM rows WHERE recorded = 0 AND state IN (1, 2) ORDER BY n LIMIT ?"
         return [(TableRow(*row[:4]), row[4], row[5]) for row in self.rows(query, limit)]
 
-    def doubt_waiting(self, since: float, service_time: float | None = None) -> None:
-        """Take the waiting rows for perhaps sent since then; 0 means at any time.
+    def assume_maybe_sent(self, since: float, service_time: float | None = None) -> None:
+        """Treat all waiting rows as possibly sent by an earlier try, at that moment or later; 0 means at any time.
 
         :param service_time: the same by the service's clock, where that is known.
         """
         self.run("UPDATE rows SET at = ?, service_time = ? WHERE state = 0", since, service_time)
 
-    def trust_waiting(self) -> None:
-        """Take the waiting rows for never sent."""
+    def assume_not_sent(self) -> None:
+        """Treat all waiting rows as never sent."""
         self.run("UPDATE rows SET at = NULL, service_time = NULL WHERE state = 0")
 
     def set_aside_existing(self) -> int:
@@ -269,8 +273,11 @@ class RowTable(TemporaryDatabase):
         """Return from when on all unsure rows have been carried out, or never will be (epoch seconds)."""
         return float(self.value("SELECT coalesce(max(decided_at), 0) FROM rows WHERE state = 1"))
 
-    def let_wait_again(self, looked_at: float) -> int:
-        """Let the unsure rows wait again that a search did not find which began when they were decided."""
+    def requeue_not_found(self, looked_at: float) -> int:
+        """Let the unsure rows wait again that are not found although they were decided by then; return how many.
+
+        :param looked_at: when the search began.
+        """
         return self.run(
             "UPDATE rows SET state = 0, at = NULL, service_time = NULL WHERE state = 1 AND decided_at <= ?", looked_at
         )

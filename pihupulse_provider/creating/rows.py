@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 
 class RowState(IntEnum):
-    """Where a row stands."""
+    """Where a row stands.
+
+    Waiting to be sent; sent, unsure what came of it; created; existing before; a duplicate of an earlier row; rejected
+    by us or the service; ambiguous, since more was found than rows account for. The first two are open.
+    """
 
     WAITING = 0
     UNSURE = 1

@@ -34,7 +34,7 @@ JOBS = sa.Table(
 )
 """One row for each job: a single create, or an import.
 
-``marked_at`` is when it last dispatched anything; ``service_ahead`` how many seconds the service's clock was ahead of
+``marked_at`` is when it last marked anything; ``service_ahead`` how many seconds the service's clock was ahead of
 the store's then, NULL where no response had said it. The store's clock may be set before the next try: the service's is
 the one by which lists are searched.
 """
@@ -104,7 +104,7 @@ class Mark(NamedTuple):
 class Job:
     """A job as the ledger has it; times are epoch seconds of this process's clock.
 
-    :ivar is_new: whether the ledger did not know it before. ``marked_at``: when it last dispatched anything; None
+    :ivar is_new: whether the ledger did not know it before. ``marked_at``: when it last marked anything; None
         when it never did. ``marked_service_time``: the same by the service's clock, where a response had said it.
         ``fingerprint``: the source that it reads. ``owner``: the run that holds it.
     """
@@ -144,7 +144,7 @@ class Ledger:
         return blake2b(json.dumps(parts).encode(), digest_size=16, key=self._hash_key).digest()
 
     def open(self, name: str, fingerprint: str | None = None, *, begun_at: float | None = None) -> Job:
-        """Return the job of that name and take it: whoever took it before can't dispatch any more.
+        """Return the job of that name and take it: whoever took it before can't mark any more.
 
         :param begun_at: when this run began, if it comes late because the store was away; None if it begins now.
         :raises JobTakenOverError: if a run that began later than that has the job.
@@ -169,7 +169,7 @@ class Ledger:
         )
 
     def adopt_source(self, job: Job, fingerprint: str | None) -> None:
-        """Set the source of a job that has dispatched nothing yet."""
+        """Set the source of a job that has marked nothing yet."""
         with self.store.begin() as connection:
             connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(fingerprint=fingerprint))
 
@@ -185,7 +185,7 @@ class Ledger:
         return found
 
     def marks(self, job: Job) -> Iterator[Mark]:
-        """Return everything the job has dispatched, in chunks, so that its number does not matter."""
+        """Return everything the job has marked, in chunks, so that its number does not matter."""
         after = b""
         while True:
             with self.store.read() as connection:
@@ -198,7 +198,7 @@ class Ledger:
                 return
             after = rows[-1].item
 
-    def dispatch(
+    def mark(
         self, job: Job, items: Sequence[tuple[bytes, bytes]], service_time: Callable[[float], float] | None = None
     ) -> float:
         """Record that these items, each with its natural key, are about to be created, and return as of when.
@@ -216,7 +216,7 @@ class Ledger:
         return at
 
     def date(self, job: Job, marks: Sequence[Mark]) -> None:
-        """Record what the service's clock said when these were dispatched, which was not known then."""
+        """Record what the service's clock said when these were marked, which was not known then."""
         with self.store.begin(durable=False) as connection:
             skew = self.skew(connection)
             connection.execute(_DATE_CREATE, [_values(job, mark, skew) for mark in marks])

@@ -1,4 +1,7 @@
-"""What was seen of a wait's screenings, and the one judge of whether it is over."""
+"""What was seen of a wait's screenings, and the one judge of whether that is enough.
+
+How long a wait may take is said in :mod:`~pihupulse_provider.waiting.wait_spec`.
+"""
 
 from __future__ import annotations
 

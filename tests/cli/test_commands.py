@@ -105,7 +105,7 @@ def test_pruning_deletes_what_is_older(run):
 
 def test_forgetting_deletes_what_the_ledger_has_of_old_jobs(run):
     ledger = Ledger(settings.store(), Account("key"))
-    ledger.dispatch(ledger.open("dag/run/task/-1"), [(b"i" * 16, b"k" * 16)])
+    ledger.mark(ledger.open("dag/run/task/-1"), [(b"i" * 16, b"k" * 16)])
     assert run("forget", "--days", "400").startswith("Forgot 0 creates of 0 jobs")
     with pytest.raises(SystemExit, match="--days must be at least 1"):
         run("forget", "--days", "0.5")

@@ -63,7 +63,7 @@ class Import:
         self.metrics[name] += by
         sent = self.metrics["created"] + self.metrics["lost_answers"]
         if self.kill_after is not None and sent >= self.kill_after:
-            self.create.ledger.confirm = self.create.ledger.dispatch = dead
+            self.create.ledger.confirm = self.create.ledger.mark = dead
             raise KilledError
 
     def run(self):

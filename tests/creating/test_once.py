@@ -128,7 +128,7 @@ class TestCandidate:
     def test_two_matches_fail_with_both_ids(self, world):
         ledger = world.ledger()
         key = ledger.digest("candidate", ALEX.email.casefold())
-        ledger.dispatch(ledger.open(JOB), [(key, key)])
+        ledger.mark(ledger.open(JOB), [(key, key)])
         world.client.create_candidate(ALEX)
         world.client.create_candidate(ALEX)
         with pytest.raises(DuplicateCreateError) as caught:

@@ -45,7 +45,7 @@ def ledger(store, clock):
 
 def sent(ledger, name):
     job = ledger.open(name)
-    ledger.dispatch(job, ITEMS)
+    ledger.mark(job, ITEMS)
     ledger.confirm(job, [Mark(*ITEMS[0], ledger.now(), f"c of {name}")])
     return job
 
@@ -69,7 +69,7 @@ def test_jobs_that_sent_nothing_since_are_gone_with_their_creates(store, ledger,
 def test_a_job_that_went_on_lately_keeps_all_that_it_ever_created(store, ledger, clock):
     job = sent(ledger, "import")
     clock.now += 10 * DAY
-    ledger.dispatch(ledger.open("import"), [(b"n" * 16, b"k" * 16)])
+    ledger.mark(ledger.open("import"), [(b"n" * 16, b"k" * 16)])
     assert forget_jobs(store, NOW + DAY) == Forgotten(0, 0)
     assert len(list(ledger.marks(job))) == 4
 
@@ -92,7 +92,7 @@ def test_a_run_that_is_at_work_on_a_forgotten_job_stops(store, ledger, clock):
     clock.now += 10 * DAY
     forget_jobs(store, NOW + DAY)
     with pytest.raises(JobTakenOverError):
-        ledger.dispatch(job, ITEMS)
+        ledger.mark(job, ITEMS)
 
 
 @pytest.mark.parametrize("at", ["DELETE FROM pihupulse_creates", "DELETE FROM pihupulse_jobs"])

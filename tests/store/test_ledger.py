@@ -56,7 +56,7 @@ def test_jobs_of_other_accounts_are_other_jobs(store, ledger, name):
 
 def test_a_mark_comes_back_with_its_time_and_then_its_id(ledger, name):
     job = ledger.open(name)
-    assert ledger.dispatch(job, sent(1, 2)) == about(NOW)
+    assert ledger.mark(job, sent(1, 2)) == about(NOW)
     [found] = ledger.find(job, [mark(1).item])
     assert (found.object_id, found.at) == (None, about(NOW))
     ledger.confirm(job, [mark(1, "c1", NOW + 9)])
@@ -68,18 +68,18 @@ def test_a_mark_comes_back_with_its_time_and_then_its_id(ledger, name):
 def test_all_marks_are_given_out_however_many(ledger, name):
     job = ledger.open(name)
     items = [n.to_bytes(16, "big") for n in range(1, 1203)]
-    ledger.dispatch(job, [(item, b"k" * 16) for item in items])
+    ledger.mark(job, [(item, b"k" * 16) for item in items])
     assert [one.item for one in ledger.marks(job)] == items
     assert len(ledger.find(job, items)) == 1202
 
 
-def test_an_earlier_run_may_not_dispatch_any_more(ledger, name):
+def test_an_earlier_run_may_not_mark_any_more(ledger, name):
     earlier = ledger.open(name)
     later = ledger.open(name)
     with pytest.raises(JobTakenOverError):
-        ledger.dispatch(earlier, sent(1))
+        ledger.mark(earlier, sent(1))
     ledger.confirm(earlier, [mark(2, "c2")])
-    ledger.dispatch(later, sent(1))
+    ledger.mark(later, sent(1))
     assert len(list(ledger.marks(later))) == 2
 
 
@@ -112,7 +112,7 @@ def test_an_id_that_is_known_stays(ledger, name):
 
 @pytest.mark.parametrize("apart", [10.0, 600.0, -600.0, 3600.0, -3600.0])
 def test_times_are_right_for_a_worker_whose_clock_is_wrong(ledger, store, name, apart):
-    ledger.dispatch(ledger.open(name), sent(1))
+    ledger.mark(ledger.open(name), sent(1))
     other = Ledger(store, ACCOUNT, clock=lambda: NOW + apart)
     again = other.open(name)
     assert (again.started_at, again.marked_at) == (about(NOW + apart), about(NOW + apart))
@@ -124,8 +124,8 @@ def test_the_services_time_stays_however_the_stores_clock_is_set(name, tmp_path,
     url = f"sqlite:///{tmp_path}/store.db"
     ledger = Ledger(Store(url, wall_clock=lambda: NOW), ACCOUNT, clock=lambda: NOW)
     job = ledger.open(name)
-    ledger.dispatch(job, sent(1), lambda at: at + 7)
-    ledger.dispatch(job, sent(2))
+    ledger.mark(job, sent(1), lambda at: at + 7)
+    ledger.mark(job, sent(2))
     ledger.date(job, [mark(1)._replace(service_time=NOW + 99), mark(2)._replace(service_time=NOW + 8)])
     ledger.confirm(job, [mark(3, "c3")._replace(service_time=NOW + 9)])
     later = Ledger(Store(url, wall_clock=lambda: NOW + 3600 + apart), ACCOUNT, clock=lambda: NOW + 3600)
@@ -145,7 +145,7 @@ def test_claims_are_what_other_jobs_of_the_account_created(ledger, store, name):
     assert Ledger(store, Account("pp_other")).claims([mine, theirs]) == []
 
 
-def test_the_source_of_a_job_can_be_set_while_nothing_is_dispatched(ledger, name):
+def test_the_source_of_a_job_can_be_set_while_nothing_is_marked(ledger, name):
     job = ledger.open(name, "source")
     ledger.adopt_source(job, "corrected")
     assert ledger.open(name).fingerprint == "corrected"

@@ -1,4 +1,4 @@
-"""What the service's clock said when something was dispatched."""
+"""What the service's clock said when something was marked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the columns; what was dispatched before has none."""
+    """Add the columns; what was marked before has none."""
     op.add_column("pihupulse_jobs", sa.Column("service_ahead", sa.Float))
     op.add_column("pihupulse_creates", sa.Column("service_ahead", sa.Float))
