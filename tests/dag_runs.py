@@ -83,7 +83,7 @@ class Run:
         if response.status_code == 404:
             return None
         value = response.raise_for_status().json()["value"]
-        return json.loads(value) if isinstance(value, str) and value[:1] in '[{"' else value
+        return json.loads(value) if isinstance(value, str) and value.startswith(("[", "{", '"')) else value
 
     def rendered(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """Return the rendered template fields of a task."""

@@ -163,7 +163,7 @@ class Airflow:
         """Return what a task returned, or another of its XComs."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         value = self.get(path, map_index=map_index, deserialize=False, stringify=False)["value"]
-        return json.loads(value) if isinstance(value, str) and value[:1] in '[{"' else value
+        return json.loads(value) if isinstance(value, str) and value.startswith(("[", "{", '"')) else value
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, attempt: int = 1) -> str:
         """Return the log of one try of a task, a line an event, and a line for each error that it tells of."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError, Stretch, forget_reads, list_cursors
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import head_table
 
 NOW = 1000.0
+NUMBERS = count()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -23,6 +27,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     with store.begin() as connection:
         for table in ("pihupulse_cursors", "pihupulse_reads"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
+    yield store
+    store.dispose()
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('replayed') / 'store.db'}")
     yield store
     store.dispose()
 
@@ -83,6 +94,38 @@ def test_consumers_do_not_share_cursors(store: Store, cursor: Cursor):
     cursor.commit(cursor.position(), 5)
     assert (cursor.position(), other.position()) == (5, 0)
     assert [(one.consumer, one.position) for one in list_cursors(store)] == [("alerts", 0), ("land", 5)]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["read", "commit", "replay"]), st.sampled_from(["run 1", "run 2", "run 3"]), st.integers(0, 6)
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=60)
+@given(STEPS)
+def test_each_position_is_one_readers_whatever_the_order_of_reads_commits_and_replays(replayed: Store, steps):
+    """Until somebody sets the cursor back: then it is given out once more."""
+    cursor = Cursor(replayed, "pihupulse_default", f"consumer {next(NUMBERS)}")
+    position, kept, begun = 0, {}, {}
+    for step, reader, by in steps:
+        if step == "read":
+            begun[reader] = cursor.stretch(reader)
+            assert begun[reader] == kept.get(reader, Stretch(position))
+        elif step == "replay":
+            cursor.seek(by)
+            position, kept = by, {one: stretch for one, stretch in kept.items() if stretch.end <= by}
+        elif reader in begun and reader not in kept:
+            start = begun[reader].start
+            if start != position:
+                with pytest.raises(CursorMovedError):
+                    cursor.commit(start, start + by, reader)
+                continue
+            cursor.commit(start, start + by, reader)
+            position, kept[reader] = start + by, Stretch(start, start + by)
+    assert cursor.position() == position
 
 
 def test_old_stretches_are_forgotten(store: Store, cursor: Cursor):

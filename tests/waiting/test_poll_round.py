@@ -159,6 +159,11 @@ def test_a_few_old_screenings_are_asked_for_by_candidate():
     assert [run(service, wanted, positions).sent for _ in range(3)] == [5, 3, 3]
 
 
+def test_a_few_new_screenings_on_one_page_are_one_request_from_the_second_round_on():
+    service, positions, wanted = account_of(20_000), ListPositions(), owners(range(19_990, 19_995))
+    assert [run(service, wanted, positions).sent for _ in range(3)] == [2, 1, 1]
+
+
 def test_one_screening_is_one_request():
     assert run(account_of(20_000), owners([7_000]), ListPositions()).sent == 1
 
