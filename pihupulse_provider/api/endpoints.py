@@ -119,7 +119,8 @@ def _page(page: int, limit: int) -> dict[str, int]:
 
 
 def _id(value: str, argument: str) -> str:
-    if not value.strip() or value in (".", "..") or len(value) > LONGEST_ID:
+    is_text = not any("\ud800" <= character <= "\udfff" for character in value)
+    if not (value.strip() and is_text) or value in (".", "..") or len(value) > LONGEST_ID:
         raise ConfigurationError(f"{_named(**{argument: value})} can't be used: it must be the id that PihuPulse gave.")
     return quote(value, safe="")
 

@@ -87,8 +87,10 @@ def plan(places: Places, survey: Survey) -> RequestPlan:
 
 def _revisit(places: Places, survey: Survey) -> RequestPlan:
     pages, candidates = places.pages, places.pages_candidates
-    if None not in candidates and len(candidates) <= len(pages):
-        return RequestPlan((), _sorted(candidates))
+    # What is to be searched for is asked for by candidate in either case, if its candidate is known.
+    others = set() if None in places.elsewhere_candidates else places.elsewhere_candidates
+    if None not in candidates and len(candidates | others) <= min(len(pages) + len(others), survey.unread):
+        return RequestPlan((), _sorted(candidates | others))
     if len(pages) > 1 and not survey.read:
         # The first page alone tells by how much the list has shifted; the rest is then read in the right place.
         return RequestPlan((min(pages),))

@@ -117,6 +117,7 @@ def test_candidates_can_be_listed_by_status(connect: Callable[..., Driver]) -> N
         ("get_candidate", {"candidate_id": " "}, "candidate_id"),
         ("get_candidate", {"candidate_id": ".."}, "candidate_id"),
         ("get_report", {"screening_id": "s" * 256}, "screening_id"),
+        ("get_report", {"screening_id": "s1\ud83d"}, "screening_id"),
     ],
 )
 def test_undocumented_argument_is_refused_before_a_request(

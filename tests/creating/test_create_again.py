@@ -6,6 +6,7 @@ import json
 from threading import Thread
 
 import pytest
+import sqlalchemy as sa
 
 from pihupulse_provider.api import (
     DuplicateCreateError,
@@ -170,6 +171,41 @@ class TestClocks:
         world.wall_apart = apart
         assert run(world, people(100), first_try=False).created == 100
         assert_each_once(world, 100)
+
+    @pytest.mark.parametrize("apart", [-3600, 3600])
+    def test_what_was_created_is_adopted_although_postgresqls_clock_was_set(self, empty_postgres_url, apart):
+        """While the import runs, and again before it is tried once more."""
+        engine = sa.create_engine(empty_postgres_url)
+        with engine.begin() as connection:
+            for statement in (
+                "CREATE SCHEMA wrong",
+                "CREATE TABLE wrong.clock AS SELECT 0.0 AS ahead",
+                (
+                    "CREATE FUNCTION wrong.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT "
+                    "pg_catalog.clock_timestamp() + (SELECT ahead FROM wrong.clock) * interval '1 second' $$"
+                ),
+            ):
+                connection.exec_driver_sql(statement)
+        world = World(f"{empty_postgres_url}?options=-csearch_path%3Dwrong,pg_catalog,public", candidates=350)
+
+        def set_clock(ahead):
+            with engine.begin() as connection:
+                connection.exec_driver_sql(f"UPDATE wrong.clock SET ahead = {ahead}")
+
+        class Setting(Import):
+            def count(self, name, by):
+                if self.metrics["created"] == 20:
+                    set_clock(apart)
+                super().count(name, by)
+
+        world.sandbox.fail("drop", method="POST", probability=0.2, after_commit=True)
+        with pytest.raises(KilledError):
+            Setting(world, people(100), kill_after=60).run()
+        world.sandbox.advance(60)
+        set_clock(2 * apart)
+        assert run(world, people(100), first_try=False).created == 100
+        assert_each_once(world, 100)
+        engine.dispose()
 
     @pytest.mark.parametrize("ahead", [600, 3600])
     def test_who_is_there_is_skipped_whatever_the_clock_said_when_they_were_sent(self, world, ahead):

@@ -103,6 +103,22 @@ def test_a_run_that_comes_late_does_not_take_the_job_from_one_that_began_after_i
         ledger.open(name, begun_at=NOW - 1)
 
 
+@pytest.mark.parametrize("apart", [0.0, 600.0, -600.0])
+def test_a_run_that_comes_late_counts_from_when_it_began_by_its_own_clock(name, tmp_path, apart):
+    now = NOW
+    store = Store(f"sqlite:///{tmp_path}/store.db", wall_clock=lambda: now)
+    first = Ledger(store, ACCOUNT, clock=lambda: now)
+    late = Ledger(store, ACCOUNT, clock=lambda: now + apart)
+    job = first.open(name)
+    now += 100
+    with pytest.raises(JobTakenOverError):
+        late.open(name, begun_at=NOW - 1 + apart)
+    first.dispatch(job, sent(1))
+    late.open(name, begun_at=NOW + 1 + apart)
+    with pytest.raises(JobTakenOverError):
+        first.dispatch(job, sent(2))
+
+
 def test_an_id_that_is_known_stays(ledger, name):
     job = ledger.open(name)
     ledger.confirm(job, [mark(1, "c1")])

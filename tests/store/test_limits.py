@@ -65,11 +65,11 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Callable[..., StoreRateLi
 
 
 def test_a_slot_taken_in_one_process_is_gone_for_the_other(shared: Callable[..., StoreRateLimit]) -> None:
-    one, other = shared(Plan(60, 3)), shared(Plan(60, 3))
+    one, other = shared(Plan(6, 3)), shared(Plan(6, 3))
 
     waits = [limit.reserve().at - one.now() for limit in (one, other, one, other)]
 
-    assert waits == pytest.approx([0, 0, 1, 2], abs=0.5)
+    assert waits == pytest.approx([0, 0, 10, 20], abs=5), "seconds; a busy machine takes one or two for a reservation"
 
 
 def test_threads_never_get_the_same_slot(shared: Callable[..., StoreRateLimit]) -> None:

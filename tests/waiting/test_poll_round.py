@@ -164,6 +164,15 @@ def test_a_few_new_screenings_on_one_page_are_one_request_from_the_second_round_
     assert [run(service, wanted, positions).sent for _ in range(3)] == [2, 1, 1]
 
 
+def test_no_page_is_read_for_what_candidates_show_that_are_asked_for_anyway():
+    """Two of them were seen on the last page, the others of the same candidates on no page yet."""
+    service = Service([screening(number, "c8" if number in (7, 15) else "c0") for number in range(16)], per_page=2)
+    wanted = {f"s{number}": service.rows[number].candidate_id for number in (2, 3, 4, 5, 6, 7, 14, 15)}
+    positions = ListPositions()
+    run(service, wanted, positions)
+    assert run(service, wanted, positions).sent == 2
+
+
 def test_one_screening_is_one_request():
     assert run(account_of(20_000), owners([7_000]), ListPositions()).sent == 1
 
