@@ -113,10 +113,10 @@ def test_a_run_that_comes_late_counts_from_when_it_began_by_its_own_clock(name, 
     now += 100
     with pytest.raises(JobTakenOverError):
         late.open(name, begun_at=NOW - 1 + apart)
-    first.dispatch(job, sent(1))
+    first.mark(job, sent(1))
     late.open(name, begun_at=NOW + 1 + apart)
     with pytest.raises(JobTakenOverError):
-        first.dispatch(job, sent(2))
+        first.mark(job, sent(2))
 
 
 def test_an_id_that_is_known_stays(ledger, name):

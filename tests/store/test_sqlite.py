@@ -21,6 +21,7 @@ from pihupulse_provider.store.sqlite import network_file_system
 
 AS_NOBODY = """
 import os, sys
+import sqlalchemy.dialects.sqlite  # nobody may not read this checkout
 from pihupulse_provider.store.engine import Store, StoreError
 os.setuid(65534)
 store = Store(sys.argv[1])
@@ -37,6 +38,7 @@ if len(sys.argv) > 2:
 """
 TWICE_AS_NOBODY = """
 import logging, os, sys
+import sqlalchemy.dialects.sqlite  # nobody may not read this checkout
 from pihupulse_provider.store.engine import Store
 logging.basicConfig(format="%(message)s", level=logging.WARNING)
 os.setuid(65534)
