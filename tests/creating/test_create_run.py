@@ -17,8 +17,7 @@ from tests.creating.importing import Import, assert_each_once, emails, people, r
 from tests.creating.world import World
 
 
-@pytest.mark.parametrize(("after_commit", "most"), [(True, 12), (False, 60)])
-@pytest.mark.parametrize("order", ["oldest-first", "newest-first"])
+@pytest.mark.parametrize(("order", "after_commit", "most"), [("oldest-first", False, 60), ("newest-first", True, 12)])
 def test_a_look_up_reads_a_page_or_two_for_all_that_was_lost_lately(store_url, order, after_commit, most):
     """The first one reads all 11 pages since the first was lost, and decides what was sent minutes ago."""
     world = World(store_url, order=order, plan="starter", candidates=100, start_seconds=1e9)
