@@ -254,6 +254,8 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
         "CORE__PARALLELISM": "4",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        # A task that has succeeded is failed by Airflow where SQLite stays locked for longer than the usual 5 seconds.
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
