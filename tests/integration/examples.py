@@ -19,9 +19,9 @@ OUTPUT = "/tmp/pihupulse"
 """Where the examples write by default."""
 BY_IMPORT = "screen_new_imports"
 """It is started by the imports of the others, too."""
-SETTLED = 3.0
-"""Seconds after which a screening is completed. A trigger that fires as soon as its task has deferred overtakes the
-executor's note of that, and Airflow fails the task."""
+SETTLED = 8.0
+"""Seconds after which a screening is completed, and a person approves. What wakes a task as soon as it has deferred
+overtakes the executor's note of that on a busy machine, and Airflow fails the task."""
 _APPLICANTS = [
     ("Ada", "Lovelace", "ada.lovelace@example.com", "2026-01-05"),
     ("Grace", "Hopper", "grace.hopper@example.com", "2026-01-06"),
@@ -80,16 +80,20 @@ class ExampleRuns:
         return any(run["run_type"] == "asset_triggered" for run in self.ended[name])
 
     def _complete_screenings(self) -> None:
-        now = time.monotonic()
         for row in self._sandbox.screenings:
-            if row["status"] != "completed" and now - self._seen.setdefault(row["id"], now) > SETTLED:
+            if row["status"] != "completed" and self._has_settled(row["id"]):
                 self._sandbox.complete(row["id"], 60 + len(self._seen) % 40)
+
+    def _has_settled(self, what: str) -> bool:
+        """Return whether it was seen for the first time long enough ago."""
+        now = time.monotonic()
+        return now - self._seen.setdefault(what, now) > SETTLED
 
     def _approve(self) -> None:
         """Approve the funnel's shortlist, as a person does in the UI, where Airflow asks one (from 3.1 on)."""
         run_id = self.triggered["funnel"]
-        if self._airflow.task_state("funnel", run_id, "approve") in {"deferred", "awaiting_input"}:
-            time.sleep(1)
+        is_waiting = self._airflow.task_state("funnel", run_id, "approve") in {"deferred", "awaiting_input"}
+        if is_waiting and self._has_settled("the approval"):
             details = f"/dags/funnel/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
             self._airflow.patch(details, {"chosen_options": ["Approve"], "params_input": {}})
             self._approved = True
