@@ -21,8 +21,9 @@ from pihupulse_provider.store.sqlite import network_file_system
 
 AS_NOBODY = """
 import os, sys
-import sqlalchemy.dialects.sqlite  # nobody may not read this checkout
+from sqlalchemy import create_engine
 from pihupulse_provider.store.engine import Store, StoreError
+create_engine("sqlite://", future=True).connect().close()  # loads all that nobody may not read of this checkout
 os.setuid(65534)
 store = Store(sys.argv[1])
 try:
@@ -38,9 +39,10 @@ if len(sys.argv) > 2:
 """
 TWICE_AS_NOBODY = """
 import logging, os, sys
-import sqlalchemy.dialects.sqlite  # nobody may not read this checkout
+from sqlalchemy import create_engine
 from pihupulse_provider.store.engine import Store
 logging.basicConfig(format="%(message)s", level=logging.WARNING)
+create_engine("sqlite://", future=True).connect().close()  # loads all that nobody may not read of this checkout
 os.setuid(65534)
 store = Store(sys.argv[1])
 for _ in range(2):
