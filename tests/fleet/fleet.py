@@ -150,11 +150,6 @@ class Fleet(Airflow):
         logs = [self.task_log(dag_id, run_id, one["task_id"], one["map_index"], one["try_number"]) for one in failed]
         return bool(logs) and all("UnauthorizedError" in log for log in logs)
 
-    def clear_failed(self, dag_id: str, run_id: str) -> int:
-        """Let what failed in a run begin again, as a person does once the cause is gone; return how many tasks."""
-        what = {"dry_run": False, "dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True}
-        return int(self.post(f"/dags/{dag_id}/clearTaskInstances", what)["total_entries"])
-
     def kill(self, name: str) -> None:
         """Kill a part, and start it again."""
         with self._starting:

@@ -117,6 +117,11 @@ class Airflow:
             self._checked(response)
         return str(run["dag_run_id"])
 
+    def clear_failed(self, dag_id: str, run_id: str) -> int:
+        """Let what failed in a run begin again, as a person does once the cause is gone; return how many tasks."""
+        what = {"dry_run": False, "dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True}
+        return int(self.post(f"/dags/{dag_id}/clearTaskInstances", what)["total_entries"])
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
         return str(self.get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
@@ -254,8 +259,6 @@ def _environment(home: Path, dags: Path, port: int) -> dict[str, str]:
         "CORE__PARALLELISM": "4",
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-        # A task that has succeeded is failed by Airflow where SQLite stays locked for longer than the usual 5 seconds.
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
