@@ -59,10 +59,8 @@ class CandidateInput:
         columns whose values are joined with a space. A field that is not named has the column of its own name. Upper
         and lower case are alike where that leaves one column.
     :param phone_region: the country (ISO 3166, such as ``US``) of phone numbers without a country code.
-    :param drop_invalid_optional: whether a phone number or résumé link that can't be used is left out, rather than
-        the candidate refused.
-    :param allow_special_domains: whether e-mail addresses may be of domains for special use, such as ``.test``,
-        ``.local`` and names without a dot.
+    :param drop_invalid_optional: whether to leave out a phone number or résumé link that can't be used.
+    :param allow_special_domains: whether to take e-mail addresses of ``.test``, ``.local`` or a name without a dot.
     :ivar left_out: of how many rows each optional field was left out.
     :raises ConfigurationError: if there is no such field or no such country.
     """
@@ -76,8 +74,7 @@ class CandidateInput:
         allow_special_domains: bool = False,
     ) -> None:
         field_map = field_map or {}
-        unknown = sorted(set(field_map) - set(FIELDS))
-        if unknown:
+        if unknown := sorted(set(field_map) - set(FIELDS)):
             raise ConfigurationError(
                 f"field_map names {', '.join(unknown)}: a candidate has the fields {', '.join(FIELDS)}. "
                 "Write it as {field: column}."
@@ -269,8 +266,7 @@ def _check_phone(value: str, region: str | None) -> str | None:
         if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and not value.startswith("+"):
             return "has no country code: begin it with + or set phone_region"
         return "is not a phone number"
-    has_letters = any(map(str.isalpha, value))
-    if has_letters and str(number.national_number) not in phonenumbers.normalize_digits_only(value):
+    if any(map(str.isalpha, value)) and str(number.national_number) not in phonenumbers.normalize_digits_only(value):
         return "holds letters, of which a telephone makes digits"
     too_long = phonenumbers.ValidationResult.TOO_LONG
     return "has too many digits" if phonenumbers.is_possible_number_with_reason(number) == too_long else None

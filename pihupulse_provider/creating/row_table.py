@@ -22,10 +22,8 @@ CREATE TABLE found (
     claimed INTEGER NOT NULL DEFAULT 0, known INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 """
-"""``state`` is a :class:`RowState`, by its number. ``at`` and ``service_time`` are one moment by our clock and the
-service's: when an open row was sent, or may have been; by when a created one was there. A waiting row with a moment may
-have been sent by an earlier try that left no mark of it.
-"""
+"""``state`` is the number of a :class:`RowState`. ``at`` and ``service_time`` are one moment by our clock and the
+service's: when an open row was sent, or may have been by a try that left no mark; by when a created one was there."""
 _INDEXES = (
     "CREATE INDEX rows_item ON rows (item)",
     "CREATE INDEX rows_key ON rows (key)",

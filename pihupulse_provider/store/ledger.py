@@ -35,9 +35,7 @@ JOBS = sa.Table(
 """One row for each job: a single create, or an import.
 
 ``marked_at`` is when it last marked anything; ``service_ahead`` how many seconds the service's clock was ahead of
-the store's then, NULL where no response had said it. The store's clock may be set before the next try: the service's is
-the one by which lists are searched.
-"""
+the store's then, NULL where no response had said it: lists are searched by the service's, as the store's may be set."""
 
 CREATES = sa.Table(
     "pihupulse_creates",

@@ -108,8 +108,8 @@ def under_a_limit(plan, count, processes):
                 report(case, name, timed(rival, service.base_url, rows), least, service, [row["email"] for row in rows])
 
 
-def with_lost_answers(count):
-    case = header(f"{count} rows, no limit, one answer in ten lost after the commit")
+def with_lost_responses(count):
+    case = header(f"{count} rows, no limit, one response in ten lost after the commit")
     rows = people(count)
     expected = [row["email"] for row in rows]
     for name, work in {"this provider": ours, **{name: rival for name, (rival, _) in installed().items()}}.items():
@@ -173,7 +173,7 @@ def main():
     parser.add_argument("--million", action="store_true", help="also plan a million rows")
     arguments = parser.parse_args()
     throughput(3000)
-    with_lost_answers(140)
+    with_lost_responses(140)
     under_a_limit(arguments.plan, arguments.rows, 1)
     under_a_limit(arguments.plan, arguments.rows, 3)
     planning([1_000, 100_000, *([1_000_000] if arguments.million else [])])

@@ -70,14 +70,20 @@ def test_three_tries_at_once_create_each_once(sandbox, store_url, resource):
     assert_each_once(sandbox, resource, ROWS)
 
 
+def stopped_at_work(importer):
+    """Start a slow try, and stop its process once it has created some rows."""
+    importer.arguments = ["--per-minute", "1200"]
+    process = importer.start_until(lambda: created(importer.sandbox, importer.resource) >= 30)
+    process.send_signal(signal.SIGSTOP)
+    return process
+
+
 @pytest.mark.parametrize("resource", ["candidates", "screenings"])
 def test_a_try_that_goes_on_while_its_successor_runs_sends_nothing_more(sandbox, store_url, resource):
     """It was stopped for longer than its marks hold; what it had in flight by then, the successor looks for."""
     count = 150
     importer = Importer(sandbox, resource, store_url, count)
-    importer.arguments = ["--per-minute", "1200"]
-    stopped = importer.start_until(lambda: created(sandbox, resource) >= 30)
-    stopped.send_signal(signal.SIGSTOP)
+    stopped = stopped_at_work(importer)
     try:
         successor = importer.start()
         await_that(lambda: created(sandbox, resource) >= 90)
@@ -95,9 +101,7 @@ def test_a_try_that_was_stopped_and_goes_on_sends_nothing_more(sandbox, store_ur
     """It has marked rows, and some of them wait for their turn under the limit, when its worker stops for a while."""
     count = 100
     importer = Importer(sandbox, resource, store_url, count)
-    importer.arguments = ["--per-minute", "1200"]
-    stopped = importer.start_until(lambda: created(sandbox, resource) >= 30)
-    stopped.send_signal(signal.SIGSTOP)
+    stopped = stopped_at_work(importer)
     try:
         assert f"{count} {resource} created" in importer.finish()
         posts = sandbox.count("POST /candidates" if resource == "candidates" else "POST /screenings")
