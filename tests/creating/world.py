@@ -57,12 +57,13 @@ class World:
     async def sleep(self, seconds):
         self.sandbox.advance(seconds)
 
-    def connect(self):
+    def connect(self, transport=None):
+        shifting = Shifting(self, self.change) if self.change else self.sandbox.transport()
         return AsyncClient(
             self.account,
             limit=self.limit,
             retry=RetryPolicy(random=lambda: 1.0),
-            transport=Shifting(self, self.change) if self.change else self.sandbox.transport(),
+            transport=transport or shifting,
             sleep=self.sleep,
             now=self.now,
         )

@@ -1,0 +1,81 @@
+"""A request may be carried out long after its response was given up: it is waited for, and not sent again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from pihupulse_provider.creating.once import create_candidate_once
+from pihupulse_provider.creating.options import CreateOptions
+from tests.creating.world import ALEX, World
+
+
+@pytest.fixture
+def world(store_url):
+    return World(store_url, candidates=20, start_seconds=1e9)
+
+
+class Late(httpx.AsyncBaseTransport):
+    """Holds the first request to create something, and brings it to the service so many seconds later.
+
+    :param response: what the client is told at once; None: the connection is closed.
+    """
+
+    def __init__(self, world, seconds, response=None):
+        self._world, self._inner = world, world.sandbox.transport()
+        self._seconds, self._response = seconds, response
+        self._held = None
+        self._due_at = None
+
+    async def bring_what_is_due(self):
+        if self._held is not None and self._world.now() >= self._due_at:
+            held, self._held = self._held, None
+            await self._inner.handle_async_request(held)
+
+    async def handle_async_request(self, request):
+        await self.bring_what_is_due()
+        if request.method == "POST" and self._due_at is None:
+            self._held, self._due_at = request, self._world.now() + self._seconds
+            if self._response is None:
+                raise httpx.ReadError("Connection reset by peer", request=request)
+            return self._response
+        return await self._inner.handle_async_request(request)
+
+
+def create(world, late, *, first_try=True, sleep=None):
+    options = CreateOptions("dag/run/task/-1", first_try, on_existing="create")
+    return create_candidate_once(lambda: world.connect(late), world.ledger(), options, ALEX, sleep=sleep or world.sleep)
+
+
+def alexes(world, late):
+    """Return the ids of all that were created, once the last request was carried out."""
+    world.sandbox.advance(60)
+    asyncio.run(late.bring_what_is_due())
+    return [one["id"] for one in world.sandbox.candidates if one["email"] == ALEX.email]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [None, *(httpx.Response(status, text="<h1>Try again later</h1>") for status in (408, 502, 503, 504))],
+    ids=lambda response: str(response and response.status_code),
+)
+def test_one_that_a_proxy_or_nobody_responded_to(world, response):
+    """Only the service itself can say that it is done with a request."""
+    late = Late(world, 44.0, response)
+    made = create(world, late)
+    assert alexes(world, late) == [made.id]
+
+
+def test_one_of_a_try_that_was_killed_just_as_it_had_sent_it(world):
+    """It had the job for up to two seconds more than its successor could know, and sent it at their end."""
+    late = Late(world, 47.0)
+
+    async def die(_seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create(world, late, sleep=die)
+    made = create(world, late, first_try=False)
+    assert alexes(world, late) == [made.id]
