@@ -45,8 +45,9 @@ class Late(httpx.AsyncBaseTransport):
 
 
 def create(world, late, *, first_try=True, sleep=None):
+    world.between = lambda _transport: late
     options = CreateOptions("dag/run/task/-1", first_try, on_existing="create")
-    return create_candidate_once(lambda: world.connect(late), world.ledger(), options, ALEX, sleep=sleep or world.sleep)
+    return create_candidate_once(world.connect, world.ledger(), options, ALEX, sleep=sleep or world.sleep)
 
 
 def alexes(world, late):
