@@ -39,7 +39,12 @@ def is_deferred(airflow, run_id):
     return airflow.task_state(DAG, run_id, "screen") == "deferred"
 
 
-def everything(airflow, run_id) -> Iterator[tuple[str, str]]:
+@pytest.fixture(scope="module")
+def everything(airflow, run_id) -> list[tuple[str, str]]:
+    return list(left_behind(airflow, run_id))
+
+
+def left_behind(airflow, run_id) -> Iterator[tuple[str, str]]:
     """Yield where and what: rows of all tables, all files that are no databases, what Airflow shows of the run."""
     for path in airflow.home.rglob("*"):
         if path.suffix == ".db":
@@ -71,13 +76,13 @@ def test_the_run_did_what_it_should(airflow, run_id):
     assert "phone is not a phone number" in airflow.task_log(DAG, run_id, "refuse")
 
 
-def test_no_personal_data_and_no_secret_is_left_behind(airflow, sandbox, run_id):
+def test_no_personal_data_and_no_secret_is_left_behind(sandbox, everything):
     personal = {value for one in (ALEX, JANE) for value in (*one.values(), *one["name"].split())}
     hidden = [word.casefold() for word in (*personal, sandbox.api_key, sandbox.webhook_secret)]
-    found = {place for place, text in everything(airflow, run_id) if any(word in text for word in hidden)}
+    found = {place for place, text in everything if any(word in text for word in hidden)}
     assert found == set()
 
 
-def test_what_the_search_looks_through_is_there(airflow, run_id):
-    places = {place for place, text in everything(airflow, run_id) if text not in ("", "{}", "none")}
+def test_what_the_search_looks_through_is_there(airflow, everything):
+    places = {place for place, text in everything if text not in ("", "{}", "none")}
     assert places >= {"rendered fields", "XCom return_value", "dag_run", "pihupulse_creates", str(airflow.log)}
