@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.engine import Engine
 
+from pihupulse_provider.store.postgresql import prepare_at_once
+
 T = TypeVar("T")
 
 
@@ -142,6 +144,8 @@ class DirectConnection:
         self._dialect.set_isolation_level(connection, "AUTOCOMMIT")
         if self._dialect.name == "sqlite":
             connection.cursor().execute("PRAGMA synchronous=FULL")
+        elif self._dialect.driver == "psycopg":
+            prepare_at_once(connection)
         return connection
 
     def _is_broken(self, error: BaseException) -> bool:

@@ -47,6 +47,17 @@ def has_none_left(error: Exception) -> bool:
     return _NONE_LEFT.search(str(error)) is not None
 
 
+def prepare_at_once(connection: Any) -> None:
+    """Have a connection of the driver prepare each statement when it is first used, if the server itself is there.
+
+    A pooler such as PgBouncer, which may give each transaction another connection, tells its clients of a process that
+    is none of the server's.
+    """
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row == (connection.info.backend_pid,):
+        connection.prepare_threshold = 0
+
+
 def _connect_in_turn(dialect: Any, _record: object, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
     """Connect, and wait for a while when the server has no connection left: others give theirs up."""
     until = clock.now() + _WAIT_SECONDS
@@ -67,6 +78,7 @@ class _Turns:
         self._open: object = None
         sa.event.listen(engine, "connect", self._begin)
         sa.event.listen(engine, "close", self._closed)
+        sa.event.listen(engine, "detach", self._closed)
 
     def _begin(self, connection: object, _record: object) -> None:
         self._open = connection

@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from tests.servers import Postgres, empty_database
 
 CHUNKS = 6
 RUN_SECONDS = 1200
+_BETWEEN_RUNS_SECONDS = 60
 _DRAIN_SECONDS = 60
 _WRONG_SECONDS = -600
 """By how much a worker's clock is wrong, when all goes wrong. Were it ahead, Airflow would count the delay of a retry
@@ -38,6 +40,9 @@ def main() -> int:
     parser = argparse.ArgumentParser("make fleet")
     parser.add_argument("--rows", type=int, default=3000)
     parser.add_argument("--screenings", type=int, default=500)
+    parser.add_argument(
+        "--runs", type=int, default=1, help="begin so many runs, one each minute (default: %(default)s)"
+    )
     parser.add_argument("--rate", type=int, default=1000, help="requests a minute of the plan (default: %(default)s)")
     trouble = parser.add_mutually_exclusive_group()
     trouble.add_argument("--faults", action="store_true", help="let everything go wrong meanwhile, one after the other")
@@ -56,7 +61,9 @@ def main() -> int:
 def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url: str, store_url: str) -> int:
     progress = Progress()
     folder = home / "files"
-    _write_chunks(folder, options.rows)
+    folders = [folder / str(number) for number in range(options.runs)]
+    for own in folders:
+        _write_chunks(own, options.rows)
     plan = {"requests_per_minute": options.rate, "burst": options.rate // 20}
     with Sandbox(start_seconds=1, screening_seconds=15, spread=0.8, **plan) as sandbox:
         connection = json.loads(sandbox.connection_json)
@@ -75,8 +82,8 @@ def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url:
                 fleet.start(progress.step)
                 progress.done("the fleet is up")
                 with faults if options.faults or options.restarts else contextlib.nullcontext():
-                    ended = _run_to_end(fleet, faults, progress)
-                _await_drained(fleet, folder, options.screenings)
+                    ended = _run_to_end(fleet, faults, folders, progress)
+                _await_drained(fleet, folder, options.runs * options.screenings)
                 connections = _store_connections(store_url)
                 tasks = fleet.all_tasks()
             finally:
@@ -88,23 +95,36 @@ def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url:
                 part: f"clock {fleet.clocks[part]:+} s" if part in fleet.clocks else "no C compiler" for part in clocks
             }
             print(table(("after", "fault"), [*wrong.items(), *faults.begun]))
-        print(table(("part", "memory MB first/last/most", "threads", "handles"), flatness(fleet.samples)))
+        print("What each part held: the medians of the second and the last third of the time, and the most.")
+        print(table(("part", "memory MB", "threads", "handles"), flatness(fleet.samples)))
     if not good:
         print(f"The logs are in {home}.")
     return 0 if good else 1
 
 
-def _run_to_end(fleet: Fleet, faults: Faults, progress: Progress) -> Ended:
-    """Let the fleet's DAG run, and what the service refused for a revoked key once more when the key is valid again."""
-    run_id = fleet.trigger("fleet")
+def _run_to_end(fleet: Fleet, faults: Faults, folders: Sequence[Path], progress: Progress) -> Ended:
+    """Let the fleet's DAG run, once for each folder, and return how the runs ended."""
+    run_ids = []
+    for folder in folders:
+        if run_ids:
+            time.sleep(_BETWEEN_RUNS_SECONDS)
+        run_ids.append(fleet.trigger("fleet", {"folder": str(folder)}))
+        progress.step(f"run {len(run_ids)} of {len(folders)} began")
     until = time.monotonic() + RUN_SECONDS
+    all_ended = [_run_ended(fleet, faults, run_id, until) for run_id in run_ids]
+    state = ", ".join(sorted({one.state for one in all_ended}))
+    progress.done(f"ended: {state}")
+    return Ended(state, sum(one.cleared for one in all_ended))
+
+
+def _run_ended(fleet: Fleet, faults: Faults, run_id: str, until: float) -> Ended:
+    """Wait for a run; what the service refused for a revoked key begins once more when the key is valid again."""
     cleared = 0
     while True:
         try:
             state = fleet.wait_for_run("fleet", run_id, until - time.monotonic())
         except AirflowError:
             return Ended(f"not ended after {RUN_SECONDS} s", cleared)
-        progress.done(f"the run ended: {state}")
         if state == "success" or not fleet.failed_by_key("fleet", run_id):
             return Ended(state, cleared)
         faults.key_is_valid.wait()
@@ -117,7 +137,9 @@ def _write_chunks(folder: Path, rows: int) -> None:
         with (folder / f"chunk-{chunk}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("name", "email"))
-            writer.writerows((f"Person {row}", f"person{row}@example.com") for row in range(chunk, rows, CHUNKS))
+            writer.writerows(
+                (f"Person {row}", f"person{row}.{folder.name}@example.com") for row in range(chunk, rows, CHUNKS)
+            )
 
 
 def _await_drained(fleet: Fleet, folder: Path, screenings: int) -> None:

@@ -7,11 +7,13 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from pihupulse_provider.sandbox import Sandbox
 
 Row = tuple[str, Any, str]
+_HELD = ("memory", "threads", "handles")
 
 
 def drained(folder: Path) -> list[str]:
@@ -43,9 +45,9 @@ def outcome(
     completed = [one for one in sandbox.deliveries if one.event.name == "screening.completed"]
     arrived = {one.event.data["screening_id"] for one in completed if one.arrived}
     counts = {
-        "rows lost": options.rows - len(emails),
+        "rows lost": options.runs * options.rows - len(emails),
         "rows doubled": _doubled(emails),
-        "screenings lost": options.screenings - len(screened),
+        "screenings lost": options.runs * options.screenings - len(screened),
         "screenings doubled": _doubled(screened),
         "invitations doubled": _doubled(invited),
         "events read twice": _doubled(events),
@@ -61,10 +63,11 @@ def outcome(
     rows += [(name, count, "ok" if count == 0 else "NOT OK") for name, count in counts.items()]
     rows.append(("tries beyond the first", sum(further), f"of {len(tasks)} tasks; the most of one: {max(further)}"))
     rows.append(("tasks cleared", ended.cleared, "as the API key had been revoked"))
-    rows.append(("import: time over the plan's least", f"{_over_least(sandbox, options):.3f}", ""))
+    if options.runs == 1:
+        rows.append(("import: time over the plan's least", f"{_over_least(sandbox, options):.3f}", ""))
     rows.append(("429s", sandbox.count(status=429), f"of {sandbox.count()} requests"))
     waiting = sandbox.count("GET /screenings") + sandbox.count("GET /candidates/:id")
-    rows.append(("requests of waiting", waiting, f"for {options.screenings} screenings"))
+    rows.append(("requests of waiting", waiting, f"for {options.runs * options.screenings} screenings"))
     given_up = sum(not one.arrived for one in completed)
     rows.append(("completions given up by PihuPulse", given_up, "as no receiver took them in six attempts"))
     rows.append(("connections to each receiver", " + ".join(map(str, taken.values())), ""))
@@ -74,7 +77,7 @@ def outcome(
 
 def _disagreeing(sandbox: Sandbox, folder: Path) -> int:
     """Return how many ids only the results of the runs have, or only PihuPulse."""
-    lines = [line for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
+    lines = [line for path in folder.rglob("*.jsonl") for line in path.read_text().splitlines()]
     had = {one["id"] for one in (*sandbox.candidates, *sandbox.screenings)}
     return len({json.loads(line)["id"] for line in lines} ^ had)
 
@@ -92,13 +95,14 @@ def _doubled(counts: Counter[str]) -> int:
 
 
 def flatness(samples: Sequence[Mapping[str, Mapping[str, int]]]) -> list[tuple[str, str, str, str]]:
-    """Return for each part its first, last and highest sample of memory, threads and handles."""
-    rows = []
-    for name in samples[0] if samples else ():
-        held = [sample[name] for sample in samples if name in sample]
-        shown = (
-            f"{held[0].get(what, 0)}/{held[-1].get(what, 0)}/{max(one.get(what, 0) for one in held)}"
-            for what in ("memory", "threads", "handles")
-        )
-        rows.append((name, *shown))
-    return rows
+    """Return each part's memory, threads and handles: medians of the second and the last third, and the most."""
+    return [
+        (name, *(_thirds([one[name].get(what, 0) for one in samples if name in one]) for what in _HELD))
+        for name in (samples[0] if samples else ())
+    ]
+
+
+def _thirds(held: Sequence[int]) -> str:
+    third = (len(held) + 2) // 3
+    shown = median(held[third : 2 * third] or held), median(held[-third:]), max(held)
+    return "/".join(f"{value:.0f}" for value in shown)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import Delivery, EventFilter, Inbox
+from tests.store.pooler import pooled
 
 EVERYTHING = EventFilter()
 WRITER = """
@@ -293,3 +294,15 @@ def test_the_time_of_an_event_is_the_stores_whatever_the_clock_of_its_receiver_s
     (entry,) = Inbox(store).read(EVERYTHING, after=before).events
     assert abs(entry.received_at - time.time()) < 60
     store.dispose()
+
+
+def test_pooler_may_give_each_transaction_another_connection(empty_postgres_url: str) -> None:
+    with pooled(empty_postgres_url) as url:
+        store = Store(url)
+        inbox = Inbox(store)
+        new = [inbox.append([delivery(number), delivery(number)]) for number in range(6)]
+        found = inbox.read(EVERYTHING).events
+        store.dispose()
+
+    assert new == [[True, False]] * 6
+    assert [one.event.screening_id for one in found] == [f"s{number}" for number in range(6)]

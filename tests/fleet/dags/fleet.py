@@ -16,23 +16,30 @@ from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
 from pihupulse_provider.triggers.event import PihuPulseEventTrigger
 
 FOLDER = Path(os.environ["FLEET_FOLDER"])
+"""Of all runs; each run has one of its own in it."""
 SCREENINGS = int(os.environ["FLEET_SCREENINGS"])
 SINGLE_WAITS = max(1, SCREENINGS // 10)
 EVENTS = ["screening.completed"]
 WATCHER = AssetWatcher(name="fleet", trigger=PihuPulseEventTrigger(events=EVENTS, consumer="fleet"))
 RETRIES = {"retries": 20, "retry_delay": timedelta(seconds=3)}
+OWN = "{{ params.folder }}"
 WAIT = {"deferrable": True, "poke_interval": 10, "timeout": 900}
 
 
-@dag(schedule=None, default_args=RETRIES)
+@dag(schedule=None, default_args=RETRIES, params={"folder": str(FOLDER)})
 def fleet():
+    @task
+    def chunks(params: dict) -> list[str]:
+        return sorted(map(str, Path(params["folder"]).glob("chunk-*.csv")))
+
     imported = PihuPulseImportCandidatesOperator.partial(
-        task_id="import_candidates", results_path=f"{FOLDER}/candidates-{{{{ ti.map_index }}}}.jsonl"
-    ).expand(source=sorted(map(str, FOLDER.glob("chunk-*.csv"))))
+        task_id="import_candidates", results_path=f"{OWN}/candidates-{{{{ ti.map_index }}}}.jsonl"
+    ).expand(source=chunks())
 
     @task
-    def choose() -> list[str]:
-        lines = (line for path in sorted(FOLDER.glob("candidates-*.jsonl")) for line in path.read_text().splitlines())
+    def choose(params: dict) -> list[str]:
+        paths = sorted(Path(params["folder"]).glob("candidates-*.jsonl"))
+        lines = (line for path in paths for line in path.read_text().splitlines())
         return [json.loads(line)["id"] for line in lines][:SCREENINGS]
 
     chosen = choose()
@@ -41,12 +48,12 @@ def fleet():
         candidate_ids=chosen,
         template_id="t54321",
         send_invitation=True,
-        results_path=f"{FOLDER}/screenings.jsonl",
+        results_path=f"{OWN}/screenings.jsonl",
     )
 
     @task
-    def choose_waits() -> list[list[str]]:
-        lines = (FOLDER / "screenings.jsonl").read_text().splitlines()[:SINGLE_WAITS]
+    def choose_waits(params: dict) -> list[list[str]]:
+        lines = Path(params["folder"], "screenings.jsonl").read_text().splitlines()[:SINGLE_WAITS]
         return [[json.loads(line)["id"]] for line in lines]
 
     waits = choose_waits()
