@@ -28,6 +28,7 @@ overtakes the executor's note of that on a busy machine, and Airflow fails the t
 AIRFLOWS_OWN = (
     "Server indicated the task shouldn't be running anymore",
     "Successfully emitted OpenLineage `COMPLETE` event",
+    "TI was not in the running state so it cannot be updated",
 )
 """What the log says of a task that waited or succeeded, and that Airflow failed all the same: its SQLite was locked for
 five seconds, or the task was resumed before the executor had noted that it waits."""

@@ -52,8 +52,11 @@ def left_behind(airflow, run_id) -> Iterator[tuple[str, str]]:
         elif path.is_file():
             yield str(path), path.read_text("utf-8", "replace").casefold()
     for task in airflow.task_instances(DAG, run_id):
-        yield "rendered fields", repr(task["rendered_fields"]).casefold()
-        path = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/{task['task_id']}/xcomEntries"
+        instance = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/{task['task_id']}"
+        mapped = f"/{task['map_index']}" if task["map_index"] >= 0 else ""
+        # Among all of a run, Airflow 3.1 shows them empty.
+        yield "rendered fields", repr(airflow.get(instance + mapped)["rendered_fields"]).casefold()
+        path = f"{instance}/xcomEntries"
         for entry in airflow.get(path, map_index=task["map_index"])["xcom_entries"]:
             value = airflow.xcom(DAG, run_id, task["task_id"], task["map_index"], entry["key"])
             yield f"XCom {entry['key']}", repr(value).casefold()
