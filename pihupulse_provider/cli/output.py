@@ -49,9 +49,14 @@ def ends_in_a_sentence(run: Run) -> Run:
     return run_or_exit
 
 
+def printable(text: str) -> str:
+    """Return a text that comes from elsewhere without what a terminal would carry out, such as a change of colours."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows below their titles, in columns."""
-    cells = [titles, *([("-" if cell is None else str(cell)) for cell in row] for row in rows)]
+    cells = [titles, *([("-" if cell is None else printable(str(cell))) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

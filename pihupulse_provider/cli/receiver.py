@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 import httpx
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError, TransportError
-from pihupulse_provider.cli.output import command, ends_in_a_sentence
+from pihupulse_provider.cli.output import command, ends_in_a_sentence, printable
 from pihupulse_provider.hooks.webhooks import read_secrets, receiver, webhook_connections
 from pihupulse_provider.webhooks.receiver import PREFIX, Receiver
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
 
 _GOOD = {202: "stored", 200: "already known"}
+_SHOWN = 300
+"""Characters of another response that are shown; it may be endless."""
 
 
 @ends_in_a_sentence
@@ -55,10 +57,11 @@ def send(arguments: Namespace) -> None:
         "Content-Type": "application/json",
     }
     try:
-        response = httpx.post(url, content=body, headers=headers, timeout=30)
+        with httpx.stream("POST", url, content=body, headers=headers, timeout=30) as response:
+            said = _GOOD.get(response.status_code) or next(response.iter_text(_SHOWN), "")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TransportError(f"There was no response from {url}: {error}. Is the receiver running there?") from None
-    print(f"{url} responded with {response.status_code}: {_GOOD.get(response.status_code, response.text[:300])}")
+    print(f"{url} responded with {response.status_code}: {printable(said)}")
     if response.status_code not in _GOOD:
         raise SystemExit(1)
 

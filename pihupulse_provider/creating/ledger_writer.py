@@ -14,7 +14,7 @@ from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import TableRow
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.forgetting import forgotten_until
-from pihupulse_provider.store.ledger import Job, Ledger, Mark
+from pihupulse_provider.store.ledger import Job, Ledger, Mark, keeps_id
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class LedgerWriter:
     async def confirm(self, created: Sequence[tuple[TableRow, float, str]]) -> None:
         """Record the ids of what was created, also if another run has the job by now."""
         marks = [self._dated(Mark(row.item, row.key, at, object_id)) for row, at, object_id in created]
-        for mark in marks:
+        for mark in filter(keeps_id, marks):
             self._undated.pop(mark.item, None)
         is_due = marks or (self._undated and self._time.is_known)
         if is_due and await self._write(lambda job: self._confirmed(job, marks)) is None:

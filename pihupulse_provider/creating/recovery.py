@@ -28,20 +28,21 @@ _FEW = 5000
 SHOWN_AFTER = 3.0
 """Seconds within which lists and details are taken to show what the service has carried out."""
 _SLOWEST = 1.5
-"""How many times the connection's timeout a request may take to be carried out after its response was given up."""
+"""How many times the connection's timeout a request may take to be carried out, once there is a connection."""
 _FIRST_WAIT = 0.5
 _HAIR = 0.01
 """Seconds by which rounding may make a wait too short."""
 
 
-def decided_after(error: PihuPulseError, timeout: float) -> float:
-    """Return the seconds from a request's sending after which it has been carried out or never will be.
+def decided_at(error: PihuPulseError, sent_at: float, now: float, timeout: float) -> float:
+    """Return from when on a request that has just ended so has been carried out, or never will be (epoch seconds).
 
-    A service that responded itself is done with the request; a proxy's response, or none, says nothing of that kind.
+    A service that responded itself is done with the request, now and perhaps no sooner. A proxy's response, or none,
+    says nothing of that kind; it was waited for by ``timeout`` at most, but to connect can take long before that.
     """
     if isinstance(error, ResponseError) or (isinstance(error, ServerError) and error.status == 500):
-        return SHOWN_AFTER
-    return _SLOWEST * timeout + SHOWN_AFTER
+        return now + SHOWN_AFTER
+    return max(sent_at, now - timeout) + _SLOWEST * timeout + SHOWN_AFTER
 
 
 def earlier_try_decided_after(timeout: float) -> float:

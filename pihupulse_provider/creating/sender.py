@@ -15,7 +15,7 @@ from pihupulse_provider.api.logs import Progress, counted
 from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.creating.ledger_writer import LedgerWriter
 from pihupulse_provider.creating.options import CreateOptions
-from pihupulse_provider.creating.recovery import Recovery, decided_after
+from pihupulse_provider.creating.recovery import Recovery, decided_at
 from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import RowState, SendResult, TableRow
@@ -180,11 +180,11 @@ class Sender:
             return SendResult(row, RowState.REJECTED, sent_at, reason=str(error))
         if not (error.may_have_happened or isinstance(error, NotSentError)):
             raise error
+        decided = decided_at(error, sent_at, self._now(), self._tools.client.account.timeout)
         await self._lost(error)
         if not error.may_have_happened:
             return SendResult(row, RowState.WAITING, sent_at)
-        decided_at = sent_at + decided_after(error, self._tools.client.account.timeout)
-        return SendResult(row, RowState.UNSURE, sent_at, decided_at=decided_at)
+        return SendResult(row, RowState.UNSURE, sent_at, decided_at=decided)
 
     async def _lost(self, error: PihuPulseError) -> None:
         self._tools.count("lost_answers", 1)

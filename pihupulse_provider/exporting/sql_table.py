@@ -103,7 +103,8 @@ class SqlTable:
     def _column(self, field: str) -> sa.Column[Any]:
         if field == self._key:
             # Rows that are appended tell of the same object more than once.
-            return sa.Column(field, sa.String(255), primary_key=self._mode != "append", nullable=False)
+            kind = sa.String(255).with_variant(sa.Text(), "postgresql")  # others want a length for a key
+            return sa.Column(field, kind, primary_key=self._mode != "append", nullable=False)
         return sa.Column(field, _sql_type(self._model.model_fields[field].annotation))
 
     def _check(self, inspector: sa.engine.Inspector) -> None:
@@ -153,7 +154,7 @@ def _without_nul(plain: Any) -> Any:
     if isinstance(plain, list):
         return [_without_nul(one) for one in plain]
     if isinstance(plain, dict):
-        return {name: _without_nul(one) for name, one in plain.items()}
+        return {_without_nul(name): _without_nul(one) for name, one in plain.items()}
     return plain.replace("\0", "") if isinstance(plain, str) else plain
 
 

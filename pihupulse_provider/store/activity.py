@@ -11,13 +11,14 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.events import LONGEST
+from pihupulse_provider.api.events import LONGEST, is_name
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.store.engine import Store, StoreError, metadata
 
@@ -151,8 +152,10 @@ class ActivityLog:
     def _put(self, connection: Connection, activities: Sequence[Activity]) -> None:
         now = self._store.now(connection)
         skew = now - self._now()
-        for start in range(0, len(activities), _CHUNK):
-            connection.execute(_PUT, [_values(one, now, skew) for one in activities[start : start + _CHUNK]])
+        # In one order for all processes: else PostgreSQL ends one of two that write the same rows.
+        values = sorted((_values(one, now, skew) for one in activities), key=itemgetter("key"))
+        for start in range(0, len(values), _CHUNK):
+            connection.execute(_PUT, values[start : start + _CHUNK])
         if self._now() >= self._prune_at:
             self._prune_at = self._now() + _PRUNE_SECONDS
             connection.execute(sa.delete(activity_table).where(activity_table.c.expires_at < now))
@@ -184,7 +187,7 @@ def _values(one: Activity, now: float, skew: float) -> dict[str, Any]:
         "state": one.state,
         "connection": one.connection,
         "what": one.what[:LONGEST],
-        "subject": one.subject[:LONGEST] if one.subject else None,
+        "subject": one.subject if one.subject and is_name(one.subject) else None,
         "total": one.total,
         "done": one.done,
         "failed": one.failed,

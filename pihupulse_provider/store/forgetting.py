@@ -34,7 +34,8 @@ def forget_jobs(store: Store, before: float) -> Forgotten:
     """Delete the jobs that last sent something before that time (the store's epoch seconds), and their creates.
 
     A job loses its name first: whoever comes for it then begins a new one, and never meets one that is half there. What
-    is left by a call that was interrupted is deleted by the next.
+    is left by a call that was interrupted is deleted by the next. The newest job's row stays, nameless: SQLite would
+    give its number to the next job, in which a run that is still at work on this one would record its creates.
 
     :raises StoreError: if the store can't be written.
     """
@@ -43,11 +44,13 @@ def forget_jobs(store: Store, before: float) -> Forgotten:
         connection.execute(sa.update(forgotten_table).where(forgotten_table.c.until < before).values(until=before))
         old = sa.func.coalesce(JOBS.c.marked_at, JOBS.c.started_at) < before
         connection.execute(sa.update(JOBS).where(old).values(name=_NO_NAME, owner=""))
-    jobs = creates = 0
-    while ids := _nameless(store):
+    jobs = creates = last = 0
+    newest = sa.select(sa.func.max(JOBS.c.id)).scalar_subquery()
+    while ids := _nameless(store, last):
         creates += sum(_forget_creates(store, job) for job in ids)
         with store.begin() as connection:
-            jobs += connection.execute(sa.delete(JOBS).where(JOBS.c.id.in_(ids))).rowcount
+            jobs += connection.execute(sa.delete(JOBS).where(JOBS.c.id.in_(ids), JOBS.c.id < newest)).rowcount
+        last = ids[-1]
     return Forgotten(jobs, creates)
 
 
@@ -61,9 +64,10 @@ def forgotten_until(ledger: Ledger) -> float | None:
         return None if until is None else until - ledger.skew(connection)
 
 
-def _nameless(store: Store) -> list[int]:
+def _nameless(store: Store, after: int) -> list[int]:
+    query = sa.select(JOBS.c.id).where(JOBS.c.name == _NO_NAME, JOBS.c.id > after).order_by(JOBS.c.id).limit(_CHUNK)
     with store.read() as connection:
-        return list(connection.execute(sa.select(JOBS.c.id).where(JOBS.c.name == _NO_NAME).limit(_CHUNK)).scalars())
+        return list(connection.execute(query).scalars())
 
 
 def _forget_creates(store: Store, job: int) -> int:

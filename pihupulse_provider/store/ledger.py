@@ -6,7 +6,7 @@ Personal data is kept as keyed hashes only: without the account's API key they s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.events import is_name
 from pihupulse_provider.store.engine import Store, metadata
 
 JOBS = sa.Table(
@@ -50,7 +51,8 @@ CREATES = sa.Table(
 )
 """One row for each object that may have been created: its identity within the job, its natural key, when, its id.
 
-``service_ahead`` is to ``at`` what it is to a job's ``marked_at``.
+``service_ahead`` is to ``at`` what it is to a job's ``marked_at``. An id that no column can take, for its length or its
+characters, is not kept, so that a later try looks for the object.
 """
 
 _NEW_JOB = sa.text(
@@ -217,7 +219,7 @@ class Ledger:
         """Record what the service's clock said when these were marked, which was not known then."""
         with self.store.begin(durable=False) as connection:
             skew = self.skew(connection)
-            connection.execute(_DATE_CREATE, [_values(job, mark, skew) for mark in marks])
+            connection.execute(_DATE_CREATE, _in_order(job, marks, skew))
             ahead = _values(job, marks[-1], skew)["service_ahead"]
             undated = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner, JOBS.c.service_ahead.is_(None))
             connection.execute(sa.update(JOBS).where(undated).values(service_ahead=ahead))
@@ -238,12 +240,13 @@ class Ledger:
         """
         with self.store.begin(durable=False) as connection:
             skew = self.skew(connection)
-            if marks:
-                connection.execute(_CONFIRM_CREATE, [_values(job, mark, skew) for mark in marks])
+            if values := _in_order(job, filter(keeps_id, marks), skew):
+                connection.execute(_CONFIRM_CREATE, values)
 
     def claims(self, object_ids: Sequence[str], besides: Job | None = None) -> list[Mark]:
         """Return the marks of the account that have these ids, but for those of one job."""
         claims: list[Mark] = []
+        object_ids = [one for one in object_ids if is_name(one)]
         with self.store.read() as connection:
             skew = self.skew(connection)
             for start in range(0, len(object_ids), _CHUNK):
@@ -264,11 +267,10 @@ class Ledger:
         return self.skew(connection)
 
     def _put(self, connection: Connection, job: Job, marks: Sequence[Mark], skew: float) -> None:
-        values = [_values(job, mark, skew) for mark in marks]
-        last = max(values, key=lambda one: one["at"])
+        last = _values(job, max(marks, key=lambda mark: mark.at), skew)
         marked = {"marked_at": last["at"], "service_ahead": last["service_ahead"]}
         connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(marked))
-        connection.execute(_PUT_CREATE, values)
+        connection.execute(_PUT_CREATE, _in_order(job, map(_keepable, marks), skew))
 
 
 def _owner(before: str, begun_at: float, *, is_late: bool) -> str:
@@ -284,8 +286,23 @@ def _mark(row: Any, skew: float) -> Mark:
     return Mark(row.item, row.key, row.at - skew, row.object_id, _sum(row.at, row.service_ahead))
 
 
+def keeps_id(mark: Mark) -> bool:
+    """Return whether the ledger keeps the mark's id, if it has one."""
+    return mark.object_id is not None and is_name(mark.object_id)
+
+
+def _keepable(mark: Mark) -> Mark:
+    """Return a mark that a column can take: of an object without an id nobody knows since when to look for it."""
+    return mark if mark.object_id is None or keeps_id(mark) else Mark(mark.item, mark.key, 0.0)
+
+
 def _sum(at: float | None, ahead: float | None) -> float | None:
     return at + ahead if at is not None and ahead is not None else None
+
+
+def _in_order(job: Job, marks: Iterable[Mark], skew: float) -> list[dict[str, Any]]:
+    """Return rows in the one order in which all runs lock them, so that no two wait for each other."""
+    return [_values(job, mark, skew) for mark in sorted(marks, key=lambda mark: mark.item)]
 
 
 def _values(job: Job, mark: Mark, skew: float) -> dict[str, Any]:

@@ -86,11 +86,17 @@ class ListPages:
             connection.execute(sa.select(pages_table.c.number).where(*self._is(number)).with_for_update())
             found = self._usable(connection, number, fresh)
             if found == "":
-                now = self._store.now(connection)
-                old = pages_table.c.begun_at < now - _KEPT
-                connection.execute(sa.delete(pages_table).where(old, ~sa.and_(*self._is(number))))
-                connection.execute(sa.update(pages_table).where(*self._is(number)).values(begun_at=now, body=None))
-            return found
+                begun = {"begun_at": self._store.now(connection), "body": None}
+                connection.execute(sa.update(pages_table).where(*self._is(number)).values(begun))
+        if found == "":
+            self._forget_old()
+        return found
+
+    def _forget_old(self) -> None:
+        """Delete what nobody reads any more, while no page is held that another may be deleting."""
+        with self._store.begin(durable=False) as connection:
+            old = pages_table.c.begun_at < self._store.now(connection) - _KEPT
+            connection.execute(sa.delete(pages_table).where(old))
 
     def _usable(self, connection: Connection, number: int, fresh: float) -> str | None:
         row = connection.execute(sa.select(pages_table).where(*self._is(number))).first()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, Context
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.creating.errors import SourceFormatError
+from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.operators.bulk import ImportOperator
 
@@ -105,16 +105,32 @@ def stream(connection: Any, sql: str, parameters: Any = None) -> Iterator[Source
     """
     with closing(_cursor(connection)) as cursor:
         try:
-            cursor.execute(sql, *([parameters] if parameters is not None else []))
+            with _without_values():
+                cursor.execute(sql, *([parameters] if parameters is not None else []))
         except Exception as error:
             if _is_no_query_for(error, sql):
                 raise SourceFormatError(_NO_ROWS) from error
             raise
         if cursor.description is None and not getattr(cursor, "name", None):  # a named cursor tells after a fetch
             raise SourceFormatError(_NO_ROWS)
-        first = cursor.fetchmany(_FETCH)
+        with _without_values():
+            first = cursor.fetchmany(_FETCH)
         columns = [column[0] for column in cursor.description]
         yield Source(_rows(cursor, columns, first), columns, has_schema=True)
+
+
+@contextmanager
+def _without_values() -> Iterator[None]:
+    """Keep back a driver's message about the data, which shows a value of it; a mistake in the query is no such."""
+    try:
+        yield
+    except Exception as error:
+        if not any(kind.__name__ == "DataError" for kind in type(error).__mro__):  # PEP 249
+            raise
+        raise SourceError(
+            f"The query met a value that the database can't convert or compute with ({type(error).__name__}). The "
+            "database's message shows that value, so it is left out here: run the query there, and correct it."
+        ) from None
 
 
 def _cursor(connection: Any) -> Any:
@@ -142,4 +158,5 @@ def _rows(cursor: Any, columns: Sequence[str], chunk: Sequence[Sequence[Any]]) -
         for values in chunk:
             number += 1
             yield Row(number, dict(zip(columns, values, strict=True)))
-        chunk = cursor.fetchmany(_FETCH)
+        with _without_values():
+            chunk = cursor.fetchmany(_FETCH)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import lzma
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 GRACE = 60.0
 """Seconds from the start of a wait in which a screening need not show yet; later it counts as gone."""
+_STATUS = re.compile(r"\w[\w-]{0,39}")
+"""What a status looks like; any other text that comes in its place is not repeated."""
+_MOST_WARNED = 20
+"""Of how many statuses a wait warns."""
 
 
 class ScreeningSnapshot(NamedTuple):
@@ -153,13 +158,14 @@ class WaitState:
         """Say once of each status that nobody named that it counts as waiting."""
         while self._unknown:
             status, screening_id = self._unknown.popitem()
-            self._warned.add(status)
-            log.warning(
-                "PihuPulse gives screening %s the status %r, which counts as waiting: if it is an end, name it in "
-                "succeeded_statuses or failed_statuses.",
-                screening_id,
-                status,
-            )
+            if len(self._warned) < _MOST_WARNED:
+                self._warned.add(status)
+                log.warning(
+                    "PihuPulse gives screening %s %s, which counts as waiting: if it is an end, name it in "
+                    "succeeded_statuses or failed_statuses.",
+                    screening_id,
+                    f"the status {status!r}" if _STATUS.fullmatch(status) else "a status that is no word",
+                )
 
     def dump(self, now: float) -> dict[str, Any]:
         """Return all of it as plain JSON values, for another process with another clock."""

@@ -16,7 +16,7 @@ QUICK = {
     "imports": "",
     "growth": "--rows 100000 --waits 1000 --events 100000",
     "rate_limit": "",
-    "shared_limit": "",
+    "shared_limit": "--rate 1000 --distance 10",
     "import_candidates": "",
     "export": "--rows 5000",
     "export_to_sql": "--rows 5000",

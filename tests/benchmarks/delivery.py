@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pihupulse_provider.sandbox import Sandbox
+from tests.benchmarks.results import record
 from tests.integration.airflow import Airflow
 from tests.integration.conftest import ROOT, SETTINGS
 
@@ -51,7 +52,9 @@ def main() -> None:
             waited = [_end_waits(airflow, sandbox) for _ in range(options.waits + 1)][1:]
     print(f"{'seconds until':20}{'median':>8}{'least':>8}{'most':>8}")
     for stage, *seconds in (*zip(STAGES, *measured, strict=True), *zip(SENSORS, *waited, strict=True)):
-        print(f"{stage:20}{statistics.median(seconds):8.2f}{min(seconds):8.2f}{max(seconds):8.2f}")
+        median, least, most = statistics.median(seconds), min(seconds), max(seconds)
+        print(f"{stage:20}{median:8.2f}{least:8.2f}{most:8.2f}")
+        record("From the delivery", stage, median_seconds=median, least=least, most=most)
 
 
 def _deliver(airflow: Airflow, sandbox: Sandbox) -> list[float]:

@@ -18,6 +18,7 @@ from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.engine import open_store
 from pihupulse_provider.store.limits import StoreRateLimit
+from tests.benchmarks.results import record
 
 CREATES = 600
 RATE, BURST = 300, 450
@@ -48,6 +49,8 @@ def _case(reading: str, processes: int) -> str:
         accepted = [entry.at for entry in sandbox.requests if entry.status < 300]
         seconds = max(accepted) - min(accepted)
         refused = sandbox.count("POST /candidates", 429)
+    case, subject = f"600 creates, the limit is a {reading}", f"{processes} process{'es' if processes > 1 else ''}"
+    record(case, subject, **{"times the least": seconds / LEAST[reading], "429s": refused, "seconds": seconds})
     return (
         f"{reading:7} {processes} process(es): {len(accepted)} created in {seconds:6.2f} s, "
         f"{seconds / LEAST[reading]:.4f} of the least {LEAST[reading]:.0f} s, {refused} refused"

@@ -23,6 +23,7 @@ RESULTS = DOCS / "benchmarks"
 PAGE = DOCS / "benchmarks.md"
 PACKAGES = ("apache-airflow", "apache-airflow-providers-http", "dlt", "httpx", "SQLAlchemy", "tenacity")
 OURS = "this provider"
+_COLOURS = ("#3b82f6", "#e07b39", "#2ca25f")
 _INTRODUCTION = """\
 # Benchmarks
 
@@ -67,7 +68,7 @@ def _part(name: str, document: Mapping[str, Any], results: Sequence[Result]) -> 
     for case in dict.fromkeys(result.case for result in results):
         of_case = [result for result in results if result.case == case]
         lines += [f"### {case}\n", _table(of_case)]
-        if of_case[0].size is not None:
+        if len({result.size for result in of_case}) > 1:
             lines.append(_plot(f"{name}-{case.casefold().replace(' ', '-')}", of_case))
     facts = "; ".join([*document["made"].values(), *filter(None, [document.get("note")])])
     return "\n".join([*lines, f"{facts}. Again: `{document['command']}`\n"])
@@ -102,7 +103,7 @@ def _plot(name: str, results: Sequence[Result]) -> str:
     mpl.rcParams.update({"svg.hashsalt": name, "svg.fonttype": "path", "font.size": 10})
     figure = next(iter(results[0].figures))
     canvas, axes = pyplot.subplots(figsize=(6.4, 3.2))
-    for subject, colour in zip(dict.fromkeys(one.subject for one in results), ("#3b82f6", "#e07b39"), strict=False):
+    for subject, colour in zip(dict.fromkeys(one.subject for one in results), _COLOURS, strict=False):
         points = [(one.size, one.figures[figure]) for one in results if one.subject == subject]
         axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=subject)
     axes.set_xscale("log")

@@ -3,7 +3,8 @@
 Each process runs 16 senders of the real client, on a real PostgreSQL behind a proxy that adds a distance. The service
 is a token bucket in shared memory that takes 50 ms and sends the documented headers, so that it is no bottleneck. After
 some seconds, in which the burst goes, it prints which share of the plan was used, how many requests were refused in
-all, and how many transactions on the limit a request took.
+all, and how many transactions on the limit a request took. Few cores are full with clients before a large plan is used
+up: with ``--no-client`` the senders take slots and observe headers as the client does, and send nothing over HTTP.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from email.utils import formatdate
 import httpx
 
 from pihupulse_provider.api import Account, AsyncClient, NewCandidate, Plan
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.limits import StoreRateLimit
+from tests.benchmarks.results import record
 from tests.servers import free_port, postgres
 
 WARM_SECONDS, SECONDS = 12.0, 20.0
@@ -81,9 +84,28 @@ class CountingStore(Store):
         return super().begin(durable=durable)
 
 
-def _work(bucket, store_url, transactions, start, ends):
-    store = CountingStore(store_url, transactions)
-    asyncio.run(_send(bucket, store, start, ends))
+def _work(send, bucket, store_url, transactions, start, ends):
+    asyncio.run(send(bucket, CountingStore(store_url, transactions), start, ends))
+
+
+async def _take_slots(bucket, store, start, ends):
+    limit = StoreRateLimit(store, Account("key", "https://one.example").key, bucket.plan)
+
+    async def take_on():
+        while time.time() < ends.value:
+            slot = await asyncio.to_thread(limit.reserve)
+            await asyncio.sleep(max(0.0, slot.at - limit.now()))
+            if not slot.taken or limit.is_void(slot):
+                continue
+            sent_at = limit.now()
+            admitted, remaining = bucket.handle()
+            await asyncio.sleep(RESPONSE_SECONDS)
+            advertised = {"limit": bucket.plan.requests_per_minute, "remaining": remaining, "resets_in": 1.0}
+            headers = RateLimitHeaders(sent_at, limit.now(), limited=not admitted, **advertised)
+            await asyncio.to_thread(limit.observe, slot, headers)
+
+    start.wait()
+    await asyncio.gather(*(take_on() for _ in range(CONCURRENCY)))
 
 
 async def _send(bucket, store, start, ends):
@@ -99,13 +121,13 @@ async def _send(bucket, store, start, ends):
         await asyncio.gather(*(send_on() for _ in range(CONCURRENCY)))
 
 
-def measure(rate, processes, distance, seconds=SECONDS):
+def measure(rate, processes, distance, send=_send, seconds=SECONDS):
     """Return a line of the table for so many processes and milliseconds to the store and back."""
     context = multiprocessing.get_context("forkserver")
     bucket = Bucket(context, Plan(rate, rate / 10))
     transactions, ends, start = context.Value("i", 0), context.Value("d", 0), context.Barrier(processes + 1)
     with postgres() as url, distant(url, distance / 1000) as store_url:
-        arguments = (bucket, store_url, transactions, start, ends)
+        arguments = (send, bucket, store_url, transactions, start, ends)
         workers = [context.Process(target=_work, args=arguments, daemon=True) for _ in range(processes)]
         for worker in workers:
             worker.start()
@@ -122,6 +144,9 @@ def measure(rate, processes, distance, seconds=SECONDS):
     accepted = after[0] - before[0]
     share = accepted / (lasted * rate / 60)
     used = (after[2] - before[2]) / max(1, accepted)
+    case = f"Processes that share {rate:,} requests a minute{'' if send is _send else ', without a client'}"
+    figures = {"transactions a request": used, "share of the plan": share, "429s": after[1]}
+    record(case, f"{distance} ms to the store", processes, **figures)
     return f"{rate:11,}{processes:11}{distance:10}{share:12.1%}{after[1]:8}{used:16.2f}"
 
 
@@ -170,12 +195,13 @@ def main():
     parser.add_argument("--rate", type=int, help="requests a minute")
     parser.add_argument("--processes", type=int)
     parser.add_argument("--distance", type=int, help="milliseconds to PostgreSQL and back")
+    parser.add_argument("--no-client", action="store_const", const=_take_slots, default=_send, dest="send")
     given = parser.parse_args()
     asked = (given.rate, given.processes, given.distance)
     print(f"{'a minute':>11}{'processes':>11}{'distance':>10}{'of plan':>12}{'429':>8}{'transactions':>16}")
     for case in CASES:
         if all(value in (None, ours) for value, ours in zip(asked, case, strict=True)):
-            print(measure(*case), flush=True)
+            print(measure(*case, given.send), flush=True)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from typing import Any
 import httpx
 
 from pihupulse_provider.api import clock
+from tests.benchmarks.results import record
 from tests.benchmarks.service import API_KEY, Service, running
 
 INTERVAL = 10.0
@@ -69,14 +70,20 @@ class Costs:
     requests: int = 0
     delays: list[float] = field(default_factory=list)
 
-    def row(self, name: str) -> str:
-        rounds = self.seconds / INTERVAL
+    def show(self, name: str) -> None:
+        """Print a line of the table, and keep it for the page."""
+        requests = self.requests * INTERVAL / self.seconds
+        share, kilobytes = 100 * self.cpu / self.seconds, self.kilobytes / self.waits
         lags = [1000 * lag for lag in sorted(self.lags)]
-        return (
-            f"{name:<34}{self.requests / rounds:>9.0f}{100 * self.cpu / self.seconds:>8.1f} %"
-            f"{self.kilobytes / self.waits:>9.1f} kB{lags[len(lags) * 99 // 100]:>9.0f} ms{lags[-1]:>7.0f} ms"
-            f"{statistics.median(self.delays):>8.1f} s{max(self.delays):>7.1f} s"
+        p99, delay, longest = lags[len(lags) * 99 // 100], statistics.median(self.delays), max(self.delays)
+        print(
+            f"{name:<34}{requests:>9.0f}{share:>8.1f} %{kilobytes:>9.1f} kB{p99:>9.0f} ms{lags[-1]:>7.0f} ms"
+            f"{delay:>8.1f} s{longest:>7.1f} s",
+            flush=True,
         )
+        figures = {"requests an interval": requests, "% of a core": share, "kB a screening": kilobytes}
+        figures |= {"ms of lag, p99": p99, "s until a completion is known": delay, "at most": longest}
+        record(f"Screenings that are looked at every {INTERVAL:.0f} seconds", name, **figures)
 
 
 @asynccontextmanager
@@ -162,7 +169,7 @@ async def pollers(service: Server, ids: list[str], seconds: float) -> Costs:
     return costs
 
 
-async def beside_an_import(service: Server, ids: list[str], seconds: float) -> str:
+async def beside_an_import(service: Server, ids: list[str], seconds: float) -> None:
     """Wait for 2,000 screenings while something else uses the account as fast as it may."""
     from pihupulse_provider.hooks.pihupulse import PihuPulseHook
     from pihupulse_provider.triggers.watch import WatchTrigger
@@ -191,7 +198,10 @@ async def beside_an_import(service: Server, ids: list[str], seconds: float) -> s
     counters = await asyncio.to_thread(service.requests)
     rate = (worked - before) * 60 / seconds
     await cancel([*waits, *workers])
-    return f"{rate:.0f} requests a minute for the import of 100 in all, {counters['refused']} answers of 429"
+    refused = counters["refused"]
+    print(f"2,000 waits on the Starter plan: {rate:.0f} of 100 requests a minute for the import, {refused} refused")
+    figures = {"share of the plan for the import": rate / 100, "429s": refused}
+    record("2,000 waits beside an import on the Starter plan", "this provider", **figures)
 
 
 async def cancel(tasks: list[asyncio.Task[None]]) -> None:
@@ -215,16 +225,16 @@ def main() -> None:
     print(f"{f'an interval is {INTERVAL:.0f} s':<34}{'/interval':>9}{'':>10}{'/screening':>12}")
     with server() as service:
         ids = service.screenings(1000)
-        print(asyncio.run(triggers(service, [[one] for one in ids], seconds)).row("1,000 waits of one"), flush=True)
+        asyncio.run(triggers(service, [[one] for one in ids], seconds)).show("1,000 waits of one")
     with server() as service:
         ids = service.screenings(10_000)
-        print(asyncio.run(triggers(service, [ids], seconds)).row("1 wait of 10,000"), flush=True)
+        asyncio.run(triggers(service, [ids], seconds)).show("1 wait of 10,000")
     with server() as service:
         ids = service.screenings(1000)
-        print(asyncio.run(pollers(service, ids, seconds)).row("1,000 pollers of one"), flush=True)
+        asyncio.run(pollers(service, ids, seconds)).show("1,000 pollers of one, of httpx")
     with server("starter") as service:
         ids = service.screenings(2000)
-        print("2,000 waits on the Starter plan:", asyncio.run(beside_an_import(service, ids, 2 * seconds)), flush=True)
+        asyncio.run(beside_an_import(service, ids, 2 * seconds))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.benchmarks.results import record
 from tests.servers import free_port, postgres
 
 SECRET = "a-secret-for-the-benchmark"
@@ -69,6 +70,8 @@ def compare(store: str, urls: dict[str, str], senders: int, rounds: int, seconds
         rate, p50, p99 = (_median(answered, figure) for figure in ("rate", "p50", "p99"))
         statuses = dict(sum((Counter(answers["statuses"]) for answers in answered), Counter[str]()))
         figures = f"{rate:10.0f}{rate / least:7.2f}{p50:9.2f}{p99:9.2f}"
+        case = f"{store}, {senders} sender{'s' if senders > 1 else ''}"
+        record(case, name, times_the_first=rate / least, deliveries_a_second=rate, p50_ms=p50, p99_ms=p99)
         print(f"{name:34}{store:12}{senders:8}{figures}  {statuses}", flush=True)
 
 

@@ -24,7 +24,7 @@ from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.store.ledger import Ledger
 from tests.webhooks.inboxes import receive
-from tests.webhooks.running import CONNECTION, SECRET, receiving
+from tests.webhooks.running import CONNECTION, SECRET, receiving, serving
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +62,19 @@ def test_a_test_event_goes_the_whole_way(run):
 def test_a_test_event_to_nobody_says_so(run):
     with pytest.raises(SystemExit, match="Is the receiver running there"):
         run("send", "--url", "http://127.0.0.1:1/pihupulse")
+
+
+def test_what_answers_in_place_of_a_receiver_is_shown_in_part_and_without_what_a_terminal_carries_out(run, capsys):
+    async def endless(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 400, "headers": []})
+        for _ in range(2000):
+            await send({"type": "http.response.body", "body": b"\x1b[31mred\n" * 100, "more_body": True})
+
+    with serving(endless) as address, pytest.raises(SystemExit):
+        run("send", "--url", address)
+    printed = capsys.readouterr().out
+    assert "responded with 400: \ufffd[31mred\ufffd" in printed
+    assert len(printed) < 500
 
 
 def test_events_are_listed_without_anything_personal(run):

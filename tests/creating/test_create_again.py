@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from threading import Thread
+from urllib.parse import quote
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
-from pihupulse_provider.api import (
-    DuplicateCreateError,
-    NewCandidate,
-)
+from pihupulse_provider.api import DuplicateCreateError, NewCandidate
 from pihupulse_provider.creating.errors import DeletedError, SourceChangedError
 from pihupulse_provider.creating.resources import ScreeningResource
 from pihupulse_provider.store.engine import Store
@@ -94,6 +93,18 @@ class TestDeleted:
         assert "not there any more" not in caplog.text
 
 
+class Overtaken(Import):
+    """Is stopped for a while after 40 rows; meanwhile another try does them all."""
+
+    def count(self, name, by):
+        super().count(name, by)
+        if self.metrics["created"] == 40:
+            self.world.sandbox.advance(75)
+            thread = Thread(target=run, args=(self.world, self.rows), kwargs={"first_try": False})
+            thread.start()
+            thread.join()
+
+
 class TestTakenOver:
     """A try whose heartbeat was lost goes on for a moment beside its successor."""
 
@@ -118,18 +129,47 @@ class TestTakenOver:
         assert world.count("POST /candidates") == 100
 
     def test_once_stopped_for_a_while_it_sends_nothing_more(self, world):
-        class Stopped(Import):
-            def count(self, name, by):
-                super().count(name, by)
-                if self.metrics["created"] == 40:
-                    world.sandbox.advance(75)
-                    thread = Thread(target=run, args=(world, people(100)), kwargs={"first_try": False})
-                    thread.start()
-                    thread.join()
-
         with pytest.raises(JobTakenOverError):
-            Stopped(world, people(100)).run()
+            Overtaken(world, people(100)).run()
         assert_each_once(world, 100)
+
+
+class OddIds(httpx.AsyncBaseTransport):
+    """Gives each object an id that the ledger has no room for."""
+
+    def __init__(self, inner, end):
+        self._inner, self._end = inner, end
+
+    async def handle_async_request(self, request):
+        request.url = httpx.URL(str(request.url).replace(quote(self._end), ""))
+        response = await self._inner.handle_async_request(request)
+        document = json.loads(response.content)
+        for one in document["data"] if isinstance(document["data"], list) else [document["data"]]:
+            one["id"] += self._end
+        return httpx.Response(response.status_code, headers={"Date": response.headers["Date"]}, json=document)
+
+
+@pytest.mark.parametrize("end", ["\0", "x" * 300], ids=["NUL", "long"])
+class TestOddIds:
+    """On PostgreSQL, which refuses them."""
+
+    @pytest.fixture
+    def world(self, empty_postgres_url, end):
+        world = World(empty_postgres_url, candidates=350, start_seconds=1e9)
+        world.between = lambda transport: OddIds(transport, end)
+        return world
+
+    def test_a_try_that_was_taken_over_sends_nothing_more(self, world):
+        with pytest.raises(JobTakenOverError):
+            Overtaken(world, people(100)).run()
+        assert_each_once(world, 100)
+
+    def test_a_cleared_task_doubles_nobody(self, world, caplog):
+        run(world, people(100))
+        world.sandbox.advance(600)
+        assert run(world, people(100), first_try=False).created == 100
+        assert_each_once(world, 100)
+        assert "failed" not in caplog.text
 
 
 def take_away(store, away):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from pihupulse_provider.api import (
@@ -34,6 +36,41 @@ def create_candidate(world, *, ledger=None, candidate=ALEX, job=JOB, first_try=T
 
 def alexes(world):
     return [one["id"] for one in world.sandbox.candidates if one["email"].casefold() == ALEX.email.casefold()]
+
+
+class Late(httpx.AsyncBaseTransport):
+    """Creates in so many seconds, which lists show two seconds later; the first time nothing useful is responded.
+
+    :param responds_after: seconds until the response, or without a ``status`` until it was given up.
+    :ivar posts: how many times it was asked for.
+    """
+
+    def __init__(self, world, transport, takes, responds_after, status):
+        self.world, self.transport, self.status = world, transport, status
+        self.takes, self.responds_after = takes, responds_after
+        self.begun, self.posts = None, 0
+
+    async def handle_async_request(self, request):
+        self.posts += request.method == "POST"
+        if self.begun is None:
+            self.begun = self.world.now(), request
+            self.world.sandbox.advance(self.responds_after)
+            await self.create()
+            if self.status is None:
+                raise httpx.ReadTimeout("", request=request)
+            return httpx.Response(self.status)
+        await self.create()
+        response = await self.transport.handle_async_request(request)
+        document = json.loads(response.content)
+        if isinstance(document["data"], list) and self.world.now() < self.begun[0] + self.takes + 2:
+            document["data"] = [one for one in document["data"] if one["email"] != ALEX.email]
+        return httpx.Response(response.status_code, headers={"Date": response.headers["Date"]}, json=document)
+
+    async def create(self):
+        began_at, request = self.begun
+        if request is not None and self.world.now() >= began_at + self.takes:
+            self.begun = began_at, None
+            await self.transport.handle_async_request(request)
 
 
 class TestCandidate:
@@ -75,6 +112,19 @@ class TestCandidate:
         made = create_candidate(world)
         assert alexes(world) == [made.id]
         assert world.count("POST /candidates") == 1
+
+    @pytest.mark.parametrize("ending", [500, 201], ids=["error", "no body"])
+    def test_a_service_that_fails_late_has_time_to_show_what_it_did(self, world, ending):
+        late = Late(world, world.sandbox.transport(), takes=10, responds_after=10, status=ending)
+        world.between = lambda _transport: late
+        made = create_candidate(world)
+        assert (alexes(world), late.posts) == ([made.id], 1)
+
+    def test_a_connection_that_took_long_to_be_made_takes_no_time_from_the_service(self, world):
+        late = Late(world, world.sandbox.transport(), takes=70, responds_after=59, status=None)
+        world.between = lambda _transport: late
+        made = create_candidate(world)
+        assert (alexes(world), late.posts) == ([made.id], 1)
 
     def test_several_lost_answers_in_a_row_end_in_an_error_that_says_so(self, world):
         world.sandbox.fail("error", method="POST")

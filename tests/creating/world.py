@@ -24,6 +24,7 @@ class World:
     """One account of the local PihuPulse, with clients and a ledger that live by its clock.
 
     :ivar change: what changes a list before each response; it gets a source of chance.
+    :ivar between: makes a transport that stands before the service's.
     :ivar wall_apart: how far the store's clock is from the true time. ``apart``: the same of this process's.
     """
 
@@ -31,6 +32,7 @@ class World:
         self.sandbox = Sandbox(**{"clock": lambda: START, **options})
         self.account = Account(self.sandbox.api_key, self.sandbox.base_url)
         self.change = None
+        self.between = lambda transport: transport
         self.wall_apart = self.apart = 0.0
         self.limit = MemoryRateLimit(clock=self.now)
         self.store_url = store_url
@@ -62,7 +64,7 @@ class World:
             self.account,
             limit=self.limit,
             retry=RetryPolicy(random=lambda: 1.0),
-            transport=Shifting(self, self.change) if self.change else self.sandbox.transport(),
+            transport=Shifting(self, self.change) if self.change else self.between(self.sandbox.transport()),
             sleep=self.sleep,
             now=self.now,
         )

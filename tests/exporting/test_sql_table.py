@@ -157,6 +157,12 @@ def test_any_text_is_kept(engine, name, odd):
     assert rows(engine, name, "name") == [{"name": odd.replace("\0", "")}]
 
 
+def test_an_unknown_field_and_a_long_id_do_not_end_it(engine, name):
+    skilled = Report(screening_id="s" * 300, skill_scores=[{"skill": "SQL", "nul\0in it": 1}])
+    land(engine, name, [skilled], model=Report)
+    assert rows(engine, name, "screening_id") == [{"screening_id": "s" * 300}]
+
+
 def test_a_schema_is_named_before_a_dot(postgres_url, name):
     url = sa.engine.make_url(postgres_url).set(drivername=driver())
     engine = sa.create_engine(url)

@@ -54,7 +54,7 @@ class Part:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(seconds)
             _kill(pids)
-            self.process.wait(_STOP_SECONDS)
+            self.process.wait()
 
     def pids(self) -> list[int]:
         """Return the process and all its descendants."""

@@ -95,6 +95,16 @@ def test_a_run_that_is_at_work_on_a_forgotten_job_stops(store, ledger, clock):
         ledger.mark(job, ITEMS)
 
 
+def test_what_it_records_all_the_same_is_no_other_jobs(store, ledger, clock):
+    job = sent(ledger, "old")
+    clock.now += 10 * DAY
+    assert forget_jobs(store, NOW + DAY).creates == 3
+    next_job = ledger.open("next")
+    ledger.confirm(job, [Mark(*ITEMS[0], ledger.now(), "c of old")])
+    assert list(ledger.marks(next_job)) == []
+    assert forget_jobs(store, NOW + DAY) == Forgotten(jobs=1, creates=1)
+
+
 @pytest.mark.parametrize("at", ["DELETE FROM pihupulse_creates", "DELETE FROM pihupulse_jobs"])
 def test_after_an_interruption_nobody_meets_a_job_that_is_half_there(store, ledger, clock, at):
     sent(ledger, "old")

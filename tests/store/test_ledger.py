@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Barrier, Thread
+
 import pytest
 
 from pihupulse_provider.api import Account
@@ -159,6 +161,57 @@ def test_claims_are_what_other_jobs_of_the_account_created(ledger, store, name):
     [claim] = ledger.claims([mine, theirs], besides=job)
     assert (claim.object_id, claim.key, claim.at) == (theirs, mark(1).key, about(NOW))
     assert Ledger(store, Account("pp_other")).claims([mine, theirs]) == []
+
+
+@pytest.mark.parametrize("odd", ["c\0", "c" * 300, "c\ufffd"], ids=["NUL", "long", "no character"])
+class TestAnIdThatItCanNotKeep:
+    def test_what_was_marked_is_looked_up_again_from_when_it_was_sent(self, ledger, name, odd):
+        job = ledger.open(name)
+        ledger.mark(job, sent(1, 2))
+        ledger.confirm(job, [mark(1, odd, NOW + 60), mark(2, "c2", NOW + 60)])
+        found = {one.item: (one.object_id, one.at) for one in ledger.find(job, [mark(1).item, mark(2).item])}
+        assert found == {mark(1).item: (None, about(NOW)), mark(2).item: ("c2", about(NOW + 60))}
+
+    def test_what_was_not_marked_is_looked_up_whenever_it_was_sent(self, ledger, name, odd):
+        """Nothing is known of that any more, only by when it was there."""
+        job = ledger.open(name)
+        ledger.catch_up(job, [mark(1, odd, NOW + 60)])
+        [found] = ledger.find(job, [mark(1).item])
+        assert (found.object_id, found.at) == (None, about(0))
+
+    def test_nobody_has_claimed_it(self, ledger, name, odd):
+        job = ledger.open(name)
+        known = f"known in {name}"
+        ledger.confirm(job, [mark(1, known)])
+        assert [one.object_id for one in ledger.claims([odd, known])] == [known]
+
+
+def test_two_runs_that_record_the_same_rows_at_once_do_not_wait_for_each_other(postgres_url, name):
+    """As one that was taken over does beside its successor; whom PostgreSQL ends would go on without its ledger."""
+    marks = [mark(number, f"c{number}") for number in range(100)]
+    stores = [Store(postgres_url) for _ in range(2)]
+    ledger, successors = (Ledger(store, ACCOUNT) for store in stores)
+    job, successors_job = ledger.open(name), successors.open(name)
+    both, failed = Barrier(2), []
+
+    def record(write) -> None:
+        try:
+            for _ in range(20):
+                both.wait()
+                write()
+        except Exception as error:
+            both.abort()
+            failed.append(error)
+
+    writes = (lambda: ledger.confirm(job, marks), lambda: successors.catch_up(successors_job, marks[::-1]))
+    threads = [Thread(target=record, args=(write,)) for write in writes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    for store in stores:
+        store.dispose()
 
 
 def test_the_source_of_a_job_can_be_set_while_nothing_is_marked(ledger, name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+import sqlalchemy as sa
 
 from pihupulse_provider.api import NoAnswerError
 from pihupulse_provider.api.models import Page, PageMeta, Screening
@@ -146,4 +147,35 @@ def test_many_at_once_request_it_once(kind, request, tmp_path, world):
         thread.join()
     assert (world.requests, read) == (1, [["s1"]] * 8)
     for store in stores:
+        store.dispose()
+
+
+def test_two_that_delete_old_pages_at_once_do_not_wait_for_each_other_on_postgresql(empty_postgres_url, world):
+    accounts = ("one", "another")
+    stores = [Store(empty_postgres_url) for _ in accounts]
+    for store, account in zip(stores, accounts, strict=True):
+        ListPages(store, account).read(1, 60.0, world.request)
+    with stores[0].begin() as connection:
+        connection.exec_driver_sql("UPDATE pihupulse_pages SET begun_at = 0")
+    both = threading.Barrier(2)
+
+    def meet(_connection, _cursor, statement, *_rest):
+        if "DELETE FROM pihupulse_pages" in statement:
+            both.wait(timeout=20)
+
+    def read(store: Store, account: str) -> None:
+        ListPages(store, account).read(1, 60.0, world.request)
+
+    sa.event.listen(sa.engine.Engine, "before_cursor_execute", meet)
+    try:
+        threads = [threading.Thread(target=read, args=one) for one in zip(stores, accounts, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sa.event.remove(sa.engine.Engine, "before_cursor_execute", meet)
+    assert world.requests == 4
+    for store, account in zip(stores, accounts, strict=True):
+        ListPages(store, account).read(1, 60.0, pytest.fail)
         store.dispose()

@@ -103,6 +103,19 @@ def test_a_mistake_in_a_query_stays_the_databases_to_tell(postgres_url):
         pass
 
 
+@pytest.mark.parametrize("first", [1, 2500], ids=["at once", "further on"])
+def test_a_value_that_the_database_can_not_convert_is_in_no_error(postgres_url, first):
+    name = f"CASE WHEN n < {first} THEN 'Ana' ELSE ('Zoe ' || n)::int::text END"
+    with (
+        psycopg.connect(postgres_url) as connection,
+        pytest.raises(SourceError, match="InvalidTextRepresentation") as raised,
+        stream(connection, f"SELECT {name} AS name FROM generate_series(1, 3000) n") as source,
+    ):
+        list(source.rows)
+    assert "Zoe" not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
 def test_postgresql_is_read_from_a_cursor_on_its_side(postgres_url):
     with psycopg.connect(postgres_url) as connection:
         tracemalloc.start()

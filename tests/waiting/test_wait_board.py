@@ -109,3 +109,15 @@ def test_postgresql_keeps_it_as_well(empty_postgres_url):
     )
     assert everything["all"] == ([], [], ([], 0))
     read_overview(store, lambda ids: ids, lambda seen: {"found": seen.deliveries(Wanted("nothing"), 50)})
+
+
+@pytest.mark.parametrize("odd", ["s\0", "s" * 300], ids=["NUL", "long"])
+def test_an_id_that_postgresql_refuses_hides_no_other_wait(empty_postgres_url, odd):
+    store = Store(empty_postgres_url)
+    subjects = {odd: task()._replace(map_index=0), "s1": task()}
+    ActivityLog(store).put(
+        [Activity(one, "wait", "c", "screenings", 0.0, subject) for subject, one in subjects.items()]
+    )
+    with store.read() as connection:
+        assert {row.subject for row in connection.execute(sa.select(activity_table))} == {None, "s1"}
+    store.dispose()

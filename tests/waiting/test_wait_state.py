@@ -111,6 +111,20 @@ def test_an_unknown_status_is_told_once_and_counts_as_waiting():
     assert "'paused'" in heard.lines[0]
 
 
+@pytest.mark.parametrize("text", ["Jane Doe has declined", "jane@example.com", "\x1b[31m", "x" * 100])
+def test_what_comes_in_place_of_a_status_is_not_repeated(text):
+    heard = Listener()
+    state_of(text).warn(heard)
+    [line] = heard.lines
+    assert line.startswith("PihuPulse gives screening s0 a status that is no word, which counts as waiting")
+
+
+def test_a_service_with_ever_new_statuses_does_not_fill_the_log():
+    heard = Listener()
+    state_of(*(f"status-{number}" for number in range(100))).warn(heard)
+    assert len(heard.lines) == 20
+
+
 def test_a_verdict_names_the_failed_and_keeps_it_short():
     verdict = state_of(*["failed"] * 25).judge()
     assert verdict.failures().startswith("s0 (failed), s1 (failed)")
