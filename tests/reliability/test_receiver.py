@@ -124,7 +124,7 @@ async def test_forgers_leave_no_trace_and_do_not_shut_out_the_sender(process: Re
     await sending
     assert statuses == {"401": FORGED}
     assert set(sender.statuses) == {202}
-    assert len(sender.acknowledged) > 20
+    assert len(sender.acknowledged) > 5
     assert process.log.stat().st_size - log < 2000
     assert process.memory() - memory < 30 * 2**20
     assert set(stored(process.store_url) - before) == set(sender.acknowledged)

@@ -202,7 +202,7 @@ def test_what_an_event_shows_holds_nothing_personal(inbox: Inbox):
 
 
 def test_two_writing_processes_never_make_a_reader_miss_or_repeat_an_event(url: str, inbox: Inbox):
-    each, size = 600, 3
+    each, size = 1500, 3
     command = [sys.executable, "-c", WRITER, url]
     writers = [subprocess.Popen([*command, name, str(each), str(size)]) for name in ("a", "b")]
     seen: list[str] = []
