@@ -81,7 +81,9 @@ class Fork:
         raise subprocess.TimeoutExpired(str(self.pid), timeout, printed)
 
     def _number(self) -> int:
-        return int.from_bytes(os.read(self._report, _NUMBER), signed=True)
+        if not (told := os.read(self._report, _NUMBER)):
+            raise RuntimeError("The process that forks has ended.")
+        return int.from_bytes(told, signed=True)
 
 
 class Forks:

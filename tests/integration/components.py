@@ -18,7 +18,6 @@ _LOADED = (
     "airflow.cli.commands.scheduler_command",
     "airflow.cli.commands.triggerer_command",
     "airflow.providers.openlineage.plugins.listener",
-    "airflow.providers.standard.operators.hitl",
     "airflow.sdk.execution_time.task_runner",
     "pandas",
     "pyarrow.parquet",
