@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 _numbers = count(1)
 _SLOWEST = ("integration", "reliability", "dags")
 """Groups of tests that begin first where several processes share the tests: the first two mostly wait."""
-_WITH_DAGS = {"cli", "docs", "operators", "plugins", "sensors", "transfers", "triggers", "test_examples.py"}
-"""Rooms that share an Airflow in this process, which takes seconds to make."""
+_ROOMS_WITH_DAGS = {"cli", "docs", "operators", "plugins", "sensors", "transfers", "triggers"}
+_FILES_WITH_DAGS = {"test_examples.py", "test_retry_policy.py", "test_receiver_and_airflow.py"}
+"""Rooms and files that share an Airflow in this process, which takes twenty seconds to make."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,8 +69,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 
 def _group(nodeid: str) -> str:
-    room = nodeid.partition("::")[0].split("/")[1]
-    return "dags" if room in _WITH_DAGS else room
+    path = nodeid.partition("::")[0].split("/")
+    is_with_dags = path[1] in _ROOMS_WITH_DAGS or (path[-1] in _FILES_WITH_DAGS and path[1] != "integration")
+    return "dags" if is_with_dags else path[1]
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import airflow
@@ -149,6 +150,7 @@ def test_airflow_loads_examples_without_a_complaint_about_the_provider(tmp_path:
     assert "pihupulse" not in done.stdout + done.stderr
 
 
+@cache
 def _loaded_by(*modules: str, base: str = BASE) -> list[str]:
     command = [sys.executable, "-c", base + LOADED_BY, *modules]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)

@@ -11,10 +11,17 @@ from typing import Any
 import pytest
 
 READ_STORE_URL = """
+import os
+import sys
 from airflow.providers_manager import ProvidersManager
 ProvidersManager().initialize_providers_configuration()  # as every airflow command does
 from pihupulse_provider.hooks.settings import store_url
-print([store_url()])
+read = []
+for setting in sys.argv[1:]:
+    name, _, os.environ[name] = ("AIRFLOW__PIHUPULSE__" + setting).partition("=")
+    read.append(store_url())
+    del os.environ[name]
+print(read)
 """
 LIST_PROVIDERS = """
 import sys
@@ -50,16 +57,8 @@ def test_its_hook_is_found_and_its_connections_can_be_tested(tables):
     assert hook["hook_name"] == "PihuPulse"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("AIRFLOW__PIHUPULSE__STORE_URL", "sqlite:////somewhere/else.db"),
-        ("AIRFLOW__PIHUPULSE__STORE_URL_CMD", "echo sqlite:////somewhere/else.db"),
-    ],
-)
-def test_the_stores_url_is_a_setting_that_can_be_kept_secret(monkeypatch, name, value):
-    monkeypatch.setenv(name, value)
-    done = subprocess.run(
-        [sys.executable, "-c", READ_STORE_URL], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "['sqlite:////somewhere/else.db']"
+def test_the_stores_url_is_a_setting_that_can_be_kept_secret():
+    given = {"STORE_URL": "sqlite:////plain/store.db", "STORE_URL_CMD": "echo sqlite:////secret/store.db"}
+    command = [sys.executable, "-c", READ_STORE_URL, *(f"{name}={value}" for name, value in given.items())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "['sqlite:////plain/store.db', 'sqlite:////secret/store.db']"

@@ -34,11 +34,12 @@ _SENT = "state < 2 AND at IS NOT NULL"
 """Rows that were sent, or may have been, and of which it is not known what they came to."""
 _MOMENT = (
     "CASE WHEN service_time IS NOT NULL THEN service_time WHEN at = 0 THEN 0 "
-    "WHEN state = 0 THEN at + min(?1, 0) ELSE at + ?1 END"
+    "WHEN state = 0 THEN at + min(?, 0) ELSE at + ? END"
 )
 """When a row was sent by the service's clock, as it was learned then, or from how many seconds that is ahead of ours.
 
-A waiting row may have been sent since a moment which nobody knows whose clock told: the earlier of both counts.
+A waiting row may have been sent since a moment which nobody knows whose clock told: the earlier of both counts. The
+seconds are given twice.
 """
 _TO_BE_ADOPTED = "claimed = 0 AND known = 0 AND (has_failed = 0 OR at IS NOT NULL)"
 """What may be a row's; one that has failed is not, unless its time tells that it is new: it stands in nobody's way."""
@@ -125,9 +126,9 @@ class RowTable(TemporaryDatabase):
     def learn(self, marks: Iterable[Mark]) -> None:
         """Take over the ids that an earlier try got for unsure rows after this one began, if no other row has them."""
         self.run_many(
-            "UPDATE rows SET state = 2, id = ?1, recorded = 1 WHERE item = ?2 AND state = 1 AND NOT EXISTS "
-            "(SELECT 1 FROM rows other WHERE other.key = rows.key AND other.id = ?1)",
-            [(mark.object_id, mark.item) for mark in marks if mark.object_id is not None],
+            "UPDATE rows SET state = 2, id = ?, recorded = 1 WHERE item = ? AND state = 1 AND NOT EXISTS "
+            "(SELECT 1 FROM rows other WHERE other.key = rows.key AND other.id = ?)",
+            [(mark.object_id, mark.item, mark.object_id) for mark in marks if mark.object_id is not None],
         )
 
     def set_aside_repeated_keys(self) -> int:
@@ -207,16 +208,17 @@ class RowTable(TemporaryDatabase):
         )
         self.run(
             "CREATE TEMP TABLE matches AS SELECT f.id, f.key, w.n, f.at IS NULL AND "  # noqa: S608 - no value in it
-            "coalesce(f.not_before, 0) < ?3 AS may_be_old FROM "
+            "coalesce(f.not_before, 0) < ? AS may_be_old FROM "
             "(SELECT id, key, at, not_before, row_number() OVER (PARTITION BY key ORDER BY at, id) AS place FROM found "
             f" WHERE {_TO_BE_ADOPTED} AND (at IS NULL OR at >= (SELECT min({_MOMENT}) FROM rows "
-            f" WHERE rows.key = found.key AND {_SENT}) - ?2)) f LEFT JOIN "
+            f" WHERE rows.key = found.key AND {_SENT}) - ?)) f LEFT JOIN "
             "(SELECT n, key, row_number() OVER (PARTITION BY key ORDER BY state DESC, n) AS place FROM rows "
             f" WHERE {_SENT}) w ON w.key = f.key AND w.place = f.place "
             f"WHERE f.key IN (SELECT key FROM rows WHERE {_SENT})",
+            new_since,
+            ahead,
             ahead,
             SERVER_TIME_MARGIN,
-            new_since,
         )
         surplus = "SELECT key FROM matches WHERE n IS NULL OR may_be_old"
         ambiguous = [row[0] for row in self.rows(f"SELECT id FROM matches WHERE key IN ({surplus})")]  # noqa: S608
@@ -264,7 +266,7 @@ class RowTable(TemporaryDatabase):
         :param ahead: by how much that is ahead of ours. :return: None when it may have been at any time.
         """
         query = f"SELECT min({_MOMENT}) FROM rows WHERE {_SENT}"  # noqa: S608 - no value in it
-        earliest: float | None = self.value(query, ahead)
+        earliest: float | None = self.value(query, ahead, ahead)
         return earliest or None
 
     def unsure_until(self) -> float:

@@ -16,6 +16,7 @@ from pihupulse_provider.provider_info import get_provider_info
 from tests.docs.pages import ROOT, Block, blocks, commands, name_of, pages
 
 SETTING = re.compile(r"AIRFLOW__PIHUPULSE__(\w+?)(?:_CMD|_SECRET)?\b(?!_)")
+OPTIONS = {command.name: {argument.flag for argument in command.arguments} for command in COMMANDS}
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
 
 
@@ -34,8 +35,8 @@ def _options(words: list[str]) -> set[str]:
     return {word.partition("=")[0] for word in words if word.startswith("--")}
 
 
-def _subcommand(words: list[str]) -> list[str]:
-    return [word for word in words[:1] if word in {command.name for command in COMMANDS}]
+def _subcommand(words: list[str]) -> str | None:
+    return next((word for word in words[:1] if word in OPTIONS), None)
 
 
 def _settings(block: Block) -> list[str]:
@@ -46,10 +47,18 @@ def _settings(block: Block) -> list[str]:
 
 
 @cache
-def _help(*words: str) -> str:
-    ended = subprocess.run([sys.executable, "-m", *words, "--help"], capture_output=True, text=True, check=False)
+def _help(module: str) -> str:
+    ended = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
+
+
+def _known(module: str, subcommand: str | None) -> set[str]:
+    """Return the options of a module, or of one of our commands, which the module's help then names."""
+    if subcommand is None:
+        return set(re.findall(r"--[a-z-]+", _help(module)))
+    assert subcommand in _help(module)
+    return OPTIONS[subcommand]
 
 
 def test_the_make_targets_exist() -> None:
@@ -64,18 +73,17 @@ def test_the_modules_take_the_options_shown() -> None:
     unknown = {
         (module, option)
         for _, _, module, *rest in _starting_with("python", "-m")
-        for option in _options(rest) - set(re.findall(r"--[a-z-]+", _help(module, *_subcommand(rest))))
+        for option in _options(rest) - _known(module, _subcommand(rest))
     }
 
     assert not unknown
 
 
 def test_the_airflow_commands_exist_with_their_options() -> None:
-    known = {command.name: {argument.flag for argument in command.arguments} for command in COMMANDS}
     unknown = {
         (name, option)
         for _, _, name, *rest in _starting_with("airflow", "pihupulse")
-        for option in _options(rest) - known[name]
+        for option in _options(rest) - OPTIONS[name]
     }
 
     assert not unknown

@@ -66,10 +66,7 @@ class Airflow:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.wait_until(lambda: self._is_healthy(progress), HEALTHY_SECONDS, "every component is healthy")
-        # Everybody is an admin here, but Airflow 3.1 wants to see that all the same.
-        token = self._checked(self._api.get(f"{self.url}/auth/token"))["access_token"]
-        self._api.headers["Authorization"] = f"Bearer {token}"
+        self._wait_until_healthy(progress)
 
     def stop(self) -> None:
         """Stop it and all that it started."""
@@ -176,33 +173,32 @@ class Airflow:
         content = self.get(path, map_index=map_index, full_content=True)["content"]
         return "\n".join(line for item in content for line in _log_lines(item))
 
-    def pids_of(self, component: str) -> list[int]:
-        """Return the processes of this Airflow that run ``airflow <component>``."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                home = f"AIRFLOW_HOME={self.home}".encode()
-                if component.encode() in words[:4] and home in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-        return found
-
-    def wait_until(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+    def wait_until(self, done: Callable[[], bool], seconds: float, what: str, every: float = 0.5) -> None:
         """Wait until something holds.
 
+        :param every: seconds between two looks, which may cost Airflow more than what is waited for.
         :raises AirflowError: if Airflow ends, or it does not come to hold in time.
         """
         deadline = time.monotonic() + seconds
         while not done():
-            if self._process is not None and self._process.poll() is not None:
+            if self._has_ended():
                 raise AirflowError(f"Airflow ended before {what}.\n{self.log_end()}")
             if time.monotonic() > deadline:
                 raise AirflowError(f"After {seconds:.0f} s still not: {what}.\n{self.log_end()}")
-            time.sleep(0.3)
+            time.sleep(every)
 
     def log_end(self, lines: int = 40) -> str:
         """Return the last lines of Airflow's own log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+    def _has_ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+    def _wait_until_healthy(self, progress: Callable[[str], None]) -> None:
+        self.wait_until(lambda: self._is_healthy(progress), HEALTHY_SECONDS, "every component is healthy")
+        # Everybody is an admin here, but Airflow 3.1 wants to see that all the same.
+        token = self._checked(self._api.get(f"{self.url}/auth/token"))["access_token"]
+        self._api.headers["Authorization"] = f"Bearer {token}"
 
     def _is_healthy(self, progress: Callable[[str], None]) -> bool:
         try:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pihupulse_provider.sandbox import Sandbox
-from tests.integration.airflow import Airflow
 from tests.integration.examples import ExampleRuns, copy_examples, make_warehouse
+from tests.integration.forked_airflow import ForkedAirflow
 
 SETTINGS = {
     "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
@@ -45,7 +45,7 @@ def openlineage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, openlineage: Path) -> Iterator[Airflow]:
+def airflow(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, openlineage: Path) -> Iterator[ForkedAirflow]:
     """An Airflow whose connection ``pihupulse_default`` is the sandbox, with our DAGs and the examples."""
     dags, output = tmp_path_factory.mktemp("dags"), tmp_path_factory.mktemp("output")
     shutil.copytree(Path(__file__).with_name("dags"), dags / "tests")
@@ -57,11 +57,11 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, openline
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
         **SETTINGS,
     }
-    with Airflow(tmp_path_factory.mktemp("airflow"), dags, env) as running:
+    with ForkedAirflow(tmp_path_factory.mktemp("airflow"), dags, env) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def example_runs(airflow: Airflow, sandbox: Sandbox) -> ExampleRuns:
+def example_runs(airflow: ForkedAirflow, sandbox: Sandbox) -> ExampleRuns:
     """Every example, run with its defaults."""
     return ExampleRuns(airflow, sandbox).run()

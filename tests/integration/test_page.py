@@ -18,18 +18,34 @@ _OF_AIRFLOW = "An iframe which has both allow-scripts and allow-same-origin"
 """What a browser says of every page of a plugin."""
 
 
-@pytest.fixture(params=["light", "dark"])
-def tab(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A tab of a browser, and what its console shows."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(color_scheme=request.param)
-        page.said = []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def theme() -> str:
+    return "light"
+
+
+@pytest.fixture
+def tab(browser: Any, theme: str) -> Iterator[Any]:
+    """A tab of a browser, for itself, and what its console shows."""
+    page = browser.new_page(color_scheme=theme)
+    page.said = []
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    yield page
+    page.close()
+
+
+def log_in(airflow: Any, tab: Any) -> None:
+    """Log in without loading Airflow's own pages, which takes seconds."""
+    tab.request.get(f"{airflow.url}/auth/token/login", max_redirects=0)
 
 
 def test_airflows_menu_leads_to_it_and_its_policy_stops_nothing_of_its_own(airflow, tab):
@@ -41,15 +57,16 @@ def test_airflows_menu_leads_to_it_and_its_policy_stops_nothing_of_its_own(airfl
     assert [line for line in tab.said if _OF_AIRFLOW not in line] == []
 
 
-def test_its_styles_are_read_and_it_follows_the_theme(airflow, tab, request):
-    tab.goto(f"{airflow.url}/plugin/pihupulse")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_its_styles_are_read_and_it_follows_the_theme(airflow, tab, theme):
+    log_in(airflow, tab)
     tab.goto(f"{airflow.url}/pihupulse/overview/")
     colour = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert colour == {"light": "rgb(246, 247, 249)", "dark": "rgb(16, 21, 28)"}[request.node.callspec.params["tab"]]
+    assert colour == {"light": "rgb(246, 247, 249)", "dark": "rgb(16, 21, 28)"}[theme]
 
 
 def test_a_search_by_the_keyboard(airflow, tab):
-    tab.goto(f"{airflow.url}/plugin/pihupulse")
+    log_in(airflow, tab)
     tab.goto(f"{airflow.url}/pihupulse/overview/deliveries")
     tab.get_by_label("Look for").fill("<b>nobody</b>")
     tab.keyboard.press("Enter")

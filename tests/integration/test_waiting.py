@@ -7,55 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
-from contextlib import suppress
 
 import pytest
 
-WAITS = int(os.environ.get("PIHUPULSE_TEST_WAITS", "8"))
-
-
-class Triggerers:
-    """Ends triggerers and starts others."""
-
-    def __init__(self, airflow):
-        self.airflow = airflow
-        self._started = []
-
-    def replace(self, sign, count=1, capacity=1000):
-        """End every triggerer with a signal, and start ``count`` new ones that take so many triggers each."""
-        for pid in self.airflow.pids_of("triggerer"):
-            with suppress(ProcessLookupError):
-                os.kill(pid, sign)
-        self.airflow.wait_until(lambda: not self.airflow.pids_of("triggerer"), 30, "the triggerer has ended")
-        for number in range(count):
-            self._start(number, capacity)
-
-    def kill_newest(self):
-        """Kill the triggerer that was started last, with all its processes."""
-        process, log = self._started.pop()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        log.close()
-
-    def _start(self, number, capacity):
-        log = (self.airflow.home / f"triggerer-{number}.log").open("ab")
-        command = ["airflow", "triggerer", "--skip-serve-logs", "--capacity", str(capacity)]
-        process = subprocess.Popen(command, env=self.airflow.env, stdout=log, stderr=log, start_new_session=True)
-        self._started.append((process, log))
-
-    def stop(self):
-        while self._started:
-            self.kill_newest()
-
-
-@pytest.fixture(scope="module")
-def triggerers(airflow):
-    triggerers = Triggerers(airflow)
-    yield triggerers
-    triggerers.stop()
+WAITS = int(os.environ.get("PIHUPULSE_TEST_WAITS", "4"))
+ONE_ASKS = 6 * 5
+"""Requests of one triggerer in five seconds, at most: six polls, each of the pages that show three hundred."""
 
 
 @pytest.fixture
@@ -83,6 +41,13 @@ def held_by(airflow, dag_id, run_id):
     return {one["triggerer_job"]["id"] for one in instances if one["triggerer_job"]}
 
 
+def replace_triggerer(airflow, sign, count=1, capacity=1000):
+    """End the triggerer with a signal, and start new ones that take so many triggers each."""
+    airflow.end("triggerer", sign)
+    for _ in range(count):
+        airflow.begin("triggerer", "--skip-serve-logs", "--capacity", str(capacity))
+
+
 def complete(sandbox, ids):
     for one in ids:
         sandbox.complete(one, 80)
@@ -94,13 +59,20 @@ def requests_in(sandbox, seconds):
     return sandbox.count() - before
 
 
-def test_every_wait_outlives_a_triggerer_that_is_stopped_and_one_that_is_killed(airflow, triggerers, sandbox, begin):
+def test_every_wait_outlives_triggerers_that_are_killed_and_stopped_and_two_ask_at_most_twice_as_much(
+    airflow, sandbox, begin
+):
     all_run, many = begin("wait_for_all", 300)
     each_run, single = begin("wait_for_each", WAITS, deferred=WAITS)
-    assert requests_in(sandbox, 5) <= 6 * 5
-    triggerers.replace(signal.SIGTERM)
+    assert requests_in(sandbox, 5) <= ONE_ASKS
+
+    replace_triggerer(airflow, signal.SIGKILL)
     airflow.wait_until(lambda: requests_in(sandbox, 1) > 0, 60, "the next triggerer polls")
-    triggerers.replace(signal.SIGKILL)
+    replace_triggerer(airflow, signal.SIGTERM, count=2, capacity=WAITS // 2 + 1)
+    airflow.wait_until(lambda: len(held_by(airflow, "wait_for_each", each_run)) == 2, 60, "both triggerers wait")
+    assert requests_in(sandbox, 5) <= 2 * ONE_ASKS
+
+    airflow.end("triggerer", signal.SIGKILL, count=1)
     complete(sandbox, many + single)
     airflow.wait_for_success("wait_for_all", all_run, 120)
     airflow.wait_for_success("wait_for_each", each_run, 600)
@@ -109,21 +81,6 @@ def test_every_wait_outlives_a_triggerer_that_is_stopped_and_one_that_is_killed(
     assert [outcome["screening_id"] for outcome in outcomes] == single
     assert sandbox.count(status=429) == 0
     assert requests_in(sandbox, 3) == 0
-
-
-def test_two_triggerers_ask_at_most_twice_as_much_and_one_takes_over_when_the_other_is_killed(
-    airflow, triggerers, sandbox, begin
-):
-    triggerers.replace(signal.SIGTERM, count=2, capacity=WAITS // 2 + 2)
-    run_id, single = begin("wait_for_each", WAITS, deferred=WAITS)
-    airflow.wait_until(lambda: len(held_by(airflow, "wait_for_each", run_id)) == 2, 60, "both triggerers wait")
-    most_pages = WAITS // 100 + 2
-    assert requests_in(sandbox, 5) <= 2 * 6 * most_pages
-    triggerers.kill_newest()
-    complete(sandbox, single)
-    airflow.wait_for_success("wait_for_each", run_id, 600)
-    outcomes = [airflow.xcom("wait_for_each", run_id, "wait", number)[0] for number in range(WAITS)]
-    assert [outcome["screening_id"] for outcome in outcomes] == single
 
 
 def test_a_timeout_fails_the_task_without_a_retry_and_skips_one_that_may_fail(airflow, sandbox):

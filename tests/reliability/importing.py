@@ -1,13 +1,15 @@
-"""An import in a process of its own, to be killed: ``python -m tests.reliability.importing``."""
+"""An import in a process of its own, to be killed."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import subprocess
+import resource
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import import_module
 
 import sqlalchemy as sa
 
@@ -19,6 +21,7 @@ from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.resources import CandidateResource, ScreeningResource
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import JOBS, Ledger
+from tests.forking import Forks
 
 JOB = "dag/run/import/-1"
 TIMEOUT = 1.0
@@ -45,7 +48,8 @@ def account(base_url, api_key="pp_sandbox", plan=None):
 class Importer:
     """Starts the import again and again."""
 
-    def __init__(self, sandbox, resource, store_url, count):
+    def __init__(self, forks: Forks, sandbox, resource, store_url, count):
+        self.forks = forks
         self.sandbox = sandbox
         self.resource = resource
         self.store_url = store_url
@@ -54,13 +58,12 @@ class Importer:
         self.since = time.time()
         self.starts = 0
 
-    def start(self, **options):
-        command = [sys.executable, "-m", "tests.reliability.importing", "--base-url", self.sandbox.base_url]
-        command += ["--store-url", self.store_url, "--resource", self.resource, "--count", str(self.count)]
-        command += ["--since", str(self.since), *(["--retry"] if self.starts else [])]
-        command += [*self.arguments, *(["--wait"] if "stdin" in options else [])]
+    def start(self, *options):
+        arguments = ["--base-url", self.sandbox.base_url, "--store-url", self.store_url]
+        arguments += ["--resource", self.resource, "--count", str(self.count)]
+        arguments += ["--since", str(self.since), *(["--retry"] if self.starts else [])]
         self.starts += 1
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+        return self.forks.start(*arguments, *self.arguments, *options)
 
     def start_until(self, is_time):
         process = self.start()
@@ -71,15 +74,14 @@ class Importer:
 
     def ready(self):
         """Start one that has loaded everything, and waits to be released."""
-        process = self.start(stdin=subprocess.PIPE)
+        process = self.start("--wait")
         process.stdout.readline()
         return process
 
     def take_over(self, process):
         """Release it, and wait until it has the job."""
         before = self.owner()
-        process.stdin.write("go\n")
-        process.stdin.flush()
+        process.stdin.write(b"go\n")
         deadline = time.monotonic() + DEADLINE
         while self.owner() == before and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -95,13 +97,20 @@ class Importer:
     def kill_when(self, is_time):
         process = self.start_until(is_time)
         process.kill()
-        process.communicate()
+        process.output(DEADLINE)
 
-    def finish(self, **options):
-        process = self.start(**options)
-        output, _ = process.communicate(timeout=DEADLINE)
+    def finish(self, *options):
+        process = self.start(*options)
+        output = process.output(DEADLINE)
         assert process.returncode == 0, output
         return output
+
+
+def load():
+    """Load what is loaded when it is needed."""
+    for name in ("alembic.migration", "alembic.operations", "alembic.script", "psycopg2"):
+        with suppress(ImportError):
+            import_module(name)
 
 
 def main():
@@ -113,21 +122,20 @@ def main():
     parser.add_argument("--retry", action="store_true")
     parser.add_argument("--per-minute", type=int)
     parser.add_argument("--wait", action="store_true")
+    parser.add_argument("--largest-file", type=int, help="bytes beyond which the kernel lets no file grow")
     parser.add_argument("--since", type=float, required=True)
     arguments = parser.parse_args()
+    if arguments.largest_file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (arguments.largest_file, arguments.largest_file))
     logging.basicConfig(level="INFO")
     logging.getLogger("httpx").setLevel("WARNING")
     service = account(arguments.base_url, plan=Plan(arguments.per_minute, 5) if arguments.per_minute else None)
-    source, resource = RESOURCES[arguments.resource](arguments.count)
+    source, created = RESOURCES[arguments.resource](arguments.count)
     since = datetime.fromtimestamp(arguments.since, UTC)
     options = CreateOptions(JOB, not arguments.retry, since, on_existing="create")
     ledger = Ledger(Store(arguments.store_url), service)
     if arguments.wait:
         print("ready", flush=True)
         sys.stdin.readline()
-    summary = CreateRun(resource, options, ledger, lambda: AsyncClient(service)).run(source)
-    print(summary.sentence(resource.noun))
-
-
-if __name__ == "__main__":
-    main()
+    summary = CreateRun(created, options, ledger, lambda: AsyncClient(service)).run(source)
+    print(summary.sentence(created.noun))

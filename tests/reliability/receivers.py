@@ -45,6 +45,7 @@ class ReceiverProcess:
         self._workers = workers
         self._connections = home / "connections.json"
         self._process: subprocess.Popen[bytes] | None = None
+        self.store_url = store_url
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")},
             "AIRFLOW_HOME": str(home),
@@ -99,7 +100,7 @@ class ReceiverProcess:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not (self.is_healthy() if healthy else self.answers()):
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
@@ -192,11 +193,15 @@ class Connection:
 
 
 class Sender:
-    """PihuPulse, as far as it concerns a receiver: several at once, each delivering one event after the other."""
+    """PihuPulse, as far as it concerns a receiver: several at once, each delivering one event after the other.
 
-    def __init__(self, url: str, secret: str = SECRET) -> None:
+    :param name: with what the ids of its screenings begin.
+    """
+
+    def __init__(self, url: str, name: str = "") -> None:
         self.url = url
-        self.secret = secret
+        self.secret = SECRET
+        self._name = name
         self.acknowledged: list[str] = []
         self.statuses: Counter[int | str] = Counter()
 
@@ -209,13 +214,13 @@ class Sender:
         sent = 0
         while not until.is_set():
             sent += 1
-            name = f"{number}-{sent}"
+            name = f"{self._name}{number}-{sent}"
             body = completed(name)
             try:
                 answer = await client.post(self.url, content=body, headers=signed(body, self.secret))
             except httpx.HTTPError as error:
                 self.statuses[type(error).__name__] += 1
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.2)
                 continue
             self.statuses[answer.status_code] += 1
             if answer.status_code in (200, 202):

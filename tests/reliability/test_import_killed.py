@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 from collections import Counter
 
 import pytest
@@ -37,9 +36,9 @@ def store_url(request, tmp_path):
     return request.getfixturevalue("postgres_url")
 
 
-def killed_at_random(sandbox, kind, store_url, count):
+def killed_at_random(forks, sandbox, kind, store_url, count):
     chance = random.Random(f"{kind} {store_url.partition(':')[0]}")
-    importer = Importer(sandbox, kind, store_url, ROWS)
+    importer = Importer(forks, sandbox, kind, store_url, ROWS)
     for threshold in sorted(chance.sample(range(1, ROWS - 20), KILLS)):
         importer.kill_when(lambda threshold=threshold: count() >= threshold)
     return importer.finish()
@@ -53,23 +52,23 @@ def known_ids(sandbox, store_url):
     return ids
 
 
-def test_no_candidate_is_lost_or_doubled(sandbox, store_url):
-    output = killed_at_random(sandbox, "candidates", store_url, lambda: len(sandbox.account.candidates) - ROWS)
+def test_no_candidate_is_lost_or_doubled(forks, sandbox, store_url):
+    output = killed_at_random(forks, sandbox, "candidates", store_url, lambda: len(sandbox.account.candidates) - ROWS)
     made = [one for one in sandbox.candidates if one["email"].endswith("@example.org")]
     assert Counter(one["email"] for one in made) == Counter(f"person.{n}@example.org" for n in range(ROWS))
     assert sorted(known_ids(sandbox, store_url)) == sorted(one["id"] for one in made)
     assert f"{ROWS:,} candidates created" in output
 
 
-def test_nobody_is_invited_twice(sandbox, store_url):
-    killed_at_random(sandbox, "screenings", store_url, lambda: len(sandbox.account.screenings))
+def test_nobody_is_invited_twice(forks, sandbox, store_url):
+    killed_at_random(forks, sandbox, "screenings", store_url, lambda: len(sandbox.account.screenings))
     invited = Counter(one["candidate_id"] for one in sandbox.invitations)
     assert invited == Counter(f"c{12345 + n}" for n in range(ROWS))
     assert sorted(known_ids(sandbox, store_url)) == sorted(one["id"] for one in sandbox.screenings)
 
 
-def test_a_new_machine_without_the_ledger_doubles_nothing(sandbox, tmp_path):
-    importer = Importer(sandbox, "candidates", f"sqlite:///{tmp_path}/first.db", ROWS)
+def test_a_new_machine_without_the_ledger_doubles_nothing(forks, sandbox, tmp_path):
+    importer = Importer(forks, sandbox, "candidates", f"sqlite:///{tmp_path}/first.db", ROWS)
     importer.kill_when(lambda: len(sandbox.account.candidates) >= ROWS + ROWS // 2)
     importer.store_url = f"sqlite:///{tmp_path}/second.db"
     importer.finish()
@@ -77,11 +76,10 @@ def test_a_new_machine_without_the_ledger_doubles_nothing(sandbox, tmp_path):
     assert made == Counter(f"person.{n}@example.org" for n in range(ROWS))
 
 
-def test_a_disk_that_is_full_under_the_store_stops_nothing(sandbox, tmp_path):
+def test_a_disk_that_is_full_under_the_store_stops_nothing(forks, sandbox, tmp_path):
     """The kernel refuses to let any file grow beyond what the ledger soon needs."""
-    importer = Importer(sandbox, "candidates", f"sqlite:///{tmp_path}/store.db", ROWS)
-    size = 120_000
-    output = importer.finish(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    importer = Importer(forks, sandbox, "candidates", f"sqlite:///{tmp_path}/store.db", ROWS)
+    output = importer.finish("--largest-file", "120000")
     assert "Going on without it" in output
     importer.finish()
     made = Counter(one["email"] for one in sandbox.candidates if one["email"].endswith("@example.org"))

@@ -49,15 +49,14 @@ def await_that(is_so):
 
 
 def output_of(process):
-    output, _ = process.communicate(timeout=DEADLINE)
-    return output
+    return process.output(DEADLINE)
 
 
 @pytest.mark.parametrize("resource", ["candidates", "screenings"])
-def test_three_tries_at_once_create_each_once(sandbox, store_url, resource):
+def test_three_tries_at_once_create_each_once(forks, sandbox, store_url, resource):
     """One answer in ten is lost, so that each successor has much to look for while its predecessor tells the ledger."""
     sandbox.fail("drop", method="POST", probability=0.1, after_commit=True)
-    importer = Importer(sandbox, resource, store_url, ROWS)
+    importer = Importer(forks, sandbox, resource, store_url, ROWS)
     first, second, third = (importer.ready() for _ in range(3))
     for number, process in enumerate((first, second, third)):
         await_that(lambda wanted=50 * number: created(sandbox, resource) >= wanted)
@@ -79,10 +78,10 @@ def stopped_at_work(importer):
 
 
 @pytest.mark.parametrize("resource", ["candidates", "screenings"])
-def test_a_try_that_goes_on_while_its_successor_runs_sends_nothing_more(sandbox, store_url, resource):
+def test_a_try_that_goes_on_while_its_successor_runs_sends_nothing_more(forks, sandbox, store_url, resource):
     """It was stopped for longer than its marks hold; what it had in flight by then, the successor looks for."""
     count = 150
-    importer = Importer(sandbox, resource, store_url, count)
+    importer = Importer(forks, sandbox, resource, store_url, count)
     stopped = stopped_at_work(importer)
     try:
         successor = importer.start()
@@ -97,10 +96,10 @@ def test_a_try_that_goes_on_while_its_successor_runs_sends_nothing_more(sandbox,
 
 
 @pytest.mark.parametrize("resource", ["candidates", "screenings"])
-def test_a_try_that_was_stopped_and_goes_on_sends_nothing_more(sandbox, store_url, resource):
+def test_a_try_that_was_stopped_and_goes_on_sends_nothing_more(forks, sandbox, store_url, resource):
     """It has marked rows, and some of them wait for their turn under the limit, when its worker stops for a while."""
     count = 100
-    importer = Importer(sandbox, resource, store_url, count)
+    importer = Importer(forks, sandbox, resource, store_url, count)
     stopped = stopped_at_work(importer)
     try:
         assert f"{count} {resource} created" in importer.finish()

@@ -13,18 +13,10 @@ import httpx
 import pytest
 
 from pihupulse_provider.webhooks import SIGNATURE_HEADER
-from tests.reliability.receivers import ReceiverProcess, receiver
+from tests.reliability.receivers import ReceiverProcess
 from tests.webhooks.deliveries import completed, deliver, signed
 
 MEGABYTE = 2**20
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReceiverProcess]:
-    """A receiver that each test attacks, and that works all the same for the next one."""
-    home = tmp_path_factory.mktemp("receiver")
-    with receiver(home, f"sqlite:///{home / 'store.db'}") as process:
-        yield process
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def lines_of_the_poller(caplog):
 def test_it_says_what_it_does_at_a_pace_that_can_be_read(caplog):
     async def main():
         world = World(1000)
-        async with world.waits(*single(world.ids), interval=10):
+        async with world.waits(*single(world.ids), interval=50):
             await asyncio.sleep(1000)
 
     with caplog.at_level(logging.INFO, logger="pihupulse_provider.waiting.shared_poller"):

@@ -58,7 +58,7 @@ def test_generated_requests_are_answered_as_described(tmp_path: Path, is_signed:
     app: Any = Receiver(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix="/pihupulse")
     with serving(SignedOnTheWay(app) if is_signed else app) as address:
         command = Path(sys.executable).with_name("schemathesis")
-        options = ["--max-examples", "20", "--seed", "1", "--no-color"]
+        options = ["--max-examples", "10", "--seed", "1", "--no-color"]
         ended = subprocess.run(
             [command, "run", f"{address}/pihupulse/openapi.json", *options],
             check=False,
