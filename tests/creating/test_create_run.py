@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from types import MappingProxyType
 
 import pytest
@@ -192,6 +193,24 @@ class TestLostAnswers:
         world.sandbox.fail("drop", method="POST", probability=0.1, after_commit=True)
         run(world, people(60) * 3, on_repeated="create")
         assert set(emails(world).values()) == {3}
+
+    def test_what_is_adopted_is_known_to_other_jobs_at_once(self, world):
+        """One that lost the same person's response looks, too, while this one still looks for its next row."""
+        job, turns = Import(world, people(2)), count()
+
+        async def sleep(seconds):
+            turn = next(turns)
+            if turn == 0:
+                world.sandbox.delete(world.sandbox.candidates[-1]["id"])
+            elif turn == 1:
+                world.sandbox.fail_next("drop", method="POST")
+                await asyncio.to_thread(run, world, people(1), job="dag/other/import/-1")
+            world.sandbox.advance(seconds)
+
+        job.create.sleep = sleep
+        world.sandbox.fail_next("drop", times=2, method="POST", after_commit=True)
+        job.run()
+        assert sorted(emails(world).values()) == [1, 2]
 
     def test_an_outage_ends_it_and_a_retry_finishes(self, world):
         world.sandbox.fail("error", method="POST", status=503)

@@ -9,7 +9,7 @@ import pytest
 from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
 from pihupulse_provider.creating.resources import ScreeningResource
 from tests.creating.importing import Import, KilledError, run
-from tests.creating.world import World
+from tests.creating.world import START, World
 
 
 class TestScreenings:
@@ -133,3 +133,13 @@ class TestScreenings:
         job = Import(world, rows, resource=self.resource(), max_rejects=2)
         assert job.run().created == 1
         assert {row["row"] for row in job.rejects} == {2, 3}
+
+    def test_ids_that_the_ledger_knows_from_an_earlier_pihupulse_are_no_hindrance(self, store_url):
+        """The list does not tell when a screening came to be, but it was not there before anything was sent."""
+        before, after = (World(store_url, start_seconds=1e9, clock=lambda at=at: at) for at in (START, START + 60))
+        rows = [{"candidate_id": one} for one in before.sandbox.insert_candidates(3)]
+        assert after.sandbox.insert_candidates(3) == [row["candidate_id"] for row in rows]
+        run(before, rows, resource=self.resource(), job="dag/earlier/import/-1")
+        after.sandbox.fail_next("drop", times=3, method="POST", after_commit=True)
+        assert run(after, rows, resource=self.resource(), on_existing="skip").created == 3
+        assert set(self.invited(after).values()) == {1}

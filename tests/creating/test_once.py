@@ -162,7 +162,9 @@ class TestCandidate:
         assert len(alexes(world)) == 2
         assert made.id == alexes(world)[1]
 
-    def test_a_candidate_that_another_job_created_meanwhile_is_not_adopted(self, world):
+    @pytest.mark.parametrize("set_by", [0.0, 3600.0])
+    def test_a_candidate_that_another_job_created_meanwhile_is_not_adopted(self, world, set_by):
+        """Nor where the machine's clock is set right after that: the ledger has the service's time, too."""
         world.sandbox.fail_next("drop", method="POST", path="/candidates")
         ledger = world.ledger()
 
@@ -170,6 +172,7 @@ class TestCandidate:
             await world.sleep(seconds)
             if not alexes(world):
                 await asyncio.to_thread(create_candidate, world, ledger=ledger, job="dag/other/task/-1")
+                world.wall_apart = set_by
 
         made = create_candidate(world, ledger=ledger, sleep=sleep)
         assert len(alexes(world)) == 2
