@@ -175,14 +175,7 @@ class Ledger:
 
     def find(self, job: Job, items: Sequence[bytes]) -> list[Mark]:
         """Return what is known of these items of the job."""
-        found: list[Mark] = []
-        with self.store.read() as connection:
-            skew = self.skew(connection)
-            for start in range(0, len(items), _CHUNK):
-                query = sa.select(CREATES).where(CREATES.c.job == job.id)
-                query = query.where(CREATES.c.item.in_(items[start : start + _CHUNK]))
-                found.extend(_mark(row, skew) for row in connection.execute(query))
-        return found
+        return self._read(sa.select(CREATES).where(CREATES.c.job == job.id), CREATES.c.item, items)
 
     def marks(self, job: Job) -> Iterator[Mark]:
         """Return everything the job has marked, in chunks, so that its number does not matter."""
@@ -245,19 +238,16 @@ class Ledger:
 
     def claims(self, object_ids: Sequence[str], besides: Job | None = None) -> list[Mark]:
         """Return the marks of the account that have these ids, but for those of one job."""
-        claims: list[Mark] = []
-        object_ids = [one for one in object_ids if is_name(one)]
+        others = sa.select(CREATES).join(JOBS, JOBS.c.id == CREATES.c.job).where(JOBS.c.account == self._account)
+        others = others.where(JOBS.c.id != (besides.id if besides else 0))
+        return self._read(others, CREATES.c.object_id, [one for one in object_ids if is_name(one)])
+
+    def _read(self, query: sa.sql.Select[Any], column: sa.Column[Any], values: Sequence[Any]) -> list[Mark]:
+        """Return the marks where a column has one of some values."""
+        chunks = (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
         with self.store.read() as connection:
             skew = self.skew(connection)
-            for start in range(0, len(object_ids), _CHUNK):
-                query = (
-                    sa.select(CREATES)
-                    .join(JOBS, JOBS.c.id == CREATES.c.job)
-                    .where(JOBS.c.account == self._account, JOBS.c.id != (besides.id if besides else 0))
-                    .where(CREATES.c.object_id.in_(object_ids[start : start + _CHUNK]))
-                )
-                claims.extend(_mark(row, skew) for row in connection.execute(query))
-        return claims
+            return [_mark(row, skew) for some in chunks for row in connection.execute(query.where(column.in_(some)))]
 
     def _hold(self, connection: Connection, job: Job) -> float:
         """Lock the job, and return the skew as of then."""
