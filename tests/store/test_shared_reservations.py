@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pihupulse_provider.api import Plan
 from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
+from pihupulse_provider.api.reservations import Reservations
 from pihupulse_provider.store.engine import NoConnectionLeftError, Store
 from pihupulse_provider.store.limits import StoreRateLimit
 
@@ -209,6 +210,17 @@ def test_reserved_slots_are_dropped_when_a_429_or_a_smaller_plan_comes(fleet: Fl
     fleet.respond(limit, limited=True, retry_after=30.0)
     assert limit.is_void(later)
     assert limit.reserve().at >= fleet.now + 30
+
+
+@pytest.mark.parametrize(("after", "voided"), [(0.5, 0), (0.0, 1)], ids=["too late", "void"])
+def test_a_reserved_slot_is_not_saved_up_and_not_used_once_it_is_void(after: float, voided: int) -> None:
+    reservations = Reservations()
+    reservations.add([Slot(NOW, taken=True), Slot(NOW + 1, taken=True, voided=voided)])
+
+    slot = reservations.take(NOW + after, voided)
+
+    assert slot is not None
+    assert slot.at == NOW + 1
 
 
 def test_a_store_without_a_connection_left_makes_requests_wait(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
