@@ -42,6 +42,8 @@ from pihupulse_provider.api.transport import (
 
 __all__ = ["AsyncClient"]
 
+BeforeSend = Callable[[], Awaitable[None]]
+
 
 class AsyncClient:
     """PihuPulse for one event loop, which it never blocks; use it as a context manager, or close it.
@@ -88,13 +90,13 @@ class AsyncClient:
         call: Call[ResultT],
         *,
         poll: bool = False,
-        before_send: Callable[[], Awaitable[None]] | None = None,
+        before_send: BeforeSend | None = None,
     ) -> ResultT:
         """Carry out a call of :mod:`pihupulse_provider.api.endpoints`.
 
         :param poll: whether it only looks whether something has happened, and so gives way to other work.
-        :param before_send: is awaited each time the request is about to go out, its slot having come; what it raises
-            ends the call with nothing sent.
+        :param before_send: is awaited each time the request is about to go out, its slot having come, and once more
+            when there is a connection for it, which can take long; what it raises ends the call with nothing sent.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
         steps = self._exchanges.start(call, poll=poll)
@@ -102,19 +104,17 @@ class AsyncClient:
         try:
             while True:
                 step = steps.send(reply)
-                if before_send is not None and isinstance(step, Send):
-                    await before_send()
-                reply = await self._do(step)
+                reply = await self._do(step, before_send)
         except StopIteration as end:
             result: ResultT = end.value
             return result
 
-    async def _do(self, step: Reserve | Send | Observe | Sleep) -> Any:
+    async def _do(self, step: Reserve | Send | Observe | Sleep, before_send: BeforeSend | None) -> Any:
         match step:
             case Reserve():
                 return await self._reserve(poll=step.poll)
             case Send():
-                return await self._send(step.call)
+                return await self._send(step.call, before_send)
             case Observe():
                 return await self._limit(self.limit.observe, step.slot, step.headers)
             case Sleep():
@@ -128,14 +128,18 @@ class AsyncClient:
             if slot.taken and not self.limit.is_void(slot):
                 return slot
 
-    async def _send(self, call: Call[Any]) -> Response | TransportError:
+    async def _send(self, call: Call[Any], before_send: BeforeSend | None) -> Response | TransportError:
+        extensions = {}
+        if before_send is not None:
+            await before_send()
+            extensions["trace"] = _when_connected(before_send)
         self.requests_sent += 1
         sent_at = self.limit.now()
         try:
             with responses_hidden():
                 async with (
                     asyncio.timeout(LONGEST_REQUEST * self.account.timeout),
-                    self._http.stream(**request_options(self.account, call)) as response,
+                    self._http.stream(**request_options(self.account, call), extensions=extensions) as response,
                 ):
                     body = Body(response)
                     if not body.is_whole:
@@ -210,6 +214,16 @@ def run_to_end(work: Coroutine[Any, Any, R]) -> R:
     """
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         return runner.run(work)
+
+
+def _when_connected(before_send: BeforeSend) -> Callable[[str, object], Awaitable[None]]:
+    """Return what httpcore awaits at each of its steps, the last before it writes a request among them."""
+
+    async def step(name: str, _what: object) -> None:
+        if name == "http11.send_request_headers.started":
+            await before_send()
+
+    return step
 
 
 async def as_they_come(items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> AsyncIterator[R]:

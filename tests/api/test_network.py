@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from pihupulse_provider.api import (
@@ -27,6 +28,7 @@ from pihupulse_provider.api import (
     PihuPulseError,
     RetryPolicy,
     UnauthorizedError,
+    endpoints,
 )
 from pihupulse_provider.api.async_client import run_to_end
 from pihupulse_provider.api.transport import LONGEST_BODY
@@ -75,6 +77,30 @@ def test_every_endpoint_works(account: Account) -> None:
         assert candidate.id in [one.id for one in client.iter_candidates(limit=1)]
         assert screening.id in [one.id for one in client.iter_screenings(limit=1)]
         assert client.get_report(screening.id).candidate_name == "Jane Smith"
+
+
+async def test_what_must_not_be_sent_any_more_is_not_sent_once_there_is_a_connection(
+    account: Account, sandbox: Sandbox
+) -> None:
+    """Making one can take long, and the process can be stopped meanwhile."""
+    is_ours = True
+
+    class TakesLong(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal is_ours
+            is_ours = False
+            return await super().handle_async_request(request)
+
+    async def must_be_ours() -> None:
+        if not is_ours:
+            raise PermissionError("Another run has the job.")
+
+    before = sandbox.count("POST /candidates")
+    async with AsyncClient(account, transport=TakesLong()) as client:
+        with pytest.raises(PermissionError):
+            await client.run(endpoints.create_candidate(JANE), before_send=must_be_ours)
+        assert sandbox.count("POST /candidates") == before
+        assert await client.list_templates()
 
 
 async def test_every_endpoint_works_in_an_event_loop(account: Account) -> None:
