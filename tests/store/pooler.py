@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 _CONNECTIONS = 2
 
@@ -16,7 +16,7 @@ _CONNECTIONS = 2
 @contextmanager
 def pooled(url: str) -> Iterator[str]:
     """Run one on a free port of loopback; yield the URL of the database behind it."""
-    address = sa.make_url(url)
+    address = make_url(url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serve = threading.Thread(target=_accept, args=(listener, (address.host, address.port)), daemon=True)
         serve.start()
