@@ -39,8 +39,7 @@ _MOMENT = (
 """When a row was sent by the service's clock, as it was learned then, or from how many seconds that is ahead of ours.
 
 A waiting row may have been sent since a moment which nobody knows whose clock told: the earlier of both counts. The
-seconds are given twice.
-"""
+seconds are given twice."""
 _TO_BE_ADOPTED = "claimed = 0 AND known = 0 AND (has_failed = 0 OR at IS NOT NULL)"
 """What may be a row's; one that has failed is not, unless its time tells that it is new: it stands in nobody's way."""
 

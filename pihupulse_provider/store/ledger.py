@@ -52,8 +52,7 @@ CREATES = sa.Table(
 """One row for each object that may have been created: its identity within the job, its natural key, when, its id.
 
 ``service_ahead`` is to ``at`` what it is to a job's ``marked_at``. An id that no column can take, for its length or its
-characters, is not kept, so that a later try looks for the object.
-"""
+characters, is not kept, so that a later try looks for the object."""
 
 _NEW_JOB = sa.text(
     "INSERT INTO pihupulse_jobs (account, name, started_at, owner, fingerprint) "
@@ -104,9 +103,9 @@ class Mark(NamedTuple):
 class Job:
     """A job as the ledger has it; times are epoch seconds of this process's clock.
 
-    :ivar is_new: whether the ledger did not know it before. ``marked_at``: when it last marked anything; None
-        when it never did. ``marked_service_time``: the same by the service's clock, where a response had said it.
-        ``fingerprint``: the source that it reads. ``owner``: the run that holds it.
+    :ivar is_new: whether the ledger did not know it before. ``owner``: the run that holds it. ``fingerprint``: what it
+        reads. ``marked_at``: when it last marked anything; None when it never did. ``marked_service_time``: the same by
+        the service's clock, where a response had said it.
     """
 
     id: int
@@ -152,10 +151,9 @@ class Ledger:
         with self.store.begin() as connection:
             now = self.store.now(connection)
             skew = now - self.now()
-            values = {"account": self._account, "name": name, "at": now, "fingerprint": fingerprint}
-            connection.execute(_NEW_JOB, values)
-            query = sa.select(JOBS).where(JOBS.c.account == self._account, JOBS.c.name == name).with_for_update()
-            found = connection.execute(query).one()
+            wanted = {"account": self._account, "name": name}
+            connection.execute(_NEW_JOB, {**wanted, "at": now, "fingerprint": fingerprint})
+            found = connection.execute(sa.select(JOBS).filter_by(**wanted).with_for_update()).one()
             owner = _owner(found.owner, now if begun_at is None else begun_at + skew, is_late=begun_at is not None)
             connection.execute(sa.update(JOBS).where(JOBS.c.id == found.id).values(owner=owner))
         return Job(
@@ -179,17 +177,14 @@ class Ledger:
 
     def marks(self, job: Job) -> Iterator[Mark]:
         """Return everything the job has marked, in chunks, so that its number does not matter."""
-        after = b""
-        while True:
+        after: bytes | None = b""
+        while after is not None:
             with self.store.read() as connection:
                 skew = self.skew(connection)
                 query = sa.select(CREATES).where(CREATES.c.job == job.id, CREATES.c.item > after)
                 rows = connection.execute(query.order_by(CREATES.c.item).limit(_CHUNK)).all()
-            for row in rows:
-                yield _mark(row, skew)
-            if len(rows) < _CHUNK:
-                return
-            after = rows[-1].item
+            yield from (_mark(row, skew) for row in rows)
+            after = rows[-1].item if len(rows) == _CHUNK else None
 
     def mark(
         self, job: Job, items: Sequence[tuple[bytes, bytes]], service_time: Callable[[float], float] | None = None
@@ -232,14 +227,13 @@ class Ledger:
         It need not be durable: an id that is lost is looked up again. An id that is known already stays.
         """
         with self.store.begin(durable=False) as connection:
-            skew = self.skew(connection)
-            if values := _in_order(job, filter(keeps_id, marks), skew):
+            if values := _in_order(job, filter(keeps_id, marks), self.skew(connection)):
                 connection.execute(_CONFIRM_CREATE, values)
 
     def claims(self, object_ids: Sequence[str], besides: Job | None = None) -> list[Mark]:
         """Return the marks of the account that have these ids, but for those of one job."""
-        others = sa.select(CREATES).join(JOBS, JOBS.c.id == CREATES.c.job).where(JOBS.c.account == self._account)
-        others = others.where(JOBS.c.id != (besides.id if besides else 0))
+        is_other = sa.and_(JOBS.c.account == self._account, JOBS.c.id != (besides.id if besides else 0))
+        others = sa.select(CREATES).join(JOBS, JOBS.c.id == CREATES.c.job).where(is_other)
         return self._read(others, CREATES.c.object_id, [one for one in object_ids if is_name(one)])
 
     def _read(self, query: sa.sql.Select[Any], column: sa.Column[Any], values: Sequence[Any]) -> list[Mark]:

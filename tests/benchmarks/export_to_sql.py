@@ -1,4 +1,4 @@
-"""Landing all candidates in PostgreSQL: ``python -m tests.benchmarks.export_to_sql``, by default 50,000.
+"""Exporting all candidates to PostgreSQL: ``python -m tests.benchmarks.export_to_sql``, by default 50,000.
 
 Beside dlt with its PostgreSQL destination, which merges by the same key. Both begin with an empty database and run a
 second time over the same rows, an upsert of what is there.
