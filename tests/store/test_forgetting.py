@@ -74,6 +74,19 @@ def test_a_job_that_went_on_lately_keeps_all_that_it_ever_created(store, ledger,
     assert len(list(ledger.marks(job))) == 4
 
 
+def test_of_a_large_job_nothing_is_left(store, ledger, clock):
+    ledger.mark(ledger.open("large"), [(number.to_bytes(16), b"k" * 16) for number in range(5001)])
+    clock.now += 10 * DAY
+    assert forget_jobs(store, NOW + DAY).creates == 5001
+    assert creates(store) == 0
+
+
+def test_up_to_when_jobs_may_be_gone_moves_forward_only(store, ledger):
+    for before in (NOW - 9 * DAY, NOW - DAY, NOW - 5 * DAY):
+        forget_jobs(store, before)
+    assert forgotten_until(ledger) == NOW - DAY
+
+
 def test_on_postgresql_too(postgres_url):
     store = Store(postgres_url)
     ledger = Ledger(store, ACCOUNT)
