@@ -66,8 +66,6 @@ def airflow(
         "AIRFLOW_CONN_PIHUPULSE_DEFAULT": sandbox.connection_json,
         "AIRFLOW_CONN_WAREHOUSE": make_warehouse(output / "warehouse.db"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
-        # Airflow 3.0, which has no psycopg 3, uses none, but makes an engine of it.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database if "+psycopg:" in database else "sqlite+aiosqlite://",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
         **SETTINGS,
     }
