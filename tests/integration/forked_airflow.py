@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import subprocess
 from collections.abc import Callable
 
 from tests.forking import Fork, Forks
-from tests.integration.airflow import HEALTHY_SECONDS, STOP_SECONDS, Airflow, AirflowError
+from tests.integration.airflow import HEALTHY_SECONDS, Airflow, AirflowError
 
 _END_SECONDS = 60
 
@@ -50,13 +47,8 @@ class ForkedAirflow(Airflow):
             fork.wait(_END_SECONDS)
 
     def stop(self) -> None:
-        """Stop it and all that it started."""
-        forks = [fork for component in self.parts.values() for fork in component]
-        for fork in forks:
-            fork.send_signal(signal.SIGTERM)
-        for fork in forks:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                fork.wait(STOP_SECONDS)
+        """Kill it and all that it started."""
+        for fork in [fork for component in self.parts.values() for fork in component]:
             fork.kill()
         self._forks.stop()
         self._api.close()
