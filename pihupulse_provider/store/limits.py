@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import fields
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
 from pihupulse_provider.api.clock import now
 from pihupulse_provider.api.events import LONGEST
@@ -23,6 +18,7 @@ from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 from pihupulse_provider.api.reservations import Reservations
 from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
 from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, insert_once, metadata
+from pihupulse_provider.store.limit_row import locked_limit
 
 log = logging.getLogger(__name__)
 _AWAY_SECONDS = 30.0
@@ -33,22 +29,6 @@ _SOON = 1.0
 """Seconds within which a process that has used several slots takes more."""
 _UNKNOWN_SHARE = 1 / 32
 """The share of the rate that a process takes which has used nothing before the store went away."""
-_RENAMED = {"advertised": "told", "consecutive_429s": "strikes", "voided": "pauses", "contention": "crowding"}
-_STORED_NAMES = {
-    field.name: _RENAMED.get(field.name, field.name)
-    for field in fields(LimitState)
-    if field.name not in ("cap", "reserved_at")
-}
-"""How the state is written: in the words of version 1.0.0, which may run beside this one during an upgrade. It begins
-anew where it finds a name that it does not know, or misses one, so what was added since has a column of its own."""
-
-limits = sa.Table(
-    "pihupulse_limits",
-    metadata,
-    sa.Column("account", sa.String(64), primary_key=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("reserved_at", sa.Float(53)),
-)
 accounts_table = sa.Table(
     "pihupulse_accounts",
     metadata,
@@ -188,23 +168,18 @@ class StoreRateLimit:
 
     def _change(self, step: Callable[[LimitState, float], tuple[LimitState, list[Slot]]]) -> list[Slot]:
         """Carry out a step on the shared state, after what this process's responses said since the last one."""
-        with self._store.begin(durable=False) as connection:
-            stored = self._read(connection)
-            shared_now = self._store.now(connection)
-            count, names = len(self._unwritten), list(self._new_names)
-            for name in names:
-                insert_once(connection, accounts_table, {"account": self._account, "connection": name})
-            state, slots = step(_observed(stored, list(self._unwritten)[:count]), shared_now)
-            if state != stored:
-                connection.execute(limits.update().where(limits.c.account == self._account).values(**_dump(state)))
+        self._record_names()
         with self._lock:
-            for _ in range(count):
+            unwritten = list(self._unwritten)
+        with locked_limit(self._store, self._account, self._known.cap) as limit:
+            ahead = limit.now - self._clock()
+            limit.state, slots = step(_observed(limit.state, unwritten), limit.now)
+        with self._lock:
+            for _ in unwritten:
                 self._unwritten.popleft()
-            for _ in names:
-                self._new_names.popleft()
-            self._ahead = shared_now - self._clock()
+            self._ahead = ahead
             self._away_until = 0.0
-            self._known = _observed(state, self._unwritten)
+            self._known = _observed(limit.state, self._unwritten)
         self._outage.recovered("The store keeps the rate limit again.")
         self.disagreements.compare_plans(self._known.cap, self._known.advertised)
         if not self._store.is_sqlite:
@@ -216,20 +191,13 @@ class StoreRateLimit:
         ahead = seconds_ahead(headers)
         return None if ahead is None else ahead - self._ahead
 
-    def _read(self, connection: Connection) -> LimitState:
-        query = sa.select(limits.c.state, limits.c.reserved_at).where(limits.c.account == self._account)
-        row = connection.execute(query.with_for_update()).one_or_none()
-        if row is None:
-            self._insert(connection)
-            row = connection.execute(query.with_for_update()).one()
-        return _load(row.state, row.reserved_at, self._known.cap)
-
-    def _insert(self, connection: Connection) -> None:
-        try:
-            with connection.begin_nested():
-                connection.execute(limits.insert().values(account=self._account, **_dump(LimitState())))
-        except IntegrityError:
-            log.debug("Another process began the account's limit at the same time.")
+    def _record_names(self) -> None:
+        """Write the names that are new here, before the row of the limit is locked."""
+        while self._new_names:
+            with self._store.begin(durable=False) as connection:
+                name = {"account": self._account, "connection": self._new_names[0]}
+                insert_once(connection, accounts_table, name)
+            self._new_names.popleft()
 
     def _is_away(self) -> bool:
         return self._clock() < self._away_until
@@ -251,29 +219,6 @@ def _observed(state: LimitState, updates: Iterable[tuple[Slot, RateLimitHeaders]
     for slot, headers in updates:
         state = observe(state, slot, headers)
     return state
-
-
-def _dump(state: LimitState) -> dict[str, Any]:
-    """Return a state as the columns that hold it, without its cap: that is each process's own."""
-    written = {stored: getattr(state, name) for name, stored in _STORED_NAMES.items()}
-    return {"state": json.dumps(written), "reserved_at": state.reserved_at}
-
-
-def _load(text: str, reserved_at: float | None, cap: Plan | None) -> LimitState:
-    """Read a state; one that is not written as this version and 1.0.0 do counts as none."""
-    written = json.loads(text)
-    if not isinstance(written, dict) or written.keys() != set(_STORED_NAMES.values()):
-        return LimitState(cap=cap)
-    values = {name: written[stored] for name, stored in _STORED_NAMES.items()}
-    advertised = values.pop("advertised")
-    plan = Plan(*advertised) if advertised else None
-    return LimitState(advertised=plan, cap=cap, reserved_at=reserved_at or 0.0, **values)
-
-
-def read_states(connection: Connection, most: int) -> list[tuple[str, LimitState]]:
-    """Return accounts, at most so many, and what the store has of their limits."""
-    query = sa.select(limits).order_by(limits.c.account).limit(most)
-    return [(row.account, _load(row.state, row.reserved_at, None)) for row in connection.execute(query)]
 
 
 _shared: dict[tuple[int, str, Plan | None], StoreRateLimit] = {}
