@@ -13,7 +13,16 @@ import sqlalchemy as sa
 from pihupulse_provider.api.clock import now
 from pihupulse_provider.api.events import LONGEST
 from pihupulse_provider.api.logs import OutageLog
-from pihupulse_provider.api.rate_limit import MINUTE, LimitState, Plan, Slot, reserve, reserve_several, stand_alone
+from pihupulse_provider.api.rate_limit import (
+    MINUTE,
+    LimitState,
+    Plan,
+    Slot,
+    most_ahead,
+    reserve,
+    reserve_several,
+    stand_alone,
+)
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 from pihupulse_provider.api.reservations import Reservations
 from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
@@ -27,6 +36,8 @@ _BUSY_SECONDS = (1.0, 3.0)
 """Between which times a store without a connection left is asked again."""
 _SOON = 1.0
 """Seconds within which a process that has used several slots takes more."""
+_LONGEST_DELIVERY = 0.1
+"""Seconds after its reservation up to which a slot's time is put off, as the process does not have it before."""
 _UNKNOWN_SHARE = 1 / 32
 """The share of the rate that a process takes which has used nothing before the store went away."""
 accounts_table = sa.Table(
@@ -60,6 +71,7 @@ class StoreRateLimit:
         self._account = account
         self._clock = clock
         self._ahead = 0.0
+        self._delivery = 0.0
         self._known = LimitState(cap=plan)
         self._reservations = {False: Reservations(), True: Reservations()}
         self._unwritten: deque[tuple[Slot, RateLimitHeaders]] = deque(maxlen=1000)
@@ -123,12 +135,13 @@ class StoreRateLimit:
     def _reserve(self, reservations: Reservations, *, poll: bool) -> Slot:
         with self._lock:
             slot = reservations.take(self.now(), self._known.voided)
-            count = reservations.wanted(self.now())
+            count = reservations.wanted(self.now(), most_ahead(self.plan))
         if slot is not None:
             return slot
         if not self._is_away():
+            began = self._clock()
             try:
-                slots = self._change(lambda state, now: reserve_several(state, now, count, poll=poll))
+                slots = self._change(lambda state, now: reserve_several(state, now + self._delivery, count, poll=poll))
             except NoConnectionLeftError as error:
                 self._outage.failed("%s. Requests wait until it has one.", error)
                 return Slot(self.now() + random.uniform(*_BUSY_SECONDS), taken=False)
@@ -136,7 +149,7 @@ class StoreRateLimit:
                 self._leave(error)
             else:
                 with self._lock:
-                    reservations.add(slots)
+                    reservations.add(slots, self._clock() - began)
                     return reservations.take(self.now(), self._known.voided) or slots[-1]
         return self._reserve_alone(reservations, poll=poll)
 
@@ -172,12 +185,13 @@ class StoreRateLimit:
         with self._lock:
             unwritten = list(self._unwritten)
         with locked_limit(self._store, self._account, self._known.cap) as limit:
-            ahead = limit.now - self._clock()
+            locked_at = self._clock()
             limit.state, slots = step(_observed(limit.state, unwritten), limit.now)
         with self._lock:
             for _ in unwritten:
                 self._unwritten.popleft()
-            self._ahead = ahead
+            self._ahead = limit.now - locked_at
+            self._delivery = min(self._clock() - locked_at, _LONGEST_DELIVERY)
             self._away_until = 0.0
             self._known = _observed(limit.state, self._unwritten)
         self._outage.recovered("The store keeps the rate limit again.")
