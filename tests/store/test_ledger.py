@@ -137,6 +137,28 @@ def test_times_are_right_for_a_worker_whose_clock_is_wrong(ledger, store, name, 
     assert [one.at for one in other.marks(again)] == [about(NOW + apart)]
 
 
+def test_a_job_marked_last_what_was_sent_last_in_whatever_order_it_tells(ledger, name):
+    """The next try looks no further back than that."""
+    job = ledger.open(name)
+    sent_later, sent_before = mark(1, at=NOW + 9), mark(2, "c2", at=NOW + 5)
+    ledger.catch_up(job, [sent_later._replace(service_time=NOW + 16), sent_before._replace(service_time=NOW + 12)])
+    again = ledger.open(name)
+    assert (again.marked_at, again.marked_service_time) == (about(NOW + 9), about(NOW + 16))
+
+
+def test_a_run_that_was_taken_over_does_not_say_by_which_time_its_successor_marked(ledger, name):
+    earlier = ledger.open(name)
+    ledger.mark(earlier, sent(1))
+    later = ledger.open(name)
+    ledger.mark(later, sent(2))
+    ledger.date(earlier, [mark(1)._replace(service_time=NOW + 7)])
+    assert ledger.open(name).marked_service_time is None
+    assert {one.item: one.service_time for one in ledger.marks(later)} == {
+        mark(1).item: about(NOW + 7),
+        mark(2).item: None,
+    }
+
+
 @pytest.mark.parametrize("apart", [-3599.0, -120.0, 120.0, 31 * 86400.0])
 def test_the_services_time_stays_however_the_stores_clock_is_set(name, tmp_path, apart):
     url = f"sqlite:///{tmp_path}/store.db"
