@@ -105,6 +105,14 @@ def test_a_run_that_comes_late_does_not_take_the_job_from_one_that_began_after_i
         ledger.open(name, begun_at=NOW - 1)
 
 
+def test_a_run_that_comes_late_takes_the_job_from_one_that_began_a_moment_before_it(ledger, name):
+    """And from itself: it may not have heard that it has the job already."""
+    for _ in range(2):
+        ledger.open(name, begun_at=NOW - 60)
+    later = ledger.open(name, begun_at=NOW - 59.9)
+    ledger.mark(later, sent(1))
+
+
 @pytest.mark.parametrize("apart", [0.0, 600.0, -600.0])
 def test_a_run_that_comes_late_counts_from_when_it_began_by_its_own_clock(name, tmp_path, apart):
     now = NOW
@@ -247,3 +255,8 @@ def test_hashes_say_nothing_without_the_key(store):
     assert one.digest("candidate", "jane@example.com") == one.digest("candidate", "jane@example.com")
     assert one.digest("candidate", "jane@example.com") != other.digest("candidate", "jane@example.com")
     assert one.digest("a", "bc") != one.digest("ab", "c")
+
+
+def test_hashes_stay_as_they_are_from_version_to_version(ledger):
+    """What other versions recorded is found by them."""
+    assert ledger.digest("candidate", "jane@example.com").hex() == "62a4a632b57fc7804c8e30ddab17bc5a"
