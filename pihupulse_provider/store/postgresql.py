@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from pihupulse_provider.api import clock
@@ -56,6 +56,15 @@ def prepare_at_once(connection: Any) -> None:
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     if row == (connection.info.backend_pid,):
         connection.prepare_threshold = 0
+
+
+def write_temporary_file(connection: Connection) -> None:
+    """Let the server write a file of some 300 kB that is gone at once, which fails where its disk is full.
+
+    It lies where the tables do, unless ``temp_tablespaces`` says otherwise.
+    """
+    connection.exec_driver_sql("SET LOCAL work_mem = '64kB'")
+    connection.exec_driver_sql("SELECT count(*) FROM generate_series(1, 20000)")
 
 
 def _connect_in_turn(dialect: Any, _record: object, arguments: Sequence[Any], options: dict[str, Any]) -> Any:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import sqlalchemy as sa
@@ -17,9 +20,11 @@ import sqlalchemy as sa
 from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import Delivery, EventFilter, Inbox
+from tests.servers import empty_database
 from tests.store.pooler import pooled
 
 EVERYTHING = EventFilter()
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="Only root can mount a disk.")
 WRITER = """
 import sys
 import time
@@ -44,6 +49,19 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A disk of 32 MB that PostgreSQL may write to."""
+    with TemporaryDirectory(prefix="pihupulse-disk-") as disk:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=32m,mode=777", "tmpfs", disk]
+        if subprocess.run(mount, check=False).returncode != 0:
+            pytest.skip("Nothing can be mounted here.")
+        try:
+            yield Path(disk)
+        finally:
+            subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -272,6 +290,24 @@ def test_a_full_disk_stores_none_of_them_and_the_next_ones_once_there_is_room(tm
     inbox.check()
     assert inbox.append([delivery(1)]) == [True]
     store.dispose()
+
+
+@as_root
+def test_a_postgresql_whose_disk_is_full_is_noticed_before_an_event_comes(small_disk: Path, postgres_url: str):
+    with empty_database(postgres_url, small_disk) as url:
+        inbox = Inbox(Store(url))
+        inbox.check()
+        with (small_disk / "filling").open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(b"x" * 4096):
+                pass
+        with pytest.raises(StoreError, match="No space left on device"):
+            inbox.check()
+        with pytest.raises(StoreError, match="No space left on device"):
+            inbox.append([delivery(number, padding="x" * 1000) for number in range(200)])
+        (small_disk / "filling").unlink()
+        inbox.check()
+        assert inbox.append([delivery(1)]) == [True]
+        inbox.store.dispose()
 
 
 @pytest.mark.parametrize("table", ["pihupulse_events", "pihupulse_inbox"])
