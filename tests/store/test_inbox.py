@@ -184,7 +184,7 @@ def test_all_is_read_and_pruned_however_much_it_is(tmp_path: Path, clock: Clock)
         (EventFilter(screening_id="s3"), [3]),
         (EventFilter(candidate_id="c9"), [1, 3]),
         (EventFilter(template_id="t1", candidate_id="c9"), [3]),
-        (EventFilter(since=1_600_000_000.0), [1, 2, 3, 4]),
+        (EventFilter(since=1_700_000_000.0), [1, 2, 3, 4]),
         (EventFilter(since=4_000_000_000.0), []),
     ],
 )

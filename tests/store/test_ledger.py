@@ -170,7 +170,7 @@ def test_a_run_that_was_taken_over_does_not_say_by_which_time_its_successor_mark
 @pytest.mark.parametrize("apart", [-3599.0, -120.0, 120.0, 31 * 86400.0])
 def test_the_services_time_stays_however_the_stores_clock_is_set(name, tmp_path, apart):
     url = f"sqlite:///{tmp_path}/store.db"
-    ledger = Ledger(Store(url, wall_clock=lambda: NOW), ACCOUNT, clock=lambda: NOW)
+    ledger = Ledger(Store(url, wall_clock=lambda: NOW + 40), ACCOUNT, clock=lambda: NOW)
     job = ledger.open(name)
     ledger.mark(job, sent(1), lambda at: at + 7)
     ledger.mark(job, sent(2))
