@@ -106,14 +106,24 @@ def postgres(*, durable: bool = True) -> Iterator[str]:
 
 
 @contextmanager
-def empty_database(server_url: str) -> Iterator[str]:
-    """Make an empty database on a PostgreSQL server, and yield its URL."""
+def empty_database(server_url: str, folder: Path | None = None) -> Iterator[str]:
+    """Make an empty database on a PostgreSQL server, and yield its URL.
+
+    :param folder: where its files are to be, in a folder of their own; where the server has them if None.
+    """
     name = f"test_{next(_numbers)}"
     with _as_admin(server_url) as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        if folder is not None:
+            (folder / name).mkdir()
+            if os.geteuid() == 0:
+                os.chown(folder / name, _NOBODY, _NOBODY)
+            connection.exec_driver_sql(f"CREATE TABLESPACE {name} LOCATION '{folder / name}'")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} {f'TABLESPACE {name}' if folder else ''}")
     yield sa.engine.make_url(server_url).set(database=name).render_as_string(hide_password=False)
     with _as_admin(server_url) as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        if folder is not None:
+            connection.exec_driver_sql(f"DROP TABLESPACE {name}")
 
 
 @contextmanager

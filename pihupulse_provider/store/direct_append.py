@@ -100,33 +100,37 @@ class DirectConnection:
     Each statement is durable by itself unless it is told to begin a transaction. After any error the connection is
     closed, and opened anew for what comes next.
 
-    :param is_stale: says whether a connection with that ``info`` must not be used any more.
+    :param is_current: says whether a connection with that ``info`` may still be used.
     """
 
-    def __init__(self, engine: Engine, is_stale: Callable[[dict[Any, Any]], bool]) -> None:
+    def __init__(self, engine: Engine, is_current: Callable[[dict[Any, Any]], bool]) -> None:
         self._engine = engine
-        self._is_stale = is_stale
+        self._is_current = is_current
         self._dialect: Any = engine.dialect
         self._connection: Any = None
         self._info: dict[Any, Any] = {}
         self._lock = threading.Lock()
 
-    def run(self, work: Callable[[Any], T]) -> T:
-        """Return what ``work`` does with a driver's cursor; once more if the connection broke since the last use."""
+    def run(self, work: Callable[[Any], T], prepare: Callable[[], None]) -> T:
+        """Return what ``work`` does with a driver's cursor; once more if the connection broke since the last use.
+
+        :param prepare: is called before the connection is opened.
+        """
         with self._lock:
-            return self._run(work)
+            return self._run(work, prepare)
 
     def close(self) -> None:
         """Close the connection, if it is open."""
         with self._lock:
             self._close()
 
-    def _run(self, work: Callable[[Any], T]) -> T:
-        if self._connection is not None and self._is_stale(self._info):
+    def _run(self, work: Callable[[Any], T], prepare: Callable[[], None]) -> T:
+        if self._connection is not None and not self._is_current(self._info):
             self._close()
         was_open = self._connection is not None
         try:
             if not was_open:
+                prepare()
                 self._connection = self._open()
             return work(self._connection.cursor())
         except BaseException as error:
@@ -134,7 +138,7 @@ class DirectConnection:
             self._close()
             if not is_broken:
                 raise
-        return self._run(work)
+        return self._run(work, prepare)
 
     def _open(self) -> Any:
         fairy: Any = self._engine.raw_connection()

@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store import migrations
 from pihupulse_provider.store.direct_append import DirectConnection, EventRow, append_on_postgresql, append_on_sqlite
-from pihupulse_provider.store.postgresql import has_none_left, messages, postgresql_engine
+from pihupulse_provider.store.postgresql import has_none_left, messages, postgresql_engine, write_temporary_file
 from pihupulse_provider.store.sqlite import SqliteFile, network_file_system, sqlite_engine, sqlite_path
 from pihupulse_provider.store.store_url import parse_store_url, shown_url, without_secrets
 
@@ -69,7 +69,8 @@ class Store:
         reading: dict[str, Any] = {"pihupulse_read": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reading = self._engine.execution_options(**reading)
         self._driver_error: type[Exception] = self._engine.dialect.dbapi.Error  # type: ignore[union-attr]
-        self._direct = DirectConnection(self._engine, self._is_moved)
+        is_current = self._file.is_current if self._file is not None else lambda _info: True
+        self._direct = DirectConnection(self._engine, is_current)
         weakref.finalize(self, _dispose, self._engine, self._direct, os.getpid()).atexit = False
         self._upgraded: object = None
         self._lock = threading.Lock()
@@ -130,10 +131,7 @@ class Store:
         :raises StoreError: if the store can't be written; then none of them is stored.
         """
         with self._failing():
-            self._upgrade()
-            if self.is_sqlite:
-                return self._direct.run(lambda cursor: append_on_sqlite(cursor, rows, self._wall_clock))
-            return self._direct.run(lambda cursor: append_on_postgresql(cursor, rows))
+            return self._direct.run(lambda cursor: self._append(cursor, rows), self._upgrade)
 
     def problems(self) -> list[str]:
         """Return in a sentence each what makes the place of the store a bad one, although it works."""
@@ -147,10 +145,13 @@ class Store:
         return [problem]
 
     def check_space(self) -> None:
-        """Check that the disk of a SQLite file takes more: on a full one small writes can go well for a while.
+        """Check that the database's disk takes more: on a full one small writes can go well for a while.
 
         :raises StoreError: if it does not.
         """
+        if not self.is_sqlite:
+            with self.begin(durable=False) as connection:
+                write_temporary_file(connection)
         if self._file is None:
             return
         try:
@@ -183,9 +184,10 @@ class Store:
         if self._file is not None:
             self._file.give_up_connections()
 
-    def _is_moved(self, info: dict[Any, Any]) -> bool:
-        """Return whether a connection is to another file than the one that is at the path now."""
-        return self._file is not None and not self._file.is_current(info)
+    def _append(self, cursor: Any, rows: Sequence[EventRow]) -> set[bytes]:
+        if self.is_sqlite:
+            return append_on_sqlite(cursor, rows, self._wall_clock)
+        return append_on_postgresql(cursor, rows)
 
     def _upgrade(self) -> None:
         """Bring the schema to this package's version; one look at it, once a process, where it is there already."""

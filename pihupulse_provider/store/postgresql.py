@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from pihupulse_provider.api import clock
@@ -83,6 +83,15 @@ def messages(engine: Engine) -> Iterator[Callable[[str, Mapping[str, Any]], Any]
         except BaseException:
             connection.invalidate()  # a transaction may be open that the pool knows nothing of
             raise
+
+
+def write_temporary_file(connection: Connection) -> None:
+    """Let the server write a file of some 300 kB that is gone at once, which fails where its disk is full.
+
+    It lies where the tables do, unless ``temp_tablespaces`` says otherwise.
+    """
+    connection.exec_driver_sql("SET LOCAL work_mem = '64kB'")
+    connection.exec_driver_sql("SELECT count(*) FROM generate_series(1, 20000)")
 
 
 def _connect_in_turn(dialect: Any, _record: object, arguments: Sequence[Any], options: dict[str, Any]) -> Any:

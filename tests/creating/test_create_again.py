@@ -308,6 +308,25 @@ class TestStoreAway:
         run(world, people(100), ledger=world.ledger(NO_STORE), first_try=False, since=since)
         assert_each_once(world, 100)
 
+    def test_until_the_middle(self, world, tmp_path, caplog):
+        """The job that is begun late is of the same source to the retry."""
+        caplog.set_level("INFO")
+        store = tmp_path / "store.db"
+        store.mkdir()
+
+        class Outage(Import):
+            def count(self, name, by):
+                super().count(name, by)
+                if self.metrics["created"] == 50:
+                    store.rmdir()
+                    world.sandbox.advance(20)
+
+        with pytest.raises(KilledError):
+            Outage(world, people(300), kill_after=200).run()
+        assert "The store is back." in caplog.text
+        assert run(world, people(300), first_try=False).created == 300
+        assert_each_once(world, 300)
+
     @pytest.mark.parametrize("back_after", [None, 90])
     def test_in_the_middle(self, world, tmp_path, back_after):
         store = tmp_path / "store.db"

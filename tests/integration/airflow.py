@@ -181,8 +181,8 @@ class Airflow:
         """
         deadline = time.monotonic() + seconds
         while not done():
-            if self._has_ended():
-                raise AirflowError(f"Airflow ended before {what}.\n{self.log_end()}")
+            if ended := self._ended():
+                raise AirflowError(f"{ended} ended before {what}.\n{self.log_end()}")
             if time.monotonic() > deadline:
                 raise AirflowError(f"After {seconds:.0f} s still not: {what}.\n{self.log_end()}")
             time.sleep(every)
@@ -191,8 +191,9 @@ class Airflow:
         """Return the last lines of Airflow's own log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:]) if self.log.exists() else ""
 
-    def _has_ended(self) -> bool:
-        return self._process is not None and self._process.poll() is not None
+    def _ended(self) -> str | None:
+        """Return what has ended without being asked to; None if all of it runs."""
+        return "Airflow" if self._process is not None and self._process.poll() is not None else None
 
     def _wait_until_healthy(self, progress: Callable[[str], None]) -> None:
         self.wait_until(lambda: self._is_healthy(progress), HEALTHY_SECONDS, "every component is healthy")

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from pihupulse_provider.sandbox import Sandbox
+from pihupulse_provider.store.store_url import parse_store_url
 from tests.integration.examples import ExampleRuns, copy_examples, make_warehouse
 from tests.integration.forked_airflow import ForkedAirflow
+from tests.servers import empty_database
 
 SETTINGS = {
     "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
@@ -45,7 +47,16 @@ def openlineage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, openlineage: Path) -> Iterator[ForkedAirflow]:
+def database(postgres_url: str) -> Iterator[str]:
+    """Airflow's database: on SQLite, which a busy machine keeps locked, its schedulers end, and its tasks fail."""
+    with empty_database(postgres_url) as url:
+        yield parse_store_url(url).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, database: str, sandbox: Sandbox, openlineage: Path
+) -> Iterator[ForkedAirflow]:
     """An Airflow whose connection ``pihupulse_default`` is the sandbox, with our DAGs and the examples."""
     dags, output = tmp_path_factory.mktemp("dags"), tmp_path_factory.mktemp("output")
     shutil.copytree(Path(__file__).with_name("dags"), dags / "tests")
@@ -54,6 +65,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, openline
     env = {
         "AIRFLOW_CONN_PIHUPULSE_DEFAULT": sandbox.connection_json,
         "AIRFLOW_CONN_WAREHOUSE": make_warehouse(output / "warehouse.db"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
         **SETTINGS,
     }

@@ -25,13 +25,14 @@ OTHERS_IMPORTING = ("funnel", "import_and_screen", "import_from_sql", "import_pa
 SETTLED = 8.0
 """Seconds after which a screening is completed, and a person approves. What wakes a task as soon as it has deferred
 overtakes the executor's note of that on a busy machine, and Airflow fails the task."""
+FAULT = "Task failed with exception"
+"""What the log says of a task that failed by itself."""
 AIRFLOWS_OWN = (
     "Server indicated the task shouldn't be running anymore",
-    "Successfully emitted OpenLineage `COMPLETE` event",
     "TI was not in the running state so it cannot be updated",
 )
-"""What the log says of a task that waited or succeeded, and that Airflow failed all the same: its SQLite was locked for
-five seconds, or the task was resumed before the executor had noted that it waits."""
+"""What the log says of a task that waited, and that Airflow failed all the same: it was resumed before the executor had
+noted that it waits."""
 _APPLICANTS = [
     ("Ada", "Lovelace", "ada.lovelace@example.com", "2026-01-05"),
     ("Grace", "Hopper", "grace.hopper@example.com", "2026-01-06"),
@@ -116,7 +117,8 @@ class ExampleRuns:
         is_cleared = False
         for name, run_id in failed:
             log = self._airflow.what_failed(name, run_id)
-            if run_id not in self._cleared and any(mark in log for mark in AIRFLOWS_OWN):
+            is_airflows_own = FAULT not in log or any(mark in log for mark in AIRFLOWS_OWN)
+            if run_id not in self._cleared and is_airflows_own:
                 self._cleared.add(run_id)
                 self._airflow.clear_failed(name, run_id)
                 is_cleared = True

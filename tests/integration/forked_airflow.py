@@ -61,5 +61,6 @@ class ForkedAirflow(Airflow):
         self._forks.stop()
         self._api.close()
 
-    def _has_ended(self) -> bool:
-        return any(fork.poll() is not None for component in self.parts.values() for fork in component)
+    def _ended(self) -> str | None:
+        ended = (f"Airflow's {name}" for name, forks in self.parts.items() for fork in forks if fork.poll() is not None)
+        return next(ended, None)

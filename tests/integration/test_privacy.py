@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import sqlite3
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.operators.people import ALEX, JANE
 
@@ -40,15 +39,15 @@ def is_deferred(airflow, run_id):
 
 
 @pytest.fixture(scope="module")
-def everything(airflow, run_id) -> list[tuple[str, str]]:
-    return list(left_behind(airflow, run_id))
+def everything(airflow, database, run_id) -> list[tuple[str, str]]:
+    return [*rows(database), *left_behind(airflow, run_id)]
 
 
 def left_behind(airflow, run_id) -> Iterator[tuple[str, str]]:
-    """Yield where and what: rows of all tables, all files that are no databases, what Airflow shows of the run."""
+    """Yield where and what: rows of the store, all files that are no databases, what Airflow shows of the run."""
     for path in airflow.home.rglob("*"):
         if path.suffix == ".db":
-            yield from rows(path)
+            yield from rows(f"sqlite:///{path}")
         elif path.is_file():
             yield str(path), path.read_text("utf-8", "replace").casefold()
     for task in airflow.task_instances(DAG, run_id):
@@ -62,13 +61,13 @@ def left_behind(airflow, run_id) -> Iterator[tuple[str, str]]:
             yield f"XCom {entry['key']}", repr(value).casefold()
 
 
-def rows(path: Path) -> Iterator[tuple[str, str]]:
-    with sqlite3.connect(path) as connection:
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        for (table,) in tables:
-            for row in connection.execute(f'SELECT * FROM "{table}"'):
-                yield table, repr(row).casefold()
-    connection.close()
+def rows(url: str) -> Iterator[tuple[str, str]]:
+    """Yield each row of a database, and of which table it is."""
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    with engine.connect() as connection:
+        for table in sa.inspect(connection).get_table_names():
+            for row in connection.exec_driver_sql(f'SELECT * FROM "{table}"'):
+                yield table, repr(tuple(row)).casefold()
 
 
 def test_the_run_did_what_it_should(airflow, run_id):

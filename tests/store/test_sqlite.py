@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import shutil
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from pihupulse_provider.store import sqlite
+from pihupulse_provider.store.direct_append import EventRow
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.sqlite import network_file_system
 
@@ -274,6 +276,24 @@ def test_a_full_disk_fails_each_time_until_there_is_room(store: Store, path: Pat
     _note(store, "last")
     assert notes(path) == ["first", "last"]
     assert not [name for name in modes(path.parent) if not name.startswith("store.db")], "checking leaves nothing"
+
+
+def test_a_store_that_nobody_holds_any_more_leaves_no_file_open(path: Path) -> None:
+    store = Store(f"sqlite:///{path}")
+    _note(store, "last")
+    store.append_events([EventRow("connection", "event", b"identity", None, None, None, b"{}")])
+    assert open_files(path)
+
+    del store
+    gc.collect()
+
+    assert not open_files(path)
+
+
+def open_files(path: Path) -> list[str]:
+    """Return which files this process has open whose names begin with that path."""
+    named = (str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink())
+    return [name for name in named if name.startswith(str(path))]
 
 
 def test_reading_waits_for_no_writer(path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import Param, dag, task
 
 from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
@@ -18,9 +16,7 @@ def wait_for_each():
     def ids(params):
         return params["ids"]
 
-    # Many tasks at once can find Airflow's SQLite locked, and then do not even start.
-    again = {"retries": 2, "retry_delay": timedelta(seconds=1)}
-    PihuPulseScreeningSensor.partial(task_id="wait", timeout=900, **again, **DEFERRED).expand(screening_ids=ids())
+    PihuPulseScreeningSensor.partial(task_id="wait", timeout=900, **DEFERRED).expand(screening_ids=ids())
 
 
 @dag(schedule=None, params=IDS, render_template_as_native_obj=True)
