@@ -30,18 +30,21 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 
 @pytest.mark.parametrize("options", ["", "?prepare_threshold=0"])
-def test_a_reservation_takes_two_messages_through_a_pooler_too(empty_postgres_url: str, options: str) -> None:
+def test_a_change_takes_two_messages_through_a_pooler_too(empty_postgres_url: str, options: str) -> None:
     """The row is locked between the two: for one round trip. A look at whether the connection is alive comes before."""
     requests: list[bytes] = []
     with pooled(f"{empty_postgres_url}{options}", requests) as url:
         store = Store(url)
-        limit = StoreRateLimit(store, "account", PLAN)
-        used = [limit.reserve().used]
-        requests.clear()
-        used += [limit.reserve().used for _ in range(3)]
+        found = []
+        for number in range(4):
+            with locked_limit(store, "account", PLAN) as limit:
+                found.append(limit.state.voided)
+                limit.state = replace(limit.state, voided=number + 1)
+            if not number:
+                requests.clear()
         store.dispose()
 
-    assert used == [1, 2, 3, 4]
+    assert found == [0, 1, 2, 3]
     sent = [one for one in requests if b"pihupulse" in one]
     assert [b"BEGIN" in one and b"FOR UPDATE" in one for one in sent] == [True, False] * 3
     assert [b"UPDATE" in one and b"COMMIT" in one for one in sent] == [False, True] * 3
