@@ -119,13 +119,14 @@ class TestTakenOver:
                 marks = list(super().marks(job))
                 ids = {self.digest("candidate", one["email"].lower()): one["id"] for one in world.sandbox.candidates}
                 done = [mark for mark in marks if mark.key in ids]
-                assert any(mark.object_id is None for mark in done)
+                unknown = next(mark for mark in done if mark.object_id is None)
                 self.confirm(job, [mark._replace(object_id=ids[mark.key]) for mark in done])
+                world.sandbox.delete(ids[unknown.key])  # so that no list shows it
                 return iter(marks)
 
         late = Late(Store(world.store_url, world.wall_clock), world.account, clock=world.now)
         assert run(world, people(100), first_try=False, ledger=late, on_existing=on_existing).created == 100
-        assert_each_once(world, 100)
+        assert set(emails(world).values()) == {1}
         assert world.count("POST /candidates") == 100
 
     def test_once_stopped_for_a_while_it_sends_nothing_more(self, world):
