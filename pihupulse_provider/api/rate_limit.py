@@ -173,14 +173,19 @@ def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[Limit
     return state, Slot(at, taken=True, voided=state.voided, used=state.window_used)
 
 
+def most_ahead(plan: Plan) -> int:
+    """Return how many slots are reserved ahead at once, at least one."""
+    return max(1, math.floor(AHEAD_SECONDS / plan.interval))
+
+
 def reserve_several(state: LimitState, now: float, count: int, *, poll: bool = False) -> tuple[LimitState, list[Slot]]:
     """Take up to so many slots, at least one: all that may go at once, and further ones for a second or so.
 
     The last is not taken if there is none to be had yet, and says when to ask again.
     """
-    ahead, most_ahead = 0, max(1, math.floor(AHEAD_SECONDS / state.plan.interval))
+    ahead, most = 0, most_ahead(state.plan)
     slots: list[Slot] = []
-    while len(slots) < count and ahead < most_ahead and (not slots or slots[-1].taken):
+    while len(slots) < count and ahead < most and (not slots or slots[-1].taken):
         state, slot = reserve(state, now, poll=poll)
         slots.append(slot)
         ahead += slot.at > now

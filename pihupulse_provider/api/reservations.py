@@ -16,6 +16,10 @@ one in 0.06 seconds, once the burst is spent:
     ======== ==================================================================================
 
 A slot that nobody used in time is left out: it may be used a little late, but not saved up.
+
+Where the store is far, or many processes wait for its row, a process would spend its time waiting for slots. So it then
+takes twice as many as it used since its last turn, up to where some were left out: from there on it takes only as
+many as are used, and now and then one more.
 """
 
 from __future__ import annotations
@@ -34,6 +38,12 @@ _MEASURED_SECONDS = 0.5
 """Its pace is the mean of so many seconds: a single moment's is twice as much, or none."""
 _EARLY = 0.25
 """Seconds before the last reserved slot's time at which more are reserved."""
+_SLOW_TURN = _PACE_SECONDS
+"""Seconds for a transaction, from which on those who ask meanwhile are more than the pace foresees."""
+_RECENT_SECONDS = 2.0
+"""Who used nothing for longer begins with what is asked for."""
+_PROBE = 17 / 16
+"""By how much more is tried once it is known how many are used: what is left out by that is part of the rate."""
 
 
 class Reservations:
@@ -47,6 +57,10 @@ class Reservations:
         self._reserved: deque[Slot] = deque()
         self._waiting = 0
         self._turn_at = 0.0
+        self._turn_seconds = 0.0
+        self._most_used: float | None = None
+        self._used_of_turn = 0
+        self._left_out = 0
         self._used: deque[float] = deque(maxlen=1000)
 
     def take(self, now: float, voided: int) -> Slot | None:
@@ -59,19 +73,25 @@ class Reservations:
             if slot.voided >= voided and slot.at >= now - _LATEST:
                 self.used(now)
                 return slot
+            self._left_out += slot.voided >= voided
         if now >= self._turn_at:
             return None
         self._waiting += 1
         return Slot(self._turn_at, taken=False)
 
-    def wanted(self, now: float) -> int:
-        """Return how many slots to reserve now."""
-        pace = self.used_within(_MEASURED_SECONDS, now) / _MEASURED_SECONDS
-        return max(1, self.asking, self._waiting, int(pace * _PACE_SECONDS))
+    def wanted(self, now: float, most: int) -> int:
+        """Return how many slots to reserve now.
 
-    def add(self, slots: Sequence[Slot]) -> None:
-        """Take in what was reserved; the last may be one that was not to be had yet."""
+        :param most: how many are reserved at most for callers that are not there yet.
+        """
+        pace = self.used_within(_MEASURED_SECONDS, now) / _MEASURED_SECONDS
+        return max(1, self.asking, self._waiting, min(most, max(int(pace * _PACE_SECONDS), self._grown(now))))
+
+    def add(self, slots: Sequence[Slot], seconds: float) -> None:
+        """Take in what was reserved, which took so many seconds; the last may be one that was not to be had yet."""
+        self._learn()
         self._waiting = 0
+        self._turn_seconds = seconds
         self._reserved.extend(slot for slot in slots if slot.taken)
         self._turn_at = slots[-1].at - _EARLY if slots[-1].taken else slots[-1].at
 
@@ -83,7 +103,24 @@ class Reservations:
     def used(self, now: float) -> None:
         """Take note that a slot was used."""
         self._used.append(now)
+        self._used_of_turn += 1
 
     def used_within(self, seconds: float, now: float) -> int:
         """Return how many slots were used in the last so many seconds, as far as the last thousand show."""
         return sum(1 for _ in takewhile(lambda used_at: used_at > now - seconds, reversed(self._used)))
+
+    def _grown(self, now: float) -> int:
+        """Return how many slots a process takes for which transactions are slow."""
+        if self._turn_seconds <= _SLOW_TURN or self._waiting:
+            return 0
+        used = min(self._used_of_turn, self.used_within(_RECENT_SECONDS + self._turn_seconds, now))
+        wanted = used if self._left_out else 2 * used
+        return wanted if self._most_used is None else min(wanted, int(self._most_used))
+
+    def _learn(self) -> None:
+        """Learn from the last turn how many slots are used in time."""
+        if self._left_out:
+            self._most_used = max(1.0, self._used_of_turn)
+        elif self._most_used is not None and self._used_of_turn >= int(self._most_used):
+            self._most_used *= _PROBE
+        self._used_of_turn = self._left_out = 0

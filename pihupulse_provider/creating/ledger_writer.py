@@ -49,6 +49,7 @@ class LedgerWriter:
         self._fingerprint: str | None = None
         self._away_until = 0.0
         self._behind = False
+        self._catching_up = asyncio.Lock()
         self._outage = OutageLog(log)
 
     def open(self, fingerprint: str | None, decided_after: float) -> Job | None:
@@ -137,17 +138,10 @@ class LedgerWriter:
         return True
 
     async def _write(self, write: Callable[[Job], T]) -> T | None:
-        if self.ledger.now() < self._away_until:
-            return None
         try:
-            if self._job is None:
-                open_late = self.ledger.open
-                self._job = await asyncio.to_thread(open_late, self._name, self._fingerprint, begun_at=self._began_at)
-            job = self._job
-            if self._behind:
-                await self._record_backlog(job)
-            if self._undated and self._time.is_known:
-                await self._date_marks(job)
+            job = await self._caught_up()
+            if job is None:
+                return None
             written = await asyncio.to_thread(write, job)
         except StoreError as error:
             self._went_away(error)
@@ -156,12 +150,29 @@ class LedgerWriter:
         self._outage.recovered("The store is back.")
         return written
 
+    async def _caught_up(self) -> Job | None:
+        """Return the job, once the ledger knows all that was done before; None while the store is away.
+
+        One at a time: who takes the job a second time takes it from this very run.
+        """
+        async with self._catching_up:
+            if self.ledger.now() < self._away_until:
+                return None
+            if self._job is None:
+                open_late = self.ledger.open
+                self._job = await asyncio.to_thread(open_late, self._name, self._fingerprint, begun_at=self._began_at)
+            if self._behind:
+                await self._record_backlog(self._job)
+            if self._undated and self._time.is_known:
+                await self._date_marks(self._job)
+            return self._job
+
     async def _record_backlog(self, job: Job) -> None:
+        self._behind = False  # whatever fails from now on is one more to be recorded
         while backlog := self._rows.unrecorded(_BACKLOG):
             marks = [self._dated(Mark(row.item, row.key, at, object_id)) for row, at, object_id in backlog]
             await asyncio.to_thread(self.ledger.catch_up, job, marks)
             self._rows.set_recorded([row for row, _, _ in backlog], recorded=True)
-        self._behind = False
 
     async def _date_marks(self, job: Job) -> None:
         marks = [self._dated(mark) for mark in self._undated.values()]

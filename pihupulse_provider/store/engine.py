@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store import migrations
 from pihupulse_provider.store.direct_append import DirectConnection, EventRow, append_on_postgresql, append_on_sqlite
-from pihupulse_provider.store.postgresql import has_none_left, postgresql_engine, write_temporary_file
+from pihupulse_provider.store.postgresql import has_none_left, messages, postgresql_engine, write_temporary_file
 from pihupulse_provider.store.sqlite import SqliteFile, network_file_system, sqlite_engine, sqlite_path
 from pihupulse_provider.store.store_url import parse_store_url, shown_url, without_secrets
 
@@ -113,6 +113,17 @@ class Store:
             self._upgrade()
             with self._reading.begin() as connection:
                 yield connection
+
+    @contextmanager
+    def messages(self) -> Iterator[Callable[[str, Mapping[str, Any]], Any]]:
+        """Hand out what sends PostgreSQL several statements at once: :func:`.postgresql.messages`.
+
+        :raises StoreError: if the database can't be reached, or refuses a statement.
+        """
+        with self._failing():
+            self._upgrade()
+            with messages(self._reading) as send:
+                yield send
 
     def append_events(self, rows: Sequence[EventRow]) -> set[bytes]:
         """Insert rows into the inbox in their order, durably, and return the identities of those that were not there.

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import fields
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
 from pihupulse_provider.api.clock import now
 from pihupulse_provider.api.events import LONGEST
 from pihupulse_provider.api.logs import OutageLog
-from pihupulse_provider.api.rate_limit import MINUTE, LimitState, Plan, Slot, reserve, reserve_several, stand_alone
+from pihupulse_provider.api.rate_limit import (
+    MINUTE,
+    LimitState,
+    Plan,
+    Slot,
+    most_ahead,
+    reserve,
+    reserve_several,
+    stand_alone,
+)
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 from pihupulse_provider.api.reservations import Reservations
 from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
 from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, insert_once, metadata
+from pihupulse_provider.store.limit_row import locked_limit
 
 log = logging.getLogger(__name__)
 _AWAY_SECONDS = 30.0
@@ -31,24 +36,10 @@ _BUSY_SECONDS = (1.0, 3.0)
 """Between which times a store without a connection left is asked again."""
 _SOON = 1.0
 """Seconds within which a process that has used several slots takes more."""
+_LONGEST_DELIVERY = 0.1
+"""Seconds after its reservation up to which a slot's time is put off, as the process does not have it before."""
 _UNKNOWN_SHARE = 1 / 32
 """The share of the rate that a process takes which has used nothing before the store went away."""
-_RENAMED = {"advertised": "told", "consecutive_429s": "strikes", "voided": "pauses", "contention": "crowding"}
-_STORED_NAMES = {
-    field.name: _RENAMED.get(field.name, field.name)
-    for field in fields(LimitState)
-    if field.name not in ("cap", "reserved_at")
-}
-"""How the state is written: in the words of version 1.0.0, which may run beside this one during an upgrade. It begins
-anew where it finds a name that it does not know, or misses one, so what was added since has a column of its own."""
-
-limits = sa.Table(
-    "pihupulse_limits",
-    metadata,
-    sa.Column("account", sa.String(64), primary_key=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("reserved_at", sa.Float(53)),
-)
 accounts_table = sa.Table(
     "pihupulse_accounts",
     metadata,
@@ -80,6 +71,7 @@ class StoreRateLimit:
         self._account = account
         self._clock = clock
         self._ahead = 0.0
+        self._delivery = 0.0
         self._known = LimitState(cap=plan)
         self._reservations = {False: Reservations(), True: Reservations()}
         self._unwritten: deque[tuple[Slot, RateLimitHeaders]] = deque(maxlen=1000)
@@ -143,12 +135,13 @@ class StoreRateLimit:
     def _reserve(self, reservations: Reservations, *, poll: bool) -> Slot:
         with self._lock:
             slot = reservations.take(self.now(), self._known.voided)
-            count = reservations.wanted(self.now())
+            count = reservations.wanted(self.now(), most_ahead(self.plan))
         if slot is not None:
             return slot
         if not self._is_away():
+            began = self._clock()
             try:
-                slots = self._change(lambda state, now: reserve_several(state, now, count, poll=poll))
+                slots = self._change(lambda state, now: reserve_several(state, now + self._delivery, count, poll=poll))
             except NoConnectionLeftError as error:
                 self._outage.failed("%s. Requests wait until it has one.", error)
                 return Slot(self.now() + random.uniform(*_BUSY_SECONDS), taken=False)
@@ -156,7 +149,7 @@ class StoreRateLimit:
                 self._leave(error)
             else:
                 with self._lock:
-                    reservations.add(slots)
+                    reservations.add(slots, self._clock() - began)
                     return reservations.take(self.now(), self._known.voided) or slots[-1]
         return self._reserve_alone(reservations, poll=poll)
 
@@ -188,23 +181,19 @@ class StoreRateLimit:
 
     def _change(self, step: Callable[[LimitState, float], tuple[LimitState, list[Slot]]]) -> list[Slot]:
         """Carry out a step on the shared state, after what this process's responses said since the last one."""
-        with self._store.begin(durable=False) as connection:
-            stored = self._read(connection)
-            shared_now = self._store.now(connection)
-            count, names = len(self._unwritten), list(self._new_names)
-            for name in names:
-                insert_once(connection, accounts_table, {"account": self._account, "connection": name})
-            state, slots = step(_observed(stored, list(self._unwritten)[:count]), shared_now)
-            if state != stored:
-                connection.execute(limits.update().where(limits.c.account == self._account).values(**_dump(state)))
+        self._record_names()
         with self._lock:
-            for _ in range(count):
+            unwritten = list(self._unwritten)
+        with locked_limit(self._store, self._account, self._known.cap) as limit:
+            locked_at = self._clock()
+            limit.state, slots = step(_observed(limit.state, unwritten), limit.now)
+        with self._lock:
+            for _ in unwritten:
                 self._unwritten.popleft()
-            for _ in names:
-                self._new_names.popleft()
-            self._ahead = shared_now - self._clock()
+            self._ahead = limit.now - locked_at
+            self._delivery = min(self._clock() - locked_at, _LONGEST_DELIVERY)
             self._away_until = 0.0
-            self._known = _observed(state, self._unwritten)
+            self._known = _observed(limit.state, self._unwritten)
         self._outage.recovered("The store keeps the rate limit again.")
         self.disagreements.compare_plans(self._known.cap, self._known.advertised)
         if not self._store.is_sqlite:
@@ -216,20 +205,13 @@ class StoreRateLimit:
         ahead = seconds_ahead(headers)
         return None if ahead is None else ahead - self._ahead
 
-    def _read(self, connection: Connection) -> LimitState:
-        query = sa.select(limits.c.state, limits.c.reserved_at).where(limits.c.account == self._account)
-        row = connection.execute(query.with_for_update()).one_or_none()
-        if row is None:
-            self._insert(connection)
-            row = connection.execute(query.with_for_update()).one()
-        return _load(row.state, row.reserved_at, self._known.cap)
-
-    def _insert(self, connection: Connection) -> None:
-        try:
-            with connection.begin_nested():
-                connection.execute(limits.insert().values(account=self._account, **_dump(LimitState())))
-        except IntegrityError:
-            log.debug("Another process began the account's limit at the same time.")
+    def _record_names(self) -> None:
+        """Write the names that are new here, before the row of the limit is locked."""
+        while self._new_names:
+            with self._store.begin(durable=False) as connection:
+                name = {"account": self._account, "connection": self._new_names[0]}
+                insert_once(connection, accounts_table, name)
+            self._new_names.popleft()
 
     def _is_away(self) -> bool:
         return self._clock() < self._away_until
@@ -251,29 +233,6 @@ def _observed(state: LimitState, updates: Iterable[tuple[Slot, RateLimitHeaders]
     for slot, headers in updates:
         state = observe(state, slot, headers)
     return state
-
-
-def _dump(state: LimitState) -> dict[str, Any]:
-    """Return a state as the columns that hold it, without its cap: that is each process's own."""
-    written = {stored: getattr(state, name) for name, stored in _STORED_NAMES.items()}
-    return {"state": json.dumps(written), "reserved_at": state.reserved_at}
-
-
-def _load(text: str, reserved_at: float | None, cap: Plan | None) -> LimitState:
-    """Read a state; one that is not written as this version and 1.0.0 do counts as none."""
-    written = json.loads(text)
-    if not isinstance(written, dict) or written.keys() != set(_STORED_NAMES.values()):
-        return LimitState(cap=cap)
-    values = {name: written[stored] for name, stored in _STORED_NAMES.items()}
-    advertised = values.pop("advertised")
-    plan = Plan(*advertised) if advertised else None
-    return LimitState(advertised=plan, cap=cap, reserved_at=reserved_at or 0.0, **values)
-
-
-def read_states(connection: Connection, most: int) -> list[tuple[str, LimitState]]:
-    """Return accounts, at most so many, and what the store has of their limits."""
-    query = sa.select(limits).order_by(limits.c.account).limit(most)
-    return [(row.account, _load(row.state, row.reserved_at, None)) for row in connection.execute(query)]
 
 
 _shared: dict[tuple[int, str, Plan | None], StoreRateLimit] = {}

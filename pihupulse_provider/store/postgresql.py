@@ -7,8 +7,8 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,6 +56,33 @@ def prepare_at_once(connection: Any) -> None:
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     if row == (connection.info.backend_pid,):
         connection.prepare_threshold = 0
+
+
+@contextmanager
+def messages(engine: Engine) -> Iterator[Callable[[str, Mapping[str, Any]], Any]]:
+    """Hand out what sends the server several statements as one message, which takes one round trip.
+
+    It returns the first row of the last statement, or None. Each statement is committed by itself, unless they say
+    ``BEGIN``; then they must also say ``COMMIT``.
+    """
+    with engine.connect() as connection:
+        driver: Any = connection.dialect.dbapi
+        is_psycopg = connection.dialect.driver == "psycopg"
+        # Its usual cursors leave the values to the server, which takes them for one statement only.
+        raw: Any = connection.connection.dbapi_connection
+        cursor = driver.ClientCursor(raw) if is_psycopg else raw.cursor()
+
+        def send(statements: str, values: Mapping[str, Any]) -> Any:
+            cursor.execute(statements, values)
+            while is_psycopg and cursor.nextset():
+                pass
+            return cursor.fetchone() if cursor.description else None
+
+        try:
+            yield send
+        except BaseException:
+            connection.invalidate()  # a transaction may be open that the pool knows nothing of
+            raise
 
 
 def write_temporary_file(connection: Connection) -> None:

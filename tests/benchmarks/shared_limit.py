@@ -79,9 +79,16 @@ class CountingStore(Store):
         self.transactions = transactions
 
     def begin(self, *, durable=True):
+        self._count()
+        return super().begin(durable=durable)
+
+    def messages(self):
+        self._count()
+        return super().messages()
+
+    def _count(self):
         with self.transactions.get_lock():
             self.transactions.value += 1
-        return super().begin(durable=durable)
 
 
 def _work(send, bucket, store_url, transactions, start, ends):

@@ -107,6 +107,23 @@ class TestCandidate:
         assert world.count("POST /candidates") == 2
         assert world.now() - began < 60
 
+    @pytest.mark.parametrize(
+        ("kind", "waits"), [("drop", [0.5, 1, 2, 4, 8, 16, 16.51]), ("error", [0.5, 1, 1.51])], ids=["48 s", "3 s"]
+    )
+    def test_what_was_lost_is_looked_for_until_its_end_is_certain_and_no_longer(self, world, caplog, kind, waits):
+        """The service is done with what it responded to; else it has one and a half timeouts, and 3 s to show it."""
+        caplog.set_level("INFO")
+        waited = []
+
+        async def sleep(seconds):
+            waited.append(seconds)
+            await world.sleep(seconds)
+
+        world.sandbox.fail_next(kind, method="POST")
+        create_candidate(world, sleep=sleep)
+        assert waited[:-1] == pytest.approx(waits)
+        assert "1 candidate sent without a response and not to be found: sending again." in caplog.text
+
     def test_a_request_that_lands_after_its_timeout_is_not_sent_again(self, world):
         world.sandbox.fail_next("latency", method="POST", seconds=40)
         made = create_candidate(world)

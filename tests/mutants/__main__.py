@@ -25,6 +25,7 @@ TESTS: Mapping[str, str] = {
     "api/rate_limit_headers": _RATE_LIMIT,
     "api/reservations": "store/test_shared_reservations.py",
     "store/limits": "store/test_limits.py store/test_shared_reservations.py",
+    "store/limit_row": "store/test_limit_row.py store/test_limits.py",
     "store/ledger": "store/test_ledger.py creating/test_create_again.py",
     "store/forgetting": "store/test_forgetting.py creating/test_once_screenings.py",
     "store/cursors": "store/test_cursors.py",

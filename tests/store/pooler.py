@@ -14,11 +14,14 @@ _CONNECTIONS = 2
 
 
 @contextmanager
-def pooled(url: str) -> Iterator[str]:
-    """Run one on a free port of loopback; yield the URL of the database behind it."""
+def pooled(url: str, requests: list[bytes] | None = None) -> Iterator[str]:
+    """Run one on a free port of loopback; yield the URL of the database behind it.
+
+    :param requests: what clients send is put there, of which each waits for a response.
+    """
     address = make_url(url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        serve = threading.Thread(target=_accept, args=(listener, (address.host, address.port)), daemon=True)
+        serve = threading.Thread(target=_accept, args=(listener, (address.host, address.port), requests), daemon=True)
         serve.start()
         port = listener.getsockname()[1]
         yield address.set(port=port).render_as_string(hide_password=False)
@@ -26,16 +29,16 @@ def pooled(url: str) -> Iterator[str]:
         serve.join()
 
 
-def _accept(listener: socket.socket, server: tuple[str | None, int | None]) -> None:
+def _accept(listener: socket.socket, server: tuple[str | None, int | None], requests: list[bytes] | None) -> None:
     while True:
         try:
             client = listener.accept()[0]
         except OSError:
             return
-        threading.Thread(target=_serve, args=(client, server), daemon=True).start()
+        threading.Thread(target=_serve, args=(client, server, requests), daemon=True).start()
 
 
-def _serve(client: socket.socket, server: tuple[str | None, int | None]) -> None:
+def _serve(client: socket.socket, server: tuple[str | None, int | None], requests: list[bytes] | None) -> None:
     """Pass each transaction to the next of some connections, until the client goes."""
     servers = [socket.create_connection((server[0] or "127.0.0.1", server[1] or 5432)) for _ in range(_CONNECTIONS)]
     with client:
@@ -44,6 +47,8 @@ def _serve(client: socket.socket, server: tuple[str | None, int | None]) -> None
         client.sendall(greetings[0])
         turn = 0
         while request := _request(client):
+            if requests is not None:
+                requests.append(request)
             servers[turn].sendall(request)
             response = b"".join(_until_ready(servers[turn]))
             client.sendall(response)

@@ -150,6 +150,32 @@ def test_a_reader_with_a_limit_goes_on_where_it_stopped(inbox: Inbox):
     assert ([entry.position for entry in batch.events], batch.end) == ([3, 4], 4)
 
 
+@pytest.mark.parametrize("after", [0, 5])
+@pytest.mark.parametrize("until", [None, 7])
+def test_whatever_is_read_first_the_rest_comes_after_it(inbox: Inbox, after: int, until: int | None):
+    inbox.append([delivery(number, "x" if number % 3 else "report.generated") for number in range(1, 13)])
+    last = until or 12
+    for wanted, positions in (EVERYTHING, range(1, 13)), (EventFilter(events=("report.generated",)), (3, 6, 9, 12)):
+        all_wanted = [position for position in positions if after < position <= last]
+        for limit in (1, 2, 4, 7, 20):
+            first = inbox.read_all(wanted, after=after, until=until, limit=limit)
+            rest = inbox.read_all(wanted, after=first.end, until=until)
+            assert [entry.position for entry in first.events] == all_wanted[:limit]
+            assert [entry.position for entry in rest.events] == all_wanted[limit:]
+            assert rest.end == last
+
+
+def test_all_is_read_and_pruned_however_much_it_is(tmp_path: Path, clock: Clock):
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", wall_clock=clock)
+    inbox = Inbox(store)
+    inbox.append([delivery(number) for number in range(5001)])
+    assert [entry.position for entry in inbox.read_all(EVERYTHING).events] == list(range(1, 5002))
+    assert inbox.read_all(EVERYTHING, limit=1500).end == 1500
+    assert inbox.prune(clock.now + 1) == 5001
+    assert inbox.head() == 5001
+    store.dispose()
+
+
 @pytest.mark.parametrize(
     ("wanted", "positions"),
     [
@@ -158,7 +184,7 @@ def test_a_reader_with_a_limit_goes_on_where_it_stopped(inbox: Inbox):
         (EventFilter(screening_id="s3"), [3]),
         (EventFilter(candidate_id="c9"), [1, 3]),
         (EventFilter(template_id="t1", candidate_id="c9"), [3]),
-        (EventFilter(since=1_600_000_000.0), [1, 2, 3, 4]),
+        (EventFilter(since=1_700_000_000.0), [1, 2, 3, 4]),
         (EventFilter(since=4_000_000_000.0), []),
     ],
 )
@@ -194,6 +220,17 @@ def test_a_time_is_a_position(inbox: Inbox, clock: Clock):
     assert inbox.position_at(second.received_at) == 1
     assert inbox.position_at(0) == 0
     assert inbox.position_at(last.received_at + 1) == 3
+
+
+def test_the_last_seconds_begin_at_a_position(tmp_path: Path, clock: Clock):
+    """By the store's clock, which a test sets on SQLite alone."""
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", wall_clock=clock)
+    inbox = Inbox(store)
+    for number in (1, 2, 3):
+        inbox.append([delivery(number)])
+        clock.now += 10
+    assert [inbox.position_before(seconds) for seconds in (5, 15, 25, 100)] == [3, 2, 1, 0]
+    store.dispose()
 
 
 def test_the_newest_are_shown_in_their_order(inbox: Inbox):

@@ -105,6 +105,14 @@ def test_a_run_that_comes_late_does_not_take_the_job_from_one_that_began_after_i
         ledger.open(name, begun_at=NOW - 1)
 
 
+def test_a_run_that_comes_late_takes_the_job_from_one_that_began_a_moment_before_it(ledger, name):
+    """And from itself: it may not have heard that it has the job already."""
+    for _ in range(2):
+        ledger.open(name, begun_at=NOW - 60)
+    later = ledger.open(name, begun_at=NOW - 59.9)
+    ledger.mark(later, sent(1))
+
+
 @pytest.mark.parametrize("apart", [0.0, 600.0, -600.0])
 def test_a_run_that_comes_late_counts_from_when_it_began_by_its_own_clock(name, tmp_path, apart):
     now = NOW
@@ -137,10 +145,32 @@ def test_times_are_right_for_a_worker_whose_clock_is_wrong(ledger, store, name, 
     assert [one.at for one in other.marks(again)] == [about(NOW + apart)]
 
 
+def test_a_job_marked_last_what_was_sent_last_in_whatever_order_it_tells(ledger, name):
+    """The next try looks no further back than that."""
+    job = ledger.open(name)
+    sent_later, sent_before = mark(1, at=NOW + 9), mark(2, "c2", at=NOW + 5)
+    ledger.catch_up(job, [sent_later._replace(service_time=NOW + 16), sent_before._replace(service_time=NOW + 12)])
+    again = ledger.open(name)
+    assert (again.marked_at, again.marked_service_time) == (about(NOW + 9), about(NOW + 16))
+
+
+def test_a_run_that_was_taken_over_does_not_say_by_which_time_its_successor_marked(ledger, name):
+    earlier = ledger.open(name)
+    ledger.mark(earlier, sent(1))
+    later = ledger.open(name)
+    ledger.mark(later, sent(2))
+    ledger.date(earlier, [mark(1)._replace(service_time=NOW + 7)])
+    assert ledger.open(name).marked_service_time is None
+    assert {one.item: one.service_time for one in ledger.marks(later)} == {
+        mark(1).item: about(NOW + 7),
+        mark(2).item: None,
+    }
+
+
 @pytest.mark.parametrize("apart", [-3599.0, -120.0, 120.0, 31 * 86400.0])
 def test_the_services_time_stays_however_the_stores_clock_is_set(name, tmp_path, apart):
     url = f"sqlite:///{tmp_path}/store.db"
-    ledger = Ledger(Store(url, wall_clock=lambda: NOW), ACCOUNT, clock=lambda: NOW)
+    ledger = Ledger(Store(url, wall_clock=lambda: NOW + 40), ACCOUNT, clock=lambda: NOW)
     job = ledger.open(name)
     ledger.mark(job, sent(1), lambda at: at + 7)
     ledger.mark(job, sent(2))
@@ -225,3 +255,8 @@ def test_hashes_say_nothing_without_the_key(store):
     assert one.digest("candidate", "jane@example.com") == one.digest("candidate", "jane@example.com")
     assert one.digest("candidate", "jane@example.com") != other.digest("candidate", "jane@example.com")
     assert one.digest("a", "bc") != one.digest("ab", "c")
+
+
+def test_hashes_stay_as_they_are_from_version_to_version(ledger):
+    """What other versions recorded is found by them."""
+    assert ledger.digest("candidate", "jane@example.com").hex() == "62a4a632b57fc7804c8e30ddab17bc5a"

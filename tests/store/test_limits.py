@@ -19,7 +19,8 @@ from pihupulse_provider.api import MemoryRateLimit, Plan, clock
 from pihupulse_provider.api.rate_limit import PLANS, Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.limits import StoreRateLimit, limits, shared_rate_limit
+from pihupulse_provider.store.limit_row import limits
+from pihupulse_provider.store.limits import StoreRateLimit, shared_rate_limit
 
 NOW = 1_700_000_000.0
 LIMITED = RateLimitHeaders(sent_at=NOW, received_at=NOW, limited=True, retry_after=30.0)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api import Plan
 from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, Slot
@@ -212,10 +215,75 @@ def test_reserved_slots_are_dropped_when_a_429_or_a_smaller_plan_comes(fleet: Fl
     assert limit.reserve().at >= fleet.now + 30
 
 
+def _slow_down(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *, waits: float = 0.0, ends: float = 0.0) -> list[float]:
+    """Let each transaction wait for the row, and take some time to end; return when they began, as they do."""
+    began, begin = [], fleet.store.begin
+
+    @contextmanager
+    def begin_slowly(*, durable: bool) -> Iterator[Connection]:
+        began.append(fleet.now)
+        fleet.now += waits
+        with begin(durable=durable) as connection:
+            yield connection
+        fleet.now += ends
+
+    monkeypatch.setattr(fleet.store, "begin", begin_slowly)
+    return began
+
+
+def test_a_process_that_waits_long_for_the_row_takes_what_it_uses_until_it_has_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fleet = Fleet(Plan(60_000, 6000), 1)
+    transactions = _slow_down(fleet, monkeypatch, waits=0.3)
+
+    for _ in range(40):
+        for _ in range(16):
+            fleet.ask(fleet.limits[0])
+        fleet.sleep_until(fleet.now + 0.05)
+
+    assert len(fleet.sent) >= 10 * len(transactions)
+    assert not _exceeds(fleet.sent, fleet.plan)
+
+
+def test_one_that_uses_few_takes_few_however_long_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = Fleet(ENTERPRISE, 1)
+    _slow_down(fleet, monkeypatch, waits=0.3)
+    taken = []
+    for _ in range(50):
+        taken.append(fleet.limits[0].reserve())
+        fleet.now += 0.1
+
+    assert taken[-1].used <= 1.15 * len(taken)
+
+
+def test_a_slot_is_of_when_the_process_has_it(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slots of a far store would be late already, and left out soon after."""
+    _slow_down(fleet, monkeypatch, ends=0.04)
+    fleet.limits[0].reserve()
+    fleet.now += 1
+
+    slot = fleet.limits[0].reserve()
+
+    assert slot.at == pytest.approx(fleet.now, abs=0.001)
+
+
+def test_what_is_reserved_for_callers_to_come_is_bounded() -> None:
+    """It is what a killed process costs."""
+    reservations = Reservations()
+    reservations.add([Slot(NOW, taken=True)] * 1000, 0.3)
+    for _ in range(1000):
+        reservations.take(NOW, 0)
+
+    assert reservations.wanted(NOW, 25) == 25
+    assert reservations.wanted(NOW, 5000) == 2000
+    assert reservations.wanted(NOW + 60, 5000) == 1, "it has been idle since"
+
+
 @pytest.mark.parametrize(("after", "voided"), [(0.5, 0), (0.0, 1)], ids=["too late", "void"])
 def test_a_reserved_slot_is_not_saved_up_and_not_used_once_it_is_void(after: float, voided: int) -> None:
     reservations = Reservations()
-    reservations.add([Slot(NOW, taken=True), Slot(NOW + 1, taken=True, voided=voided)])
+    reservations.add([Slot(NOW, taken=True), Slot(NOW + 1, taken=True, voided=voided)], 0.0)
 
     slot = reservations.take(NOW + after, voided)
 
