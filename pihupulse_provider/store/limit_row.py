@@ -11,8 +11,8 @@ two messages make a transaction, whatever the driver and whatever pooler is in b
     ``UPDATE``, ``COMMIT``                                     locked until the commit
     ========================================================== ==========================
 
-The commit does not wait for the disk. A server that crashes forgets the last half second of the limit, and gives its
-slots out again; what it can't forget so is the burst, which nobody spends meanwhile.
+The commit does not wait for the disk. A server that crashes may forget the last half second or so of the limit, and
+gives the slots of that time out again: PihuPulse then refuses a few requests, which are sent again.
 """
 
 from __future__ import annotations
