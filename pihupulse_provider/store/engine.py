@@ -211,7 +211,8 @@ class Store:
             if version == migrations.HEAD:
                 return
             migrations.upgrade(connection, version)
-        log.info("Brought the schema of the store %s to version %s.", self, migrations.HEAD)
+        # A handler may keep what it is given, and the store must not live as long.
+        log.info("Brought the schema of the store %s to version %s.", str(self), migrations.HEAD)
 
     def _version(self, connection: Connection) -> str | None:
         version = migrations.current_version(connection)
