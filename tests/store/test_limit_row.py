@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from pihupulse_provider.api import Plan
 from pihupulse_provider.api.rate_limit import LimitState
-from pihupulse_provider.store.engine import Store
+from pihupulse_provider.store import limit_row
+from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.limit_row import limits, locked_limit, read_states
 from pihupulse_provider.store.limits import StoreRateLimit
 from tests.store.pooler import pooled
@@ -71,6 +72,27 @@ def test_time_is_that_after_the_row_was_waited_for(empty_postgres_url: str) -> N
 def _time_when_locked(store: Store) -> float:
     with locked_limit(store, "account", PLAN) as limit:
         return limit.now
+
+
+def test_who_is_stopped_with_the_row_stops_nobody_else(
+    empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine may even be gone, without a word to the server."""
+    monkeypatch.setattr(limit_row, "_LONGEST", "100ms")
+    stopped, other = Store(empty_postgres_url), Store(empty_postgres_url)
+    with pytest.raises(StoreError):
+        _go_on_after(lambda: StoreRateLimit(other, "account", PLAN).reserve(), stopped)
+
+    with locked_limit(stopped, "account", PLAN) as again:
+        assert (again.state.voided, again.state.window_used) == (0, 1)
+    for store in (stopped, other):
+        store.dispose()
+
+
+def _go_on_after(others_work: Callable[[], object], store: Store) -> None:
+    with locked_limit(store, "account", PLAN) as limit:
+        others_work()
+        limit.state = replace(limit.state, voided=9)
 
 
 def test_what_is_left_in_it_is_stored(store: Store) -> None:
