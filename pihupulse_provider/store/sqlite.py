@@ -9,6 +9,7 @@ import re
 import sqlite3
 import stat
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,8 @@ _LOCK_SECONDS = 30
 _LARGEST_LOG = 4000
 """Pages, of 4 kB: after so many SQLite brings its log into the file. With its default of 1,000, what many transactions
 change, such as the pages of an index, is written and synced four times as often."""
+_COARSEST_TIME = 2.0
+"""Seconds, by which the times of a file system go at most: FAT's do."""
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -51,7 +54,8 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._name, self._name_of_log = str(path), f"{path}-wal"
+        self._name, self._name_of_log, self._name_of_folder = str(path), f"{path}-wal", str(path.parent)
+        self._log_seen: tuple[int, int | None] | None = None
         self._outage = OutageLog(log)
         self._given_up = 0
 
@@ -69,10 +73,25 @@ class SqliteFile:
         status = _status(self._name)
         if status is None or info.get("file") != self._identity(status):
             return False
-        beside = _status(self._name_of_log)
-        log_file = None if beside is None else beside.st_ino
+        log_file = self._log_file()
         known = info.setdefault("log", log_file) if log_file else info.get("log")
         return log_file == known and (known is None or status.st_size > 0)
+
+    def _log_file(self) -> int | None:
+        """Return which file is the log now; None if there is none.
+
+        Since Linux 6.13 who looks at a file makes the next write to it take its time anew: a commit then takes a
+        quarter longer. So this looks at the folder, which changes whenever the log comes or goes.
+        """
+        folder, seen = _status(self._name_of_folder), self._log_seen
+        if folder is not None and seen is not None and seen[0] == folder.st_mtime_ns:
+            return seen[1]
+        beside = _status(self._name_of_log)
+        log_file = None if beside is None else beside.st_ino
+        # What has just changed may change again, at what the file system takes for the same time.
+        is_settled = folder is not None and time.time() - folder.st_mtime > _COARSEST_TIME
+        self._log_seen = (folder.st_mtime_ns, log_file) if folder is not None and is_settled else None
+        return log_file
 
     def give_up_connections(self) -> None:
         """Have each connection replaced before it is used again: one that was opened read-only stays so."""

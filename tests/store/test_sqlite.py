@@ -238,6 +238,24 @@ def test_what_is_committed_after_somebody_changed_the_file_in_place_is_in_it(sto
     assert "('after',)" in found.stdout, found.stderr
 
 
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_log_that_is_gone_is_noticed_at_once(store: Store, path: Path, quiet: bool) -> None:
+    """Whether the folder has long been as it is, or changes twice at what its file system takes for the same time."""
+    _note(store, "before")
+    if quiet:
+        os.utime(path.parent, (0, 0))
+    _note(store, "again")
+    now = path.parent.stat().st_mtime_ns
+    for end in ("-wal", "-shm"):
+        Path(f"{path}{end}").unlink()
+    if not quiet:
+        os.utime(path.parent, ns=(now, now))
+
+    _note(store, "after")
+
+    assert notes(path)[-1] == "after"
+
+
 def test_letting_go_of_a_moved_file_leaves_the_new_ones_log_alone(store: Store, path: Path) -> None:
     """SQLite names its write-ahead log by the path: that of the new file is another process's by then."""
     _note(store, "before")
