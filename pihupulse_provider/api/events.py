@@ -23,12 +23,12 @@ EVENTS = (CANDIDATE_CREATED, SCREENING_CREATED, SCREENING_STARTED, SCREENING_COM
 """The events that PihuPulse sends (API reference, "Available Events")."""
 LONGEST = 255
 """The most characters that the name of an event or an id may have."""
-NAME_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ufffd]{1,255}"
+_NOT_IN_NAMES = r"\x00-\x1f\x7f-\x9f\ufffd"
+NAME_PATTERN = rf"[^{_NOT_IN_NAMES}]{{1,255}}"
 """What the name of an event or an id may look like: no control characters, so that it can be stored and logged, and
 none that stands for what was no character."""
-_NAME = re.compile(NAME_PATTERN)
-_HALF_A_PAIR = re.compile(r"[\ud800-\udfff]")
-"""What JSON text may hold, escaped, though it is no character."""
+_NAME = re.compile(rf"[^{_NOT_IN_NAMES}\ud800-\udfff]{{1,255}}")
+"""The same, also without half a surrogate pair, which JSON text may hold, escaped, though it is no character."""
 
 
 class EventError(PihuPulseError, ValueError):
@@ -137,7 +137,7 @@ def _name(value: object) -> str | None:
 
 def is_name(text: str) -> bool:
     """Return whether a text can be stored and logged as the name of an event or an id."""
-    return _NAME.fullmatch(text) is not None and _HALF_A_PAIR.search(text) is None
+    return _NAME.fullmatch(text) is not None
 
 
 def _number(value: object) -> int | float | None:
