@@ -221,6 +221,26 @@ def test_one_that_is_deleted_once_the_list_has_shown_it_is_not_called_the_tasks_
         create_screening(world, "c12400", on_existing="skip")
 
 
+def test_one_that_only_the_details_show_invites_nobody_again(world):
+    """Nobody can say which template it is of, so nothing is created."""
+    [existing] = world.sandbox.insert_screenings(["c12400"])
+    account = world.sandbox.account
+    account.screening_list.remove(account.screenings[existing])
+    with pytest.raises(UnconfirmedCreateError, match=f"the list does not show .{existing}."):
+        create_screening(world, "c12400", on_existing="skip")
+    assert world.sandbox.invitations == []
+
+
+def test_ids_that_a_pihupulse_gives_again_after_a_backup_was_restored_are_no_hindrance(store_url):
+    """The candidate was in the backup, and the screening of an earlier job was not: the ledger knows its id."""
+    before, after = (World(store_url, start_seconds=1e9, candidates=1) for _ in range(2))
+    create_screening(before, "c12345", job="dag/earlier/task/-1")
+    after.sandbox.advance(60)
+    after.sandbox.fail_next("drop", method="POST", after_commit=True)
+    made = create_screening(after, "c12345", on_existing="skip")
+    assert [one["screening_id"] for one in after.sandbox.invitations] == [made.id]
+
+
 @pytest.mark.parametrize("on_existing", ["create", "skip"])
 def test_ids_that_the_ledger_knows_from_an_earlier_pihupulse_are_no_hindrance(store_url, on_existing):
     """The local PihuPulse was started anew, and gives the same ids to the same candidates' screenings."""
