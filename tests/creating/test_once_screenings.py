@@ -221,6 +221,21 @@ def test_one_that_is_deleted_once_the_list_has_shown_it_is_not_called_the_tasks_
         create_screening(world, "c12400", on_existing="skip")
 
 
+def test_one_whose_answer_was_lost_and_that_was_completed_before_the_retry_is_adopted(world):
+    world.sandbox.fail_next("drop", method="POST", after_commit=True)
+
+    async def die(_seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create_screening(world, "c12400", sleep=die)
+    [lost] = world.sandbox.invitations
+    world.sandbox.advance(60)
+    world.sandbox.complete(lost["screening_id"])
+    assert create_screening(world, "c12400", first_try=False).id == lost["screening_id"]
+    assert world.sandbox.invitations == [lost]
+
+
 def test_one_that_only_the_details_show_invites_nobody_again(world):
     """Nobody can say which template it is of, so nothing is created."""
     [existing] = world.sandbox.insert_screenings(["c12400"])
