@@ -208,6 +208,14 @@ def test_the_list_tells_where_details_show_no_screenings(world, monkeypatch, is_
         create_screening(world, "c12400", first_try=False)
 
 
+def test_the_list_tells_what_became_of_a_lost_answer_where_details_show_no_screenings(world, monkeypatch):
+    views = world.sandbox.account.views
+    monkeypatch.setattr(views, "detailed_candidate", views.created_candidate)
+    world.sandbox.fail_next("drop", method="POST", after_commit=True)
+    made = create_screening(world, "c12400")
+    assert [one["screening_id"] for one in world.sandbox.invitations] == [made.id]
+
+
 def test_one_that_is_deleted_once_the_list_has_shown_it_is_not_called_the_tasks_own(world):
     [existing] = world.sandbox.insert_screenings(["c12400"])
     gone = []
