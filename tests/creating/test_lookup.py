@@ -139,3 +139,14 @@ async def test_what_was_created_just_now_is_found_however_short_the_list_is(orde
     [new] = world.sandbox.insert_candidates(1)
     async with world.connect() as client:
         assert new in {one.id async for found in find_candidates(client, lambda: since) for one in found}
+
+
+@pytest.mark.parametrize("order", ["oldest-first", "newest-first"])
+async def test_what_is_dated_some_seconds_before_it_was_sent_is_found(order):
+    """The service's time is known in whole seconds."""
+    world = World("sqlite://", order=order)
+    world.sandbox.account.insert_candidates(300, apart=0.1)
+    since = world.now() - 6
+    async with world.connect() as client:
+        found = {one.id async for found in find_candidates(client, lambda: since) for one in found}
+    assert {one["id"] for one in world.sandbox.candidates[-109:]} <= found
