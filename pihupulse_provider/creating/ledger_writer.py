@@ -88,7 +88,9 @@ class LedgerWriter:
         service_time = self._time.earliest if self._time.is_known else None
         marked_at = await self._write(lambda job: self.ledger.mark(job, items, service_time))
         if marked_at is None:
-            return self.ledger.now()
+            now = self.ledger.now()
+            self._rows.set_unmarked(rows, now)
+            return now
         if service_time is None:
             self._undated.update((item, Mark(item, key, marked_at)) for item, key in items)
         self._rows.set_recorded(rows, recorded=True)
@@ -115,7 +117,7 @@ class LedgerWriter:
             self._rows.set_recorded([row for row, _, _ in created], recorded=False)
 
     async def catch_up(self) -> None:
-        """Record what is not yet: rows that were adopted, and what happened while the store was away."""
+        """Record what is not yet: rows that were adopted, and what was sent while the store was away."""
         self._behind = True
         await self._write(lambda _job: True)
 

@@ -14,7 +14,7 @@ _SCHEMA = """
 CREATE TABLE rows (
     n INTEGER PRIMARY KEY, item BLOB, key BLOB, body TEXT,
     state INTEGER NOT NULL DEFAULT 0, id TEXT, at REAL, service_time REAL, decided_at REAL,
-    recorded INTEGER NOT NULL DEFAULT 0
+    recorded INTEGER NOT NULL DEFAULT 0, unmarked_at REAL
 );
 CREATE TABLE problems (n INTEGER, field TEXT, reason TEXT);
 CREATE TABLE found (
@@ -23,11 +23,13 @@ CREATE TABLE found (
 ) WITHOUT ROWID;
 """
 """``state`` is the number of a :class:`RowState`. ``at`` and ``service_time`` are one moment by our clock and the
-service's: when an open row was sent, or may have been by a try that left no mark; by when a created one was there."""
+service's: when an open row was sent, or may have been by a try that left no mark; by when a created one was there.
+``unmarked_at`` is when this run was about to send a row of which the ledger does not know that."""
 _INDEXES = (
     "CREATE INDEX rows_item ON rows (item)",
     "CREATE INDEX rows_key ON rows (key)",
     "CREATE INDEX rows_state ON rows (state, n)",
+    "CREATE INDEX rows_unmarked ON rows (n) WHERE unmarked_at IS NOT NULL",
     "CREATE INDEX found_key ON found (key)",
 )
 _SENT = "state < 2 AND at IS NOT NULL"
@@ -149,7 +151,13 @@ class RowTable(TemporaryDatabase):
 
     def set_recorded(self, rows: Iterable[TableRow], *, recorded: bool) -> None:
         """Set whether the ledger knows what these rows came to."""
-        self.run_many("UPDATE rows SET recorded = ? WHERE n = ?", [(recorded, row.n) for row in rows])
+        self.run_many(
+            "UPDATE rows SET recorded = ?, unmarked_at = NULL WHERE n = ?", [(recorded, row.n) for row in rows]
+        )
+
+    def set_unmarked(self, rows: Iterable[TableRow], at: float) -> None:
+        """Note that these are about to be sent at that moment, and that the ledger could not be told."""
+        self.run_many("UPDATE rows SET unmarked_at = ? WHERE n = ?", [(at, row.n) for row in rows])
 
     def in_question(self, limit: int, *, sent: bool) -> list[str] | None:
         """Return the request bodies of the rows whose end is open; None if they are more than ``limit``.
@@ -232,8 +240,13 @@ class RowTable(TemporaryDatabase):
         return ambiguous
 
     def unrecorded(self, limit: int) -> list[tuple[TableRow, float, str | None]]:
-        """Return rows that were sent and of which the ledger does not know that, with time and id."""
-        query = "SELECT n, item, key, body, at, id FROM rows WHERE recorded = 0 AND state IN (1, 2) ORDER BY n LIMIT ?"
+        """Return rows that were sent, or may be right now, of which the ledger does not know that, with time and id."""
+        # The plus keeps out the index of states, in which all waiting rows are.
+        query = (
+            "SELECT n, item, key, body, at, id FROM rows WHERE recorded = 0 AND state IN (1, 2) UNION ALL "
+            "SELECT n, item, key, body, unmarked_at, id FROM rows WHERE unmarked_at IS NOT NULL AND +state = 0 "
+            "ORDER BY n LIMIT ?"
+        )
         return [(TableRow(*row[:4]), row[4], row[5]) for row in self.rows(query, limit)]
 
     def assume_maybe_sent(self, since: float, service_time: float | None = None) -> None:

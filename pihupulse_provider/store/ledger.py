@@ -151,10 +151,11 @@ class Ledger:
         with self.store.begin() as connection:
             now = self.store.now(connection)
             skew = now - self.now()
+            started_at = now if begun_at is None else begun_at + skew
             wanted = {"account": self._account, "name": name}
-            connection.execute(_NEW_JOB, {**wanted, "at": now, "fingerprint": fingerprint})
+            connection.execute(_NEW_JOB, {**wanted, "at": started_at, "fingerprint": fingerprint})
             found = connection.execute(sa.select(JOBS).filter_by(**wanted).with_for_update()).one()
-            owner = _owner(found.owner, now if begun_at is None else begun_at + skew, is_late=begun_at is not None)
+            owner = _owner(found.owner, started_at, is_late=begun_at is not None)
             connection.execute(sa.update(JOBS).where(JOBS.c.id == found.id).values(owner=owner))
         return Job(
             found.id,

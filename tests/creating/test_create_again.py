@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from threading import Thread
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from pihupulse_provider.creating.resources import ScreeningResource
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
-from tests.creating.importing import NO_STORE, Import, KilledError, assert_each_once, emails, people, run
+from tests.creating.importing import NO_STORE, Import, KilledError, assert_each_once, dead, emails, people, run
 from tests.creating.world import World
 
 
@@ -133,6 +134,22 @@ class TestTakenOver:
         with pytest.raises(JobTakenOverError):
             Overtaken(world, people(100)).run()
         assert_each_once(world, 100)
+
+
+class Hung(httpx.AsyncBaseTransport):
+    """Has the first request carried out, and does not respond as long as the process lives."""
+
+    def __init__(self, inner):
+        self._inner, self._is_first = inner, True
+        self.killed = asyncio.Event()
+
+    async def handle_async_request(self, request):
+        is_first, self._is_first = self._is_first, False
+        response = await self._inner.handle_async_request(request)
+        if is_first:
+            await self.killed.wait()
+            raise KilledError
+        return response
 
 
 class OddIds(httpx.AsyncBaseTransport):
@@ -327,6 +344,48 @@ class TestStoreAway:
         assert "The store is back." in caplog.text
         assert run(world, people(300), first_try=False).created == 300
         assert_each_once(world, 300)
+
+    def test_while_a_response_is_waited_for(self, world, tmp_path):
+        """A retry looks no further back than to the last mark: what is still on its way then must have one, too."""
+        store = tmp_path / "store.db"
+        store.mkdir()
+        hung = Hung(world.sandbox.transport())
+
+        class Outage(Import):
+            def count(self, name, by):
+                try:
+                    super().count(name, by)
+                except KilledError:
+                    hung.killed.set()
+                    raise
+                if self.metrics["created"] == 50:
+                    store.rmdir()
+                    world.sandbox.advance(20)
+
+        world.between = lambda _transport: hung
+        with pytest.raises(KilledError):
+            Outage(world, people(150), kill_after=130).run()
+        world.between = lambda transport: transport
+        assert run(world, people(150), first_try=False).created == 150
+        assert_each_once(world, 150)
+
+    def test_until_it_is_killed_before_anything_is_recorded(self, world, tmp_path):
+        """The job that is begun late counts from when the run began."""
+        store = tmp_path / "store.db"
+        store.mkdir()
+
+        class Outage(Import):
+            def count(self, name, by):
+                super().count(name, by)
+                if self.metrics["created"] == 50:
+                    store.rmdir()
+                    world.sandbox.advance(100)
+                    self.create.ledger.catch_up = self.create.ledger.confirm = self.create.ledger.mark = dead
+
+        with pytest.raises(KilledError):
+            Outage(world, people(100)).run()
+        assert run(world, people(100), first_try=False).created == 100
+        assert_each_once(world, 100)
 
     @pytest.mark.parametrize("back_after", [None, 90])
     def test_in_the_middle(self, world, tmp_path, back_after):

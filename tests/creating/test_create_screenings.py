@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from pihupulse_provider.creating import recovery
 from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
 from pihupulse_provider.creating.resources import ScreeningResource
 from tests.creating.importing import Import, KilledError, run
@@ -70,6 +71,14 @@ class TestScreenings:
         assert self.invited(world) == Counter(everybody[:40])
         assert world.count("GET /candidates/:id") == 3
         assert world.count("GET /screenings") <= 4
+
+    def test_more_lost_answers_than_are_kept_in_memory_invite_nobody_twice(self, world, ids, monkeypatch):
+        """Then the list of everybody's screenings is read, which shows those by other templates, too."""
+        monkeypatch.setattr(recovery, "_FEW", 3)
+        world.sandbox.insert_screenings([ids[0]["candidate_id"]], "t54322")
+        world.sandbox.fail_next("drop", times=5, method="POST", after_commit=True)
+        assert run(world, ids[:8], resource=self.resource()).created == 8
+        assert self.invited(world) == Counter(row["candidate_id"] for row in ids[:8])
 
     def test_a_second_job_invites_nobody_again(self, world, ids):
         run(world, ids[:150], resource=self.resource(), on_existing="skip")

@@ -65,6 +65,20 @@ async def test_rows_that_appear_as_others_vanish(world, seed):
     assert set(there) & set(left) <= found
 
 
+@pytest.mark.parametrize("order", ["oldest-first", "newest-first"])
+@pytest.mark.parametrize("before_request", range(1, 5))
+async def test_a_row_that_vanishes_from_the_first_page_hides_none_where_all_are_new(order, before_request):
+    world = World("sqlite://", order=order)
+    world.sandbox.account.insert_candidates(250, apart=1.0)
+    first, *others = world.sandbox.account.candidates
+
+    def change(_chance):
+        if first in world.sandbox.account.candidates and world.count(None) == before_request:
+            world.sandbox.delete(first)
+
+    assert set(others) <= await recent(world, change)
+
+
 @pytest.mark.parametrize("hidden", [["total_count"], ["total_count", "per_page"], ["total_pages"]])
 @pytest.mark.parametrize("burst", [0, 1, 120])
 async def test_a_list_that_tells_less_of_itself(world, hidden, burst):
@@ -79,9 +93,17 @@ async def test_a_list_that_tells_less_of_itself(world, hidden, burst):
     assert set(there) & set(left) <= found
 
 
-async def test_a_list_that_is_sorted_by_something_else_behind_its_first_page():
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [*range(1000, 850, -1), 0, *range(850, 600, -1)],
+        [*range(601, 950), 0, *range(950, 1001)],
+        [*range(950, 900, -1), 0, *range(1000, 950, -1), *range(601, 901)],
+    ],
+    ids=["behind its first page", "before its last page", "from its first page on"],
+)
+async def test_a_list_that_is_sorted_by_something_else(moments):
     """By when they were changed last, say: an older row is among the newest ones."""
-    moments = [*range(1000, 850, -1), 0, *range(850, 600, -1)]
     rows = [{"id": f"c{n}", "created_at": f"2026-01-01T00:{n // 60:02}:{n % 60:02}Z"} for n in moments]
     pages = {"total_pages": 5, "total_count": len(rows), "per_page": 100}
 
@@ -105,3 +127,15 @@ async def test_what_was_created_just_now_is_on_the_newest_page(world):
     ) as client:
         assert new in {one.id async for found in find_candidates(client, lambda: since) for one in found}
     assert world.count(None) <= 3
+
+
+@pytest.mark.parametrize("order", ["oldest-first", "newest-first"])
+@pytest.mark.parametrize("before", [0, 99, 100, 200])
+async def test_what_was_created_just_now_is_found_however_short_the_list_is(order, before):
+    world = World("sqlite://", order=order)
+    world.sandbox.account.insert_candidates(before, apart=1.0)
+    since = world.now()
+    world.sandbox.advance(60)
+    [new] = world.sandbox.insert_candidates(1)
+    async with world.connect() as client:
+        assert new in {one.id async for found in find_candidates(client, lambda: since) for one in found}

@@ -208,6 +208,14 @@ def test_the_list_tells_where_details_show_no_screenings(world, monkeypatch, is_
         create_screening(world, "c12400", first_try=False)
 
 
+def test_the_list_tells_what_became_of_a_lost_answer_where_details_show_no_screenings(world, monkeypatch):
+    views = world.sandbox.account.views
+    monkeypatch.setattr(views, "detailed_candidate", views.created_candidate)
+    world.sandbox.fail_next("drop", method="POST", after_commit=True)
+    made = create_screening(world, "c12400")
+    assert [one["screening_id"] for one in world.sandbox.invitations] == [made.id]
+
+
 def test_one_that_is_deleted_once_the_list_has_shown_it_is_not_called_the_tasks_own(world):
     [existing] = world.sandbox.insert_screenings(["c12400"])
     gone = []
@@ -219,6 +227,41 @@ def test_one_that_is_deleted_once_the_list_has_shown_it_is_not_called_the_tasks_
     world.change = delete
     with pytest.raises(UnconfirmedCreateError, match=f"shows the screening {existing}"):
         create_screening(world, "c12400", on_existing="skip")
+
+
+def test_one_whose_answer_was_lost_and_that_was_completed_before_the_retry_is_adopted(world):
+    world.sandbox.fail_next("drop", method="POST", after_commit=True)
+
+    async def die(_seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        create_screening(world, "c12400", sleep=die)
+    [lost] = world.sandbox.invitations
+    world.sandbox.advance(60)
+    world.sandbox.complete(lost["screening_id"])
+    assert create_screening(world, "c12400", first_try=False).id == lost["screening_id"]
+    assert world.sandbox.invitations == [lost]
+
+
+def test_one_that_only_the_details_show_invites_nobody_again(world):
+    """Nobody can say which template it is of, so nothing is created."""
+    [existing] = world.sandbox.insert_screenings(["c12400"])
+    account = world.sandbox.account
+    account.screening_list.remove(account.screenings[existing])
+    with pytest.raises(UnconfirmedCreateError, match=f"the list does not show .{existing}."):
+        create_screening(world, "c12400", on_existing="skip")
+    assert world.sandbox.invitations == []
+
+
+def test_ids_that_a_pihupulse_gives_again_after_a_backup_was_restored_are_no_hindrance(store_url):
+    """The candidate was in the backup, and the screening of an earlier job was not: the ledger knows its id."""
+    before, after = (World(store_url, start_seconds=1e9, candidates=1) for _ in range(2))
+    create_screening(before, "c12345", job="dag/earlier/task/-1")
+    after.sandbox.advance(60)
+    after.sandbox.fail_next("drop", method="POST", after_commit=True)
+    made = create_screening(after, "c12345", on_existing="skip")
+    assert [one["screening_id"] for one in after.sandbox.invitations] == [made.id]
 
 
 @pytest.mark.parametrize("on_existing", ["create", "skip"])
