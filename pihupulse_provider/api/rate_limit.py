@@ -26,6 +26,7 @@ every function takes the time, in epoch seconds.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -190,6 +191,19 @@ def reserve_several(state: LimitState, now: float, count: int, *, poll: bool = F
         slots.append(slot)
         ahead += slot.at > now
     return state, slots
+
+
+def give_back(state: LimitState, slots: Iterable[Slot]) -> LimitState:
+    """Return the state without slots that were taken and never used; with no burst, a place in the line is gone."""
+    kept = [slot for slot in slots if slot.voided == state.voided]
+    if not kept or state.plan.paces_singly:
+        return state
+    in_window = sum(slot.at >= state.window_end - MINUTE for slot in kept)
+    return replace(
+        state,
+        full_at=state.full_at - len(kept) * state.plan.interval,
+        window_used=max(0, state.window_used - in_window),
+    )
 
 
 def stand_alone(state: LimitState, now: float, share: float) -> LimitState:

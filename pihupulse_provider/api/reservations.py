@@ -15,7 +15,7 @@ one in 0.06 seconds, once the burst is spent:
     100.65   one of those that came back reserves 10 slots for all ten
     ======== ==================================================================================
 
-A slot that nobody used in time is left out: it may be used a little late, but not saved up.
+A slot that nobody used in time is left out, and given back with the next turn: it may be used a little late.
 
 Where the store is far, or many processes wait for its row, a process would spend its time waiting for slots. So it then
 takes twice as many as it used since its last turn, up to where some were left out: from there on it takes only as
@@ -60,7 +60,7 @@ class Reservations:
         self._turn_seconds = 0.0
         self._most_used: float | None = None
         self._used_of_turn = 0
-        self._left_out = 0
+        self._left_out: list[Slot] = []
         self._used: deque[float] = deque(maxlen=1000)
 
     def take(self, now: float, voided: int) -> Slot | None:
@@ -73,11 +73,16 @@ class Reservations:
             if slot.voided >= voided and slot.at >= now - _LATEST:
                 self.used(now)
                 return slot
-            self._left_out += slot.voided >= voided
+            if slot.voided >= voided:
+                self._left_out.append(slot)
         if now >= self._turn_at:
             return None
         self._waiting += 1
         return Slot(self._turn_at, taken=False)
+
+    def left_out(self, now: float) -> list[Slot]:
+        """Return the slots of the last turn that nobody used in time; a while later, the burst may be whole again."""
+        return [slot for slot in self._left_out if slot.at > now - _RECENT_SECONDS]
 
     def wanted(self, now: float, most: int) -> int:
         """Return how many slots to reserve now.
@@ -123,4 +128,5 @@ class Reservations:
             self._most_used = max(1.0, self._used_of_turn)
         elif self._most_used is not None and self._used_of_turn >= int(self._most_used):
             self._most_used *= _PROBE
-        self._used_of_turn = self._left_out = 0
+        self._used_of_turn = 0
+        self._left_out = []

@@ -18,6 +18,7 @@ from pihupulse_provider.api.rate_limit import (
     LimitState,
     Plan,
     Slot,
+    give_back,
     most_ahead,
     reserve,
     reserve_several,
@@ -136,12 +137,17 @@ class StoreRateLimit:
         with self._lock:
             slot = reservations.take(self.now(), self._known.voided)
             count = reservations.wanted(self.now(), most_ahead(self.plan))
+            left_out = reservations.left_out(self.now())
         if slot is not None:
             return slot
         if not self._is_away():
             began = self._clock()
             try:
-                slots = self._change(lambda state, now: reserve_several(state, now + self._delivery, count, poll=poll))
+                slots = self._change(
+                    lambda state, now: reserve_several(
+                        give_back(state, left_out), now + self._delivery, count, poll=poll
+                    )
+                )
             except NoConnectionLeftError as error:
                 self._outage.failed("%s. Requests wait until it has one.", error)
                 return Slot(self.now() + random.uniform(*_BUSY_SECONDS), taken=False)

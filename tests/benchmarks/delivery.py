@@ -1,8 +1,7 @@
-"""From a webhook's delivery to the task that it starts and to the end of a sensor, on a real Airflow, in seconds.
+"""Seconds from a delivery to its task and to a sensor's end: ``python -m tests.benchmarks.delivery``.
 
-``python -m tests.benchmarks.delivery [--deliveries 20] [--waits 5] [--idle-sleep 1.0]``
-
-``--idle-sleep`` is Airflow's ``[scheduler] scheduler_idle_sleep_time``, for which an idle scheduler does not look.
+On a real Airflow. ``--idle-sleep`` is Airflow's ``[scheduler] scheduler_idle_sleep_time``, for which an idle scheduler
+does not look.
 """
 
 from __future__ import annotations

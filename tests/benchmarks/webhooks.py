@@ -1,11 +1,9 @@
-"""Deliveries a second, beside a bare receiver and beside airflow-provider-inbound-webhooks.
-
-``python -m tests.benchmarks.webhooks [--seconds 1] [--rounds 9] [--inbound-webhooks URL]``
+"""Deliveries a second, beside a bare receiver and another provider: ``python -m tests.benchmarks.webhooks``.
 
 The receivers take turns, so that what else the machine does meets them all, and each line has the medians of its
-rounds. The last option is the address of a running API server that has that provider installed, with a webhook that
-checks ``hmac_json`` signatures by the secret below, and a DAG scheduled on its event; without one it forgets what it is
-sent. It is left out when no address is given.
+rounds. ``--inbound-webhooks`` is the address of a running API server that has airflow-provider-inbound-webhooks
+installed, with a webhook that checks ``hmac_json`` signatures by the secret below, and a DAG scheduled on its event;
+without one it forgets what it is sent. It is left out when no address is given.
 """
 
 from __future__ import annotations

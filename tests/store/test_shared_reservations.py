@@ -178,6 +178,27 @@ def test_an_import_of_uneven_pace_loses_next_to_nothing_of_the_burst(fleet: Flee
     assert found >= 0.98 * left
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_slots_that_a_slow_process_did_not_use_in_time_are_given_back(busy: bool) -> None:
+    """A window ends with each minute, so that one slot less can mean that the last rows wait a minute longer.
+
+    Those that were left out long ago are not: the burst has been whole since, and it can't be more than whole.
+    """
+    fleet = Fleet(Plan(300, 450), 1)
+    (limit,) = fleet.limits
+    limit.observe(limit.reserve(), RateLimitHeaders(NOW, NOW, limit=300, remaining=299, resets_in=59.0))
+    while limit._known.window_used < len(fleet.sent) + 5:
+        fleet.ask(limit)
+        fleet.sleep_until(fleet.now + 0.002)
+    reserved = limit._known.window_used
+    fleet.sleep_until(fleet.now + (1.0 if busy else 10.0))
+    limit.reserve()
+
+    used = 1 + len(fleet.sent) + 1
+    assert reserved > used
+    assert (limit._known.window_used == used) is busy
+
+
 def test_what_a_killed_process_had_reserved_costs_two_seconds_at_most(fleet: Fleet) -> None:
     _spend_the_burst(fleet)
     for _ in range(16):
