@@ -60,10 +60,8 @@ class RowTable(TemporaryDatabase):
         """Add problems of rows, as number, field and reason; the rows need not have been added."""
         reasons = list(problems)
         self.run_many("INSERT INTO problems VALUES (?, ?, ?)", reasons)
-        numbers = {n for n, _, _ in reasons}
-        self.run_many(
-            "INSERT INTO rows (n, state) VALUES (?, 5) ON CONFLICT (n) DO UPDATE SET state = 5", [(n,) for n in numbers]
-        )
+        numbers = {(n,) for n, _, _ in reasons}
+        self.run_many("INSERT INTO rows (n, state) VALUES (?, 5) ON CONFLICT (n) DO UPDATE SET state = 5", numbers)
 
     def index(self, nth: Callable[[bytes, int], bytes]) -> None:
         """Prepare for look-ups, once everything is added.
@@ -98,19 +96,9 @@ class RowTable(TemporaryDatabase):
         :param decided_at: from when on what they sent has been carried out, or never will be.
         """
         self.run_many(
-            "UPDATE rows SET state = ?, at = ?, service_time = ?, id = ?, decided_at = ?, recorded = 1 "
-            "WHERE item = ? AND state = 0",
-            (
-                (
-                    RowState.CREATED if mark.object_id else RowState.UNSURE,
-                    mark.at,
-                    mark.service_time,
-                    mark.object_id,
-                    decided_at,
-                    mark.item,
-                )
-                for mark in marks
-            ),
+            "UPDATE rows SET state = CASE WHEN ?1 IS NULL THEN 1 ELSE 2 END, id = ?1, at = ?2, service_time = ?3, "
+            "decided_at = ?4, recorded = 1 WHERE item = ?5 AND state = 0",
+            ((mark.object_id, mark.at, mark.service_time, decided_at, mark.item) for mark in marks),
         )
 
     def some_created(self, most: int) -> list[tuple[str, str]]:
@@ -151,9 +139,8 @@ class RowTable(TemporaryDatabase):
 
     def set_recorded(self, rows: Iterable[TableRow], *, recorded: bool) -> None:
         """Set whether the ledger knows what these rows came to."""
-        self.run_many(
-            "UPDATE rows SET recorded = ?, unmarked_at = NULL WHERE n = ?", [(recorded, row.n) for row in rows]
-        )
+        query = "UPDATE rows SET recorded = ?, unmarked_at = NULL WHERE n = ?"
+        self.run_many(query, [(recorded, row.n) for row in rows])
 
     def set_unmarked(self, rows: Iterable[TableRow], at: float) -> None:
         """Note that these are about to be sent at that moment, and that the ledger could not be told."""
@@ -174,10 +161,8 @@ class RowTable(TemporaryDatabase):
 
     def found(self, objects: Iterable[FoundRow]) -> None:
         """Add what the service has."""
-        self.run_many(
-            "INSERT INTO found (id, key, at, not_before, has_failed) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            objects,
-        )
+        query = "INSERT INTO found (id, key, at, not_before, has_failed) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        self.run_many(query, objects)
 
     def exclude_found(self) -> None:
         """Give no row what was found so far: it was there before anything was sent."""

@@ -149,9 +149,8 @@ class Ledger:
         :raises JobTakenOverError: if a run that began later than that has the job.
         """
         with self.store.begin() as connection:
-            now = self.store.now(connection)
-            skew = now - self.now()
-            started_at = now if begun_at is None else begun_at + skew
+            skew = self.skew(connection)
+            started_at = skew + (self.now() if begun_at is None else begun_at)
             wanted = {"account": self._account, "name": name}
             connection.execute(_NEW_JOB, {**wanted, "at": started_at, "fingerprint": fingerprint})
             found = connection.execute(sa.select(JOBS).filter_by(**wanted).with_for_update()).one()

@@ -136,6 +136,21 @@ class TestTakenOver:
         assert_each_once(world, 100)
 
 
+class StoreComesBack(Import):
+    """Has no store until fifty were created, and some seconds later tries it again."""
+
+    def __init__(self, world, rows, store, *, seconds=20, **options):
+        super().__init__(world, rows, **options)
+        self.store, self.seconds = store, seconds
+        store.mkdir()
+
+    def count(self, name, by):
+        super().count(name, by)
+        if self.metrics["created"] == 50:
+            self.store.rmdir()
+            self.world.sandbox.advance(self.seconds)
+
+
 class Hung(httpx.AsyncBaseTransport):
     """Has the first request carried out, and does not respond as long as the process lives."""
 
@@ -329,61 +344,42 @@ class TestStoreAway:
     def test_until_the_middle(self, world, tmp_path, caplog):
         """The job that is begun late is of the same source to the retry."""
         caplog.set_level("INFO")
-        store = tmp_path / "store.db"
-        store.mkdir()
-
-        class Outage(Import):
-            def count(self, name, by):
-                super().count(name, by)
-                if self.metrics["created"] == 50:
-                    store.rmdir()
-                    world.sandbox.advance(20)
-
         with pytest.raises(KilledError):
-            Outage(world, people(300), kill_after=200).run()
+            StoreComesBack(world, people(300), tmp_path / "store.db", kill_after=200).run()
         assert "The store is back." in caplog.text
         assert run(world, people(300), first_try=False).created == 300
         assert_each_once(world, 300)
 
     def test_while_a_response_is_waited_for(self, world, tmp_path):
         """A retry looks no further back than to the last mark: what is still on its way then must have one, too."""
-        store = tmp_path / "store.db"
-        store.mkdir()
         hung = Hung(world.sandbox.transport())
 
-        class Outage(Import):
+        class Outage(StoreComesBack):
             def count(self, name, by):
                 try:
                     super().count(name, by)
                 except KilledError:
                     hung.killed.set()
                     raise
-                if self.metrics["created"] == 50:
-                    store.rmdir()
-                    world.sandbox.advance(20)
 
         world.between = lambda _transport: hung
         with pytest.raises(KilledError):
-            Outage(world, people(150), kill_after=130).run()
+            Outage(world, people(150), tmp_path / "store.db", kill_after=130).run()
         world.between = lambda transport: transport
         assert run(world, people(150), first_try=False).created == 150
         assert_each_once(world, 150)
 
     def test_until_it_is_killed_before_anything_is_recorded(self, world, tmp_path):
         """The job that is begun late counts from when the run began."""
-        store = tmp_path / "store.db"
-        store.mkdir()
 
-        class Outage(Import):
+        class Outage(StoreComesBack):
             def count(self, name, by):
                 super().count(name, by)
                 if self.metrics["created"] == 50:
-                    store.rmdir()
-                    world.sandbox.advance(100)
                     self.create.ledger.catch_up = self.create.ledger.confirm = self.create.ledger.mark = dead
 
         with pytest.raises(KilledError):
-            Outage(world, people(100)).run()
+            Outage(world, people(100), tmp_path / "store.db", seconds=100).run()
         assert run(world, people(100), first_try=False).created == 100
         assert_each_once(world, 100)
 
