@@ -171,9 +171,12 @@ class LedgerWriter:
 
     async def _record_backlog(self, job: Job) -> None:
         self._behind = False  # whatever fails from now on is one more to be recorded
+        latest: list[Mark] = []
         while backlog := self._rows.unrecorded(_BACKLOG):
             marks = [self._dated(Mark(row.item, row.key, at, object_id)) for row, at, object_id in backlog]
-            await asyncio.to_thread(self.ledger.catch_up, job, marks)
+            latest = [max(latest + marks, key=lambda mark: mark.at)]
+            is_last = len(backlog) < _BACKLOG  # until then there may be earlier ones that the ledger does not know
+            await asyncio.to_thread(self.ledger.catch_up, job, marks, latest[0] if is_last else None)
             self._rows.set_recorded([row for row, _, _ in backlog], recorded=True)
 
     async def _date_marks(self, job: Job) -> None:

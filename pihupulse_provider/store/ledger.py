@@ -200,7 +200,8 @@ class Ledger:
             skew = self._hold(connection, job)
             at = self.now()
             by_service = service_time(at) if service_time is not None else None
-            self._put(connection, job, [Mark(item, key, at, None, by_service) for item, key in items], skew)
+            marks = [Mark(item, key, at, None, by_service) for item, key in items]
+            self._put(connection, job, marks, marks[-1], skew)
         return at
 
     def date(self, job: Job, marks: Sequence[Mark]) -> None:
@@ -212,14 +213,15 @@ class Ledger:
             undated = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner, JOBS.c.service_ahead.is_(None))
             connection.execute(sa.update(JOBS).where(undated).values(service_ahead=ahead))
 
-    def catch_up(self, job: Job, marks: Sequence[Mark]) -> None:
-        """Record what was done while the store was away.
+    def catch_up(self, job: Job, marks: Sequence[Mark], latest: Mark | None) -> None:
+        """Record what was done while the store was away, or a part of it.
 
+        :param latest: with the last part, the latest mark of them all: from it on a later try looks for what has none.
         :raises JobTakenOverError: if another run has taken the job; it then learns of what has an id all the same.
         """
         self.confirm(job, [mark for mark in marks if mark.object_id is not None])
         with self.store.begin() as connection:
-            self._put(connection, job, marks, self._hold(connection, job))
+            self._put(connection, job, marks, latest, self._hold(connection, job))
 
     def confirm(self, job: Job, marks: Sequence[Mark]) -> None:
         """Record the ids of what was created, also where another run has the job by now.
@@ -250,10 +252,11 @@ class Ledger:
             raise JobTakenOverError
         return self.skew(connection)
 
-    def _put(self, connection: Connection, job: Job, marks: Sequence[Mark], skew: float) -> None:
-        last = _values(job, max(marks, key=lambda mark: mark.at), skew)
-        marked = {"marked_at": last["at"], "service_ahead": last["service_ahead"]}
-        connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(marked))
+    def _put(self, connection: Connection, job: Job, marks: Sequence[Mark], latest: Mark | None, skew: float) -> None:
+        if latest is not None:
+            last = _values(job, latest, skew)
+            marked = {"marked_at": last["at"], "service_ahead": last["service_ahead"]}
+            connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(marked))
         connection.execute(_PUT_CREATE, _in_order(job, map(_keepable, marks), skew))
 
 

@@ -139,14 +139,14 @@ class TestTakenOver:
 class StoreComesBack(Import):
     """Has no store until fifty were created, and some seconds later tries it again."""
 
-    def __init__(self, world, rows, store, *, seconds=20, **options):
+    def __init__(self, world, rows, store, *, seconds=20, after=50, **options):
         super().__init__(world, rows, **options)
-        self.store, self.seconds = store, seconds
+        self.store, self.seconds, self.after = store, seconds, after
         store.mkdir()
 
     def count(self, name, by):
         super().count(name, by)
-        if self.metrics["created"] == 50:
+        if self.metrics["created"] == self.after:
             self.store.rmdir()
             self.world.sandbox.advance(self.seconds)
 
@@ -382,6 +382,23 @@ class TestStoreAway:
             Outage(world, people(100), tmp_path / "store.db", seconds=100).run()
         assert run(world, people(100), first_try=False).created == 100
         assert_each_once(world, 100)
+
+    def test_until_the_end_and_it_is_killed_while_it_records_what_was_done(self, world, tmp_path):
+        """The row whose request was lost was sent last, and is recorded with the first of them."""
+        world.sandbox.fail("drop", method="POST", times=1)
+        outage = StoreComesBack(world, people(900), tmp_path / "store.db", after=900)
+        ledger = outage.create.ledger
+        catch_up = ledger.catch_up
+
+        def record_a_part(*arguments):
+            catch_up(*arguments)
+            ledger.catch_up = ledger.confirm = ledger.mark = dead
+
+        ledger.catch_up = record_a_part
+        with pytest.raises(KilledError):
+            outage.run()
+        assert run(world, people(900), first_try=False).created == 900
+        assert_each_once(world, 900)
 
     @pytest.mark.parametrize("back_after", [None, 90])
     def test_in_the_middle(self, world, tmp_path, back_after):

@@ -89,7 +89,7 @@ def test_what_an_earlier_run_did_while_the_store_was_away_is_known_all_the_same(
     earlier = ledger.open(name)
     later = ledger.open(name)
     with pytest.raises(JobTakenOverError):
-        ledger.catch_up(earlier, [mark(1, "c1"), mark(2)])
+        ledger.catch_up(earlier, [mark(1, "c1"), mark(2)], mark(2))
     assert [one.object_id for one in ledger.marks(later)] == ["c1"]
 
 
@@ -145,11 +145,13 @@ def test_times_are_right_for_a_worker_whose_clock_is_wrong(ledger, store, name, 
     assert [one.at for one in other.marks(again)] == [about(NOW + apart)]
 
 
-def test_a_job_marked_last_what_was_sent_last_in_whatever_order_it_tells(ledger, name):
-    """The next try looks no further back than that."""
+def test_a_job_that_recorded_a_part_of_what_it_did_is_still_looked_for_from_before_it(ledger, name):
+    """The next try looks no further back than to its last mark, and more may have been sent before this part was."""
     job = ledger.open(name)
-    sent_later, sent_before = mark(1, at=NOW + 9), mark(2, "c2", at=NOW + 5)
-    ledger.catch_up(job, [sent_later._replace(service_time=NOW + 16), sent_before._replace(service_time=NOW + 12)])
+    sent_later, sent_before = mark(1, at=NOW + 9)._replace(service_time=NOW + 16), mark(2, "c2", at=NOW + 5)
+    ledger.catch_up(job, [sent_later], None)
+    assert ledger.open(name).marked_at is None
+    ledger.catch_up(ledger.open(name), [sent_before], sent_later)
     again = ledger.open(name)
     assert (again.marked_at, again.marked_service_time) == (about(NOW + 9), about(NOW + 16))
 
@@ -205,7 +207,7 @@ class TestAnIdThatItCanNotKeep:
     def test_what_was_not_marked_is_looked_up_whenever_it_was_sent(self, ledger, name, odd):
         """Nothing is known of that any more, only by when it was there."""
         job = ledger.open(name)
-        ledger.catch_up(job, [mark(1, odd, NOW + 60)])
+        ledger.catch_up(job, [mark(1, odd, NOW + 60)], None)
         [found] = ledger.find(job, [mark(1).item])
         assert (found.object_id, found.at) == (None, about(0))
 
@@ -233,7 +235,7 @@ def test_two_runs_that_record_the_same_rows_at_once_do_not_wait_for_each_other(p
             both.abort()
             failed.append(error)
 
-    writes = (lambda: ledger.confirm(job, marks), lambda: successors.catch_up(successors_job, marks[::-1]))
+    writes = (lambda: ledger.confirm(job, marks), lambda: successors.catch_up(successors_job, marks[::-1], marks[0]))
     threads = [Thread(target=record, args=(write,)) for write in writes]
     for thread in threads:
         thread.start()
