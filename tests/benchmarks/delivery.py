@@ -19,7 +19,7 @@ from typing import Any
 from pihupulse_provider.sandbox import Sandbox
 from tests.benchmarks.results import record
 from tests.integration.airflow import Airflow
-from tests.integration.conftest import ROOT, SETTINGS
+from tests.integration.conftest import SETTINGS
 
 DAG = "started_by_webhooks"
 STAGES = ("asset event", "DAG run", "task queued", "task running")
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, Sandbox(plan="enterprise", start_seconds=1e9) as sandbox:
         dags = Path(home, "dags")
-        shutil.copytree(ROOT / "tests" / "integration" / "dags", dags)
+        shutil.copytree(Path(__file__).parents[1] / "integration" / "dags", dags)
         env = {
             **SETTINGS,
             "AIRFLOW_CONN_PIHUPULSE_DEFAULT": sandbox.connection_json,
