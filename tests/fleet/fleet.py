@@ -67,7 +67,7 @@ class Fleet(Airflow):
         self.parts: dict[str, Part] = {}
         self.clocks = dict(clocks)
         self.samples: list[dict[str, Mapping[str, int]]] = []
-        self._ended = threading.Event()
+        self._over = threading.Event()
         self._starting = threading.Lock()
         self._stopping: set[str] = set()
 
@@ -87,7 +87,7 @@ class Fleet(Airflow):
 
     def stop(self) -> None:
         """Stop all parts."""
-        self._ended.set()
+        self._over.set()
         with self._starting:
             pass
         for part in reversed(self.parts.values()):
@@ -165,7 +165,7 @@ class Fleet(Airflow):
             self._stopping.remove(name)
 
     def _sample(self) -> None:
-        while not self._ended.wait(_SAMPLE_SECONDS):
+        while not self._over.wait(_SAMPLE_SECONDS):
             self._supervise()
             self.samples.append({name: part.usage() for name, part in self.parts.items()})
 
