@@ -28,8 +28,8 @@ _CHUNK = 1000
 _SHOWN = 10
 _LOOKED_AT = 5
 """How many of the objects that earlier tries created are looked at: whether any of it is still there."""
-_SHOWS_WITHIN = 5.0
-"""Seconds that a try of which nothing is known is given to show what it may have sent last."""
+_STORE_SECONDS = 5.0
+"""How often a retry asks for a store that is away, before it goes on without it."""
 
 Digest = Callable[..., bytes]
 """Makes a keyed hash (16 bytes) of some values."""
@@ -126,7 +126,7 @@ class CreateRun:
         """Create the rows that the table has: what :meth:`run` does between reading the source and the summary."""
         progress = Progress(f"Creating {self.resource.noun}s", self.ledger.now)
         writer = LedgerWriter(self.ledger, self.options.job, self.rows, client.time)
-        job = await asyncio.to_thread(writer.open, fingerprint, earlier_try_decided_after(client.account.timeout))
+        job = await self._open(writer, fingerprint, earlier_try_decided_after(client.account.timeout))
         new_only = self.options.on_existing == "create"
         recovery = Recovery(self.rows, self.resource, writer, client, self.sleep, new_only=new_only)
         if job is not None and not job.is_new and not self.options.is_single:
@@ -222,11 +222,23 @@ class CreateRun:
         if repeated and self.options.on_repeated == "fail":
             self._fail(RowState.DUPLICATE, repeated, "repeats an earlier row of the source")
 
+    async def _open(self, writer: LedgerWriter, fingerprint: str | None, decided_after: float) -> Job | None:
+        """Take the job; a retry that learns nothing from the ledger waits as long as a request may be on its way."""
+        until = self.ledger.now() + decided_after
+        job = await asyncio.to_thread(writer.open, fingerprint, decided_after)
+        if self.options.first_try or not (job is None or job.is_new):
+            return job
+        log.info("The store knows nothing of this task's earlier tries: waiting for what they may have sent last.")
+        while job is None and (left := until - self.ledger.now()) > 0:
+            await self.sleep(min(left, _STORE_SECONDS))
+            job = await asyncio.to_thread(writer.open, fingerprint, decided_after)
+        if job is None or job.is_new:
+            await self.sleep(max(0.0, until - self.ledger.now()))
+        return job
+
     async def _look(self, recovery: Recovery, job: Job | None) -> None:
         may_have_begun = not self.options.first_try or (job is not None and not job.is_new)
         if may_have_begun:
-            if job is None or job.is_new:
-                await self.sleep(_SHOWS_WITHIN)
             self._assume_maybe_sent(job)
         if self.options.on_existing != "create":
             await self._look_for_existing(recovery)
@@ -244,13 +256,15 @@ class CreateRun:
             self._fail(RowState.EXISTING, existing, "exists already")
 
     def _assume_maybe_sent(self, job: Job | None) -> None:
-        """Take the waiting rows for perhaps sent since the last mark in the ledger, while the store was away."""
+        """Take the waiting rows for perhaps sent since the last mark in the ledger, while the store was away.
+
+        It may have been away since the first try, too, and back for one that was killed before it marked anything.
+        """
         now = self.ledger.now()
-        if job is None or job.is_new:
+        if job is None or job.marked_at is None:
             self.rows.assume_maybe_sent(self.options.earliest(now) or 0.0)
         else:
-            recorded = surely_before(job.marked_at or job.started_at, now)
-            self.rows.assume_maybe_sent(recorded, job.marked_service_time)
+            self.rows.assume_maybe_sent(surely_before(job.marked_at, now), job.marked_service_time)
 
     def _fail(self, state: RowState, count: int, reason: str) -> None:
         numbers = self.rows.numbers(state, count)

@@ -111,7 +111,6 @@ class Job:
     id: int
     is_new: bool
     owner: str
-    started_at: float
     marked_at: float | None = None
     fingerprint: str | None = None
     marked_service_time: float | None = None
@@ -160,7 +159,6 @@ class Ledger:
             found.id,
             is_new=not found.owner,
             owner=owner,
-            started_at=found.started_at - skew,
             marked_at=_sum(found.marked_at, -skew),
             fingerprint=found.fingerprint,
             marked_service_time=_sum(found.marked_at, found.service_ahead),

@@ -9,6 +9,7 @@ import pytest
 
 from pihupulse_provider.creating.once import create_candidate_once
 from pihupulse_provider.creating.options import CreateOptions
+from tests.creating.importing import NO_STORE
 from tests.creating.world import ALEX, World
 
 
@@ -44,10 +45,14 @@ class Late(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(request)
 
 
-def create(world, late, *, first_try=True, sleep=None):
+def create(world, late, *, first_try=True, sleep=None, store_url=None):
     world.between = lambda _transport: late
     options = CreateOptions("dag/run/task/-1", first_try, on_existing="create")
-    return create_candidate_once(world.connect, world.ledger(), options, ALEX, sleep=sleep or world.sleep)
+    return create_candidate_once(world.connect, world.ledger(store_url), options, ALEX, sleep=sleep or world.sleep)
+
+
+async def die(_seconds):
+    raise KeyboardInterrupt
 
 
 def alexes(world, late):
@@ -72,11 +77,35 @@ def test_one_that_a_proxy_or_nobody_responded_to(world, response):
 def test_one_of_a_try_that_was_killed_just_as_it_had_sent_it(world):
     """It had the job for up to two seconds more than its successor could know, and sent it at their end."""
     late = Late(world, 47.0)
-
-    async def die(_seconds):
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         create(world, late, sleep=die)
     made = create(world, late, first_try=False)
     assert alexes(world, late) == [made.id]
+
+
+@pytest.mark.parametrize("is_still_away", [True, False])
+def test_one_of_a_try_that_was_killed_while_the_store_was_away(world, store_url, is_still_away):
+    """A retry learns nothing of it from its store."""
+    late = Late(world, 44.0)
+    with pytest.raises(KeyboardInterrupt):
+        create(world, late, sleep=die, store_url=NO_STORE)
+    made = create(world, late, first_try=False, store_url=NO_STORE if is_still_away else store_url)
+    assert alexes(world, late) == [made.id]
+
+
+def test_a_retry_waits_no_longer_than_for_the_store(world, tmp_path):
+    """Once that is back, it says what may have been sent."""
+    store = tmp_path / "later"
+    store.mkdir()
+    store_url = f"sqlite:///{store}"
+    begun_at = world.now()
+
+    async def bring_back(seconds):
+        await world.sleep(seconds)
+        if store.is_dir():
+            store.rmdir()
+            (tmp_path / "store.db").rename(store)
+
+    world.ledger().open("dag/run/task/-1")
+    create(world, world.sandbox.transport(), first_try=False, store_url=store_url, sleep=bring_back)
+    assert world.now() - begun_at < 10
