@@ -173,11 +173,11 @@ class LedgerWriter:
         self._behind = False  # whatever fails from now on is one more to be recorded
         latest: list[Mark] = []
         while backlog := self._rows.unrecorded(_BACKLOG):
-            marks = [self._dated(Mark(row.item, row.key, at, object_id)) for row, at, object_id in backlog]
+            marks = [self._dated(mark) for _, mark in backlog]
             latest = [max(latest + marks, key=lambda mark: mark.at)]
             is_last = len(backlog) < _BACKLOG  # until then there may be earlier ones that the ledger does not know
             await asyncio.to_thread(self.ledger.catch_up, job, marks, latest[0] if is_last else None)
-            self._rows.set_recorded([row for row, _, _ in backlog], recorded=True)
+            self._rows.set_recorded([row for row, _ in backlog], recorded=True)
 
     async def _date_marks(self, job: Job) -> None:
         marks = [self._dated(mark) for mark in self._undated.values()]
@@ -186,7 +186,7 @@ class LedgerWriter:
             self._undated.pop(mark.item, None)
 
     def _dated(self, mark: Mark) -> Mark:
-        if not self._time.is_known:
+        if mark.service_time is not None or not self._time.is_known:
             return mark
         by_service = self._time.earliest(mark.at) if mark.object_id is None else self._time.latest(mark.at)
         return mark._replace(service_time=by_service)

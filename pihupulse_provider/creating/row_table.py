@@ -224,15 +224,18 @@ class RowTable(TemporaryDatabase):
         self.run("DROP TABLE matches")
         return ambiguous
 
-    def unrecorded(self, limit: int) -> list[tuple[TableRow, float, str | None]]:
-        """Return rows that were sent, or may be right now, of which the ledger does not know that, with time and id."""
+    def unrecorded(self, limit: int) -> list[tuple[TableRow, Mark]]:
+        """Return rows that were sent, or may be right now, of which the ledger does not know that, with their marks.
+
+        So must be the ambiguous ones: once it is settled what is whose, another try looks for theirs.
+        """
         # The plus keeps out the index of states, in which all waiting rows are.
         query = (
-            "SELECT n, item, key, body, at, id FROM rows WHERE recorded = 0 AND state IN (1, 2) UNION ALL "
-            "SELECT n, item, key, body, unmarked_at, id FROM rows WHERE unmarked_at IS NOT NULL AND +state = 0 "
-            "ORDER BY n LIMIT ?"
+            "SELECT n, item, key, body, at, id, service_time FROM rows WHERE recorded = 0 AND state IN (1, 2, 6) "
+            "UNION ALL SELECT n, item, key, body, unmarked_at, id, NULL FROM rows "
+            "WHERE unmarked_at IS NOT NULL AND +state = 0 ORDER BY n LIMIT ?"
         )
-        return [(TableRow(*row[:4]), row[4], row[5]) for row in self.rows(query, limit)]
+        return [(row := TableRow(*one[:4]), Mark(row.item, row.key, *one[4:])) for one in self.rows(query, limit)]
 
     def assume_maybe_sent(self, since: float, service_time: float | None = None) -> None:
         """Treat all waiting rows as possibly sent by an earlier try, at that moment or later; 0 means at any time.

@@ -55,6 +55,19 @@ class TestKilled:
         with pytest.raises(DuplicateCreateError):
             run(world, people(3), first_try=False)
 
+    def test_once_they_are_sorted_out_the_task_that_is_run_again_creates_nothing(self, world):
+        """Nothing was marked, as the store was away; but for one row, all is marked by the retry."""
+        with pytest.raises(KilledError):
+            run(world, people(30), ledger=world.ledger(NO_STORE), kill_after=30)
+        world.client.create_candidate(NewCandidate(name="By hand", email=people(1)[0]["email"]))
+        for _ in range(2):
+            world.sandbox.advance(600)
+            with pytest.raises(DuplicateCreateError) as caught:
+                run(world, people(30), first_try=False)
+        world.sandbox.delete(caught.value.ids[1])
+        assert run(world, people(30), first_try=False).created == 30
+        assert_each_once(world, 30)
+
 
 class TestDeleted:
     """What an earlier try created was deleted in the dashboard before the task was cleared."""
@@ -340,6 +353,19 @@ class TestStoreAway:
         assert "[pihupulse] store_url" in caplog.text
         run(world, people(100), ledger=world.ledger(NO_STORE), first_try=False, since=since)
         assert_each_once(world, 100)
+
+    def test_until_a_retry_that_is_killed_before_it_marks_anything(self, world):
+        """The ledger knows the job from then on, and still nothing of what was created before."""
+        since = world.moment()
+        with pytest.raises(KilledError):
+            run(world, people(10), ledger=world.ledger(NO_STORE), kill_after=10)
+        world.sandbox.advance(600)
+        retry = Import(world, people(10), first_try=False, since=since)
+        retry.create.ledger.marks = dead
+        with pytest.raises(KilledError):
+            retry.run()
+        assert run(world, people(10), first_try=False, since=since).created == 10
+        assert_each_once(world, 10)
 
     def test_until_the_middle(self, world, tmp_path, caplog):
         """The job that is begun late is of the same source to the retry."""
