@@ -79,6 +79,7 @@ class Chances:
     outages: bool
     no_store: bool
     clock_set: bool
+    repeats: int
     few: int
 
     @classmethod
@@ -104,6 +105,7 @@ class Chances:
             outages=trouble == "outages",
             no_store=trouble == "no store",
             clock_set=trouble in ("overlap", "none") and dice.random() < 0.3,
+            repeats=dice.choice([0, 0, 0, 3]),
             few=dice.choice([2, 5000]),
         )
 
@@ -165,6 +167,8 @@ class History:
     async def _play(self):
         if self.chances.screenings:
             self._rows = [{"candidate_id": await self._create(row)} for row in self._rows]
+        elif self.chances.on_existing == "create":
+            self._rows += self.dice.choices(self._rows, k=self.chances.repeats)
         strangers = asyncio.create_task(self._create_strangers())
         due, alive = datetime.fromtimestamp(self.now(), UTC), []
         for number in range(self.dice.randrange(1, 5)):
@@ -172,7 +176,7 @@ class History:
             alive.append(process)
             await asyncio.wait([process.task], timeout=self.dice.choice([60, STUCK]) if self.chances.overlap else STUCK)
             if self.chances.clock_set:
-                self.chances.store_apart += self.dice.choice([-3000, -100, 0, 50, 3000])
+                self.chances.store_apart += self.dice.choice([-50, 0, 50, 3000])
             await asyncio.sleep(self.dice.choice([0 if self.chances.latest > SOON else 6, 20, 300]))
         for number in range(CALM_TRIES):
             process = self._begin(f"calm try {number + 1}", is_first=False, due=due, calm=True)
@@ -203,11 +207,11 @@ class History:
         key = "candidate_id" if self.chances.screenings else "email"
         objects = self.sandbox.screenings if self.chances.screenings else self.sandbox.candidates
         there = Counter(one[key].casefold() for one in objects)
-        wrong = {row[key]: there[row[key].casefold()] for row in self._rows if there[row[key].casefold()] != 1}
-        if wrong:
-            return f"there more or less than once: {wrong}"
-        if {one["id"] for one in process.results} - {one["id"] for one in objects}:
-            return "results with ids that nothing has"
+        wanted = Counter(row[key].casefold() for row in self._rows)
+        if wrong := {one: there[one] for one in wanted if there[one] != wanted[one]}:
+            return f"there more or less often than wanted: {wrong}"
+        if len({one["id"] for one in process.results} & {one["id"] for one in objects}) < len(self._rows):
+            return "results without an object of their own"
         return None if len(process.results) == len(self._rows) else f"{len(process.results)} results"
 
     def _begin(self, name, *, is_first, due, calm):
@@ -251,7 +255,7 @@ class History:
         resource = CandidateResource(CandidateInput())
         if self.chances.screenings:
             resource = ScreeningResource("t54321", "Engineer", send_invitation=True)
-        options = CreateOptions(JOB, is_first, since, self.chances.on_existing, is_single=is_single)
+        options = CreateOptions(JOB, is_first, since, self.chances.on_existing, "create", is_single=is_single)
         run = CreateRun(resource, options, records, connect, process.results.extend, sleep=process.sleep)
         with run.rows:
             fingerprint = Loader(run.rows, resource, records.digest).load(read_records(self._rows))
@@ -267,7 +271,9 @@ class History:
     async def _create_strangers(self):
         for number in range(200 if self.chances.strangers else 0):
             await asyncio.sleep(self.dice.expovariate(self.chances.strangers))
-            await self._create({"name": "Stranger", "email": f"stranger.{number}@example.net"})
+            stranger = await self._create({"name": "Stranger", "email": f"stranger.{number}@example.net"})
+            if self.dice.random() < 0.3:
+                self.sandbox.delete(stranger)
 
     async def _create(self, candidate):
         """Create a candidate as others do, and return the id."""
