@@ -188,7 +188,8 @@ class RowTable(TemporaryDatabase):
         """Give each row that may have been sent what was found for it.
 
         Where more was found than there are rows for, nobody can tell which is whose: those rows are ambiguous. So are
-        those for which something was found that may be older, and another job's that nobody knows any more.
+        those for which something was found that may be older, and another job's that nobody knows any more. Of two rows
+        that say the same, the one that is decided first gets it: the other may still be carried out.
 
         :param now: by when what was found was there. ``ahead``: seconds by which the service's clock is ahead of ours.
         :param new_since: what appeared earlier may be another job's (epoch seconds of the service's clock).
@@ -204,8 +205,8 @@ class RowTable(TemporaryDatabase):
             "(SELECT id, key, at, not_before, row_number() OVER (PARTITION BY key ORDER BY at, id) AS place FROM found "
             f" WHERE {_TO_BE_ADOPTED} AND (at IS NULL OR at >= (SELECT min({_MOMENT}) FROM rows "
             f" WHERE rows.key = found.key AND {_SENT}) - ?)) f LEFT JOIN "
-            "(SELECT n, key, row_number() OVER (PARTITION BY key ORDER BY state DESC, n) AS place FROM rows "
-            f" WHERE {_SENT}) w ON w.key = f.key AND w.place = f.place "
+            "(SELECT n, key, row_number() OVER (PARTITION BY key ORDER BY state DESC, decided_at, n) AS place "
+            f" FROM rows WHERE {_SENT}) w ON w.key = f.key AND w.place = f.place "
             f"WHERE f.key IN (SELECT key FROM rows WHERE {_SENT})",
             new_since,
             ahead,

@@ -9,7 +9,7 @@ import pytest
 
 from pihupulse_provider.creating.once import create_candidate_once
 from pihupulse_provider.creating.options import CreateOptions
-from tests.creating.importing import NO_STORE
+from tests.creating.importing import NO_STORE, emails, people, run
 from tests.creating.world import ALEX, World
 
 
@@ -81,6 +81,17 @@ def test_one_of_a_try_that_was_killed_just_as_it_had_sent_it(world):
         create(world, late, sleep=die)
     made = create(world, late, first_try=False)
     assert alexes(world, late) == [made.id]
+
+
+def test_one_of_two_that_say_the_same(world):
+    """What is found may be either's: then it is the one's that can't be carried out any more."""
+    late = Late(world, 40.0, httpx.Response(502, text="<h1>Try again later</h1>"))
+    world.between = lambda _transport: late
+    world.sandbox.fail("error", method="POST", times=1, after_commit=True)
+    run(world, people(1) * 2, on_repeated="create")
+    world.sandbox.advance(60)
+    asyncio.run(late.bring_what_is_due())
+    assert emails(world).total() == 2
 
 
 @pytest.mark.parametrize("is_still_away", [True, False])
