@@ -13,12 +13,13 @@ import asyncio
 import contextvars
 import logging
 import random
+import sqlite3
 import sys
 import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,7 @@ class Chances:
         carried out after it was sent, if it comes late.
     :ivar store_apart: how far the store's clock is from the true one; ``service_apart``: PihuPulse's.
     :ivar overlap: whether a try may begin while the one before it lives. ``outages``: whether the store goes away.
+        ``power_cuts``: whether a kill is one, which the store's durable transactions alone outlive.
     """
 
     rows: int
@@ -78,6 +80,7 @@ class Chances:
     overlap: bool
     outages: bool
     no_store: bool
+    power_cuts: bool
     clock_set: bool
     repeats: int
     few: int
@@ -86,7 +89,7 @@ class Chances:
     def draw(cls, dice: random.Random) -> Chances:
         # Without the store two tries at once don't know of each other, and what a try without it sent last is looked
         # for at once by one that has it: docs/concepts/create-once.md.
-        trouble = dice.choice(["overlap", "overlap", "outages", "no store", "failing", "none"])
+        trouble = dice.choice(["overlap", "overlap", "outages", "no store", "failing", "power cuts", "none"])
         return cls(
             rows=dice.choice([1, 5, 12, 30, 60]),
             screenings=dice.random() < 0.3,
@@ -104,6 +107,7 @@ class Chances:
             overlap=trouble == "overlap",
             outages=trouble == "outages",
             no_store=trouble == "no store",
+            power_cuts=trouble == "power cuts",
             clock_set=trouble in ("overlap", "none") and dice.random() < 0.3,
             repeats=dice.choice([0, 0, 0, 3]),
             few=dice.choice([2, 5000]),
@@ -118,7 +122,7 @@ class History:
         self.chances = Chances.draw(self.dice)
         self.loop = VirtualLoop()
         self.told: list[str] = []
-        self._store_url = f"sqlite:///{folder}/store.db"
+        self._store, self._durable = folder / "store.db", folder / "durable.db"
         self._served: set[asyncio.Task[Any]] = set()
         self.sandbox = Sandbox(
             clock=lambda: self.now() + self.chances.service_apart,
@@ -144,6 +148,16 @@ class History:
 
     def tell(self, text):
         self.told.append(f"{self.loop.time():9.3f} {text}")
+
+    def keep_what_is_durable(self):
+        if self.chances.power_cuts:
+            with closing(sqlite3.connect(self._store)) as store, closing(sqlite3.connect(self._durable)) as durable:
+                store.backup(durable)
+
+    def lose_what_is_not_durable(self):
+        if self.chances.power_cuts and self._durable.exists():
+            with closing(sqlite3.connect(self._store)) as store, closing(sqlite3.connect(self._durable)) as durable:
+                durable.backup(store)
 
     def latency(self):
         return self.dice.choice([0, 0.001, self.chances.slowest * self.dice.random(), self.chances.slowest])
@@ -237,7 +251,7 @@ class History:
 
     async def _try(self, process, is_first, since):
         current.set(process)
-        store = FailingStore(self._store_url, lambda: self.now() + self.chances.store_apart, process)
+        store = FailingStore(f"sqlite:///{self._store}", lambda: self.now() + self.chances.store_apart, process)
         records = ledger.Ledger(store, self.account, clock=process.now)
         limit = MemoryRateLimit(clock=process.now)
 

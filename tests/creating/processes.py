@@ -61,6 +61,7 @@ class Process:
         self.history.tell(f"{self.name} is killed")
         self.is_dead = True
         self.task.cancel()
+        self.history.lose_what_is_not_durable()
 
     def use_store(self):
         if self.is_dead:
@@ -96,6 +97,8 @@ class FailingStore(Store):
             yield connection
             if self._process.fails():
                 raise StoreError("The transaction was rolled back")
+        if durable:
+            self._process.history.keep_what_is_durable()
         if self._process.fails():
             raise StoreError("Nothing is known of the commit")
 
