@@ -126,14 +126,16 @@ class CreateRun:
         """Create the rows that the table has: what :meth:`run` does between reading the source and the summary."""
         progress = Progress(f"Creating {self.resource.noun}s", self.ledger.now)
         writer = LedgerWriter(self.ledger, self.options.job, self.rows, client.time)
-        job = await self._open(writer, fingerprint, earlier_try_decided_after(client.account.timeout))
+        decided_after = earlier_try_decided_after(client.account.timeout)
+        decided_at = self.ledger.now() + decided_after
+        job = await self._open(writer, fingerprint, decided_after)
         new_only = self.options.on_existing == "create"
         recovery = Recovery(self.rows, self.resource, writer, client, self.sleep, new_only=new_only)
         if job is not None and not job.is_new and not self.options.is_single:
             await self._check_still_there(client)
         self._set_aside_repeated()
         if self.rows.count(RowState.WAITING, RowState.UNSURE):
-            await self._look(recovery, job)
+            await self._look(recovery, job, decided_at)
             progress.expect(self.rows.count(RowState.WAITING, RowState.UNSURE))
             self._extent, self._progress = self._counted(), progress
             tools = Tools(
@@ -236,20 +238,18 @@ class CreateRun:
             await self.sleep(max(0.0, until - self.ledger.now()))
         return job
 
-    async def _look(self, recovery: Recovery, job: Job | None) -> None:
+    async def _look(self, recovery: Recovery, job: Job | None, decided_at: float) -> None:
         may_have_begun = not self.options.first_try or (job is not None and not job.is_new)
         if may_have_begun:
             self._assume_maybe_sent(job)
         if self.options.on_existing != "create":
-            await self._look_for_existing(recovery)
+            log.info("Looking which %ss exist already.", self.resource.noun)
+            await recovery.look_before_sending(decided_at, read_all=True)
+            self._set_aside_existing()
         elif may_have_begun:
-            await recovery.search()
-            self.rows.assume_not_sent()
+            await recovery.look_before_sending(decided_at, read_all=False)
 
-    async def _look_for_existing(self, recovery: Recovery) -> None:
-        log.info("Looking which %ss exist already.", self.resource.noun)
-        await recovery.search_before_sending()
-        self.rows.assume_not_sent()
+    def _set_aside_existing(self) -> None:
         existing = self.rows.set_aside_existing()
         self.rows.exclude_found()
         if existing and self.options.on_existing == "fail":

@@ -81,11 +81,30 @@ class Recovery:
         self._known_at: float | None = None
         self.ambiguous: set[str] = set()
 
-    async def search_before_sending(self) -> None:
-        """Read everything that there is before anything is sent: what shows later is new."""
-        began_at = self._ledger.now()
-        await self._search(None, sent=False)
-        self._known_at = began_at
+    async def look_before_sending(self, decided_at: float, *, read_all: bool) -> None:
+        """Look for what an earlier try may have sent without a mark, so that the rows that still wait were not sent.
+
+        Where the list shows some, that try went on without its store, and more of it may still be on its way.
+
+        :param decided_at: from when on it is not (epoch seconds).
+        :param read_all: whether to read everything that there is: what shows later is new.
+        """
+        waiting = self._rows.count(RowState.WAITING)
+        await self._look_once(read_all=read_all)
+        left = decided_at - self._ledger.now()
+        if self._rows.count(RowState.WAITING) < waiting and left > 0:
+            log.info("An earlier try went on without the store: waiting for what it may have sent last.")
+            await self._sleep(left)
+            await self._look_once(read_all=read_all)
+        self._rows.assume_not_sent()
+
+    async def _look_once(self, *, read_all: bool) -> None:
+        if read_all:
+            began_at = self._ledger.now()
+            await self._search(None, sent=False)
+            self._known_at = began_at
+        else:
+            await self.search()
 
     async def search(self) -> None:
         """Read what appeared since the first row that may have been sent was, and give rows what is theirs."""

@@ -49,7 +49,6 @@ PAGE = 10
 CALM_TRIES = 3
 STUCK = 30_000.0
 """Seconds after which a try that has not ended never will."""
-SOON = 2.0
 
 
 @dataclass
@@ -57,8 +56,7 @@ class Chances:
     """What a history is like.
 
     :ivar share_lost: of the requests that go wrong. ``share_failing``: of the store's transactions.
-    :ivar slowest: seconds that a request takes on its way at the most, there and back each. ``latest``: that it is
-        carried out after it was sent, if it comes late.
+    :ivar slowest: seconds that a request takes on its way at the most, there and back each.
     :ivar store_apart: how far the store's clock is from the true one; ``service_apart``: PihuPulse's.
     :ivar overlap: whether a try may begin while the one before it lives. ``outages``: whether the store goes away.
         ``power_cuts``: whether a kill is one, which the store's durable transactions alone outlive.
@@ -74,7 +72,6 @@ class Chances:
     share_lost: float
     share_failing: float
     slowest: float
-    latest: float
     store_apart: float
     service_apart: float
     overlap: bool
@@ -87,8 +84,7 @@ class Chances:
 
     @classmethod
     def draw(cls, dice: random.Random) -> Chances:
-        # Without the store two tries at once don't know of each other, and what a try without it sent last is looked
-        # for at once by one that has it: docs/concepts/create-once.md.
+        # Without the store two tries at once don't know of each other.
         trouble = dice.choice(["overlap", "overlap", "outages", "no store", "failing", "power cuts", "none"])
         return cls(
             rows=dice.choice([1, 5, 12, 30, 60]),
@@ -101,7 +97,6 @@ class Chances:
             share_lost=dice.choice([0, 0.02, 0.1, 0.3]),
             share_failing=0.05 if trouble == "failing" else 0.0,
             slowest=dice.choice([0.01, 0.1, 1.0, 4.0]),
-            latest=SOON if trouble in ("outages", "failing") else 44.0,
             store_apart=dice.choice([0, 0, 5, -5, 600, -3600]),
             service_apart=dice.choice([0, 0, 0, 3, -3, 300, -7200]),
             overlap=trouble == "overlap",
@@ -191,7 +186,7 @@ class History:
             await asyncio.wait([process.task], timeout=self.dice.choice([60, STUCK]) if self.chances.overlap else STUCK)
             if self.chances.clock_set:
                 self.chances.store_apart += self.dice.choice([-50, 0, 50, 3000])
-            await asyncio.sleep(self.dice.choice([0 if self.chances.latest > SOON else 6, 20, 300]))
+            await asyncio.sleep(self.dice.choice([0, 20, 300]))
         for number in range(CALM_TRIES):
             process = self._begin(f"calm try {number + 1}", is_first=False, due=due, calm=True)
             await asyncio.wait([process.task], timeout=STUCK)

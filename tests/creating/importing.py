@@ -80,3 +80,18 @@ def emails(world):
 
 def assert_each_once(world, count):
     assert emails(world) == Counter(row["email"].casefold() for row in people(count))
+
+
+def take_away(store, away):
+    """Put a folder where the database was, so that nobody can open it."""
+    store.rename(away)
+    while True:
+        try:
+            return store.mkdir()
+        except FileExistsError:  # a thread of the import has just made a new one
+            store.unlink()
+
+
+def bring_back(store, away):
+    store.rmdir()
+    away.rename(store)

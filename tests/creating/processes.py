@@ -16,6 +16,8 @@ from tests.creating.importing import KilledError
 FAULTS = ("refused", "lost", "unanswered", "proxy", "error", "error after", "late", "late unanswered", "truncated")
 _LOST = {"lost": 1.0, "error": 1.0, "proxy": 0.3, "late unanswered": 0.3}
 """How likely it is that a request which ends so is not carried out at all."""
+_LATEST = 44.0
+"""Seconds after which a request that comes late is carried out: up to one and a half times the client's timeout."""
 current: contextvars.ContextVar[Process] = contextvars.ContextVar("current")
 
 
@@ -140,7 +142,7 @@ class Network(httpx.AsyncBaseTransport):
 
     async def _carry_out(self, request, fault):
         dice, is_late = self._history.dice, fault is not None and fault.startswith("late")
-        await asyncio.sleep(dice.uniform(0, self._history.chances.latest) if is_late else self._history.latency())
+        await asyncio.sleep(dice.uniform(0, _LATEST) if is_late else self._history.latency())
         is_lost = dice.random() < _LOST.get(fault, 0.0)
         response = None if is_lost else await self._service.handle_async_request(request)
         if response is not None and request.method == "POST":

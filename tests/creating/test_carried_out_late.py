@@ -9,7 +9,17 @@ import pytest
 
 from pihupulse_provider.creating.once import create_candidate_once
 from pihupulse_provider.creating.options import CreateOptions
-from tests.creating.importing import NO_STORE, emails, people, run
+from tests.creating.importing import (
+    NO_STORE,
+    Import,
+    KilledError,
+    assert_each_once,
+    bring_back,
+    emails,
+    people,
+    run,
+    take_away,
+)
 from tests.creating.world import ALEX, World
 
 
@@ -22,11 +32,12 @@ class Late(httpx.AsyncBaseTransport):
     """Holds the first request to create something, and brings it to the service so many seconds later.
 
     :param response: what the client is told at once; None: the connection is closed.
+    :param before: how many such requests go before it.
     """
 
-    def __init__(self, world, seconds, response=None):
+    def __init__(self, world, seconds, response=None, before=0):
         self._world, self._inner = world, world.sandbox.transport()
-        self._seconds, self._response = seconds, response
+        self._seconds, self._response, self._before = seconds, response, before
         self._held = None
         self._due_at = None
 
@@ -37,7 +48,9 @@ class Late(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request):
         await self.bring_what_is_due()
-        if request.method == "POST" and self._due_at is None:
+        if request.method == "POST" and self._before:
+            self._before -= 1
+        elif request.method == "POST" and self._due_at is None:
             self._held, self._due_at = request, self._world.now() + self._seconds
             if self._response is None:
                 raise httpx.ReadError("Connection reset by peer", request=request)
@@ -102,6 +115,27 @@ def test_one_of_a_try_that_was_killed_while_the_store_was_away(world, store_url,
         create(world, late, sleep=die, store_url=NO_STORE)
     made = create(world, late, first_try=False, store_url=NO_STORE if is_still_away else store_url)
     assert alexes(world, late) == [made.id]
+
+
+@pytest.mark.parametrize("on_existing", ["create", "skip"])
+def test_one_of_a_try_that_was_killed_after_the_store_had_gone(world, tmp_path, on_existing):
+    """The list shows others that the store does not know of."""
+    late = Late(world, 44.0, before=60)
+
+    class Outage(Import):
+        def count(self, name, by):
+            super().count(name, by)
+            if self.metrics["created"] == 20:
+                take_away(tmp_path / "store.db", tmp_path / "away")
+
+    world.between = lambda _transport: late
+    with pytest.raises(KilledError):
+        Outage(world, people(100), kill_after=80, on_existing=on_existing).run()
+    bring_back(tmp_path / "store.db", tmp_path / "away")
+    run(world, people(100), first_try=False, on_existing=on_existing)
+    world.sandbox.advance(60)
+    asyncio.run(late.bring_what_is_due())
+    assert_each_once(world, 100)
 
 
 def test_a_retry_waits_no_longer_than_for_the_store(world, tmp_path):

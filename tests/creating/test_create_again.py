@@ -17,7 +17,19 @@ from pihupulse_provider.creating.resources import ScreeningResource
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
-from tests.creating.importing import NO_STORE, Import, KilledError, assert_each_once, dead, emails, people, run
+from pihupulse_provider.store.store_url import parse_store_url
+from tests.creating.importing import (
+    NO_STORE,
+    Import,
+    KilledError,
+    assert_each_once,
+    bring_back,
+    dead,
+    emails,
+    people,
+    run,
+    take_away,
+)
 from tests.creating.world import World
 
 
@@ -218,17 +230,6 @@ class TestOddIds:
         assert "failed" not in caplog.text
 
 
-def take_away(store, away):
-    """Put a folder where the database was, so that nobody can open it."""
-    store.rename(away)
-    store.mkdir()
-
-
-def bring_back(store, away):
-    store.rmdir()
-    away.rename(store)
-
-
 class TestClocks:
     """A retry runs where the clock is wrong, or was set in the meantime."""
 
@@ -261,7 +262,7 @@ class TestClocks:
     @pytest.mark.parametrize("apart", [-3600, 3600])
     def test_what_was_created_is_adopted_although_postgresqls_clock_was_set(self, empty_postgres_url, apart):
         """While the import runs, and again before it is tried once more."""
-        engine = sa.create_engine(empty_postgres_url)
+        engine = sa.create_engine(parse_store_url(empty_postgres_url))
         with engine.begin() as connection:
             for statement in (
                 "CREATE SCHEMA wrong",
