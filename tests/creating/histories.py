@@ -185,7 +185,7 @@ class History:
             alive.append(process)
             await asyncio.wait([process.task], timeout=self.dice.choice([60, STUCK]) if self.chances.overlap else STUCK)
             if self.chances.clock_set:
-                self.chances.store_apart += self.dice.choice([-50, 0, 50, 3000])
+                self.chances.store_apart += self.dice.choice([-15, 0, 50, 3000])
             await asyncio.sleep(self.dice.choice([0, 20, 300]))
         for number in range(CALM_TRIES):
             process = self._begin(f"calm try {number + 1}", is_first=False, due=due, calm=True)
