@@ -79,9 +79,16 @@ class SqlTable:
         self._file.seek(0)
         with self._failing(), self._engine.begin() as connection:
             if self._mode == "replace":
+                self._lock(connection, table)
                 connection.execute(sa.delete(table))
             while rows := [self._values(line) for line in islice(self._file, _CHUNK)]:
                 self._put(connection, table, rows)
+
+    def _lock(self, connection: Connection, table: sa.Table) -> None:
+        # PostgreSQL's DELETE waits for the rows that another transaction removes, but does not see those it adds.
+        if self._engine.dialect.name == "postgresql":
+            name = self._engine.dialect.identifier_preparer.format_table(table)
+            connection.execute(sa.text(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE"))  # whoever reads goes on
 
     def _put(self, connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         if self._mode != "upsert":
@@ -133,7 +140,7 @@ class SqlTable:
     def _failing(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OverflowError) as error:  # the latter of a number or time beyond what SQL holds
             # The chain is cut: SQLAlchemy's messages, and a driver's of wrong data, show values of rows.
             raise TableError(f"The table {self._name} can't be written: {_reason(error)}. It is as it was.") from None
 
@@ -158,7 +165,9 @@ def _without_nul(plain: Any) -> Any:
     return plain.replace("\0", "") if isinstance(plain, str) else plain
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def _reason(error: SQLAlchemyError | OverflowError) -> str:
+    if isinstance(error, OverflowError):
+        return str(error)
     cause: Any = getattr(error, "orig", None)
     if cause is None or isinstance(error, DataError | IntegrityError):
         return type(cause or error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
 
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.api.models import Candidate, Report, Screening
+from pihupulse_provider.api.models import Candidate, Report, Screening, Template
 from pihupulse_provider.exporting.sql_table import SqlTable, TableError
 
 _numbers = count(1)
@@ -134,6 +135,36 @@ class TestReplace:
             table.write([ALAN])
             assert [row["id"] for row in rows(engine, name)] == ["c1"]
 
+    def test_two_at_once_leave_each_row_once_in_a_table_without_a_key(self, postgres_url, name):
+        engine = sa.create_engine(sa.engine.make_url(postgres_url).set(drivername=driver()))
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"CREATE TABLE {name} (id TEXT, status TEXT)"))
+        replace = {"mode": "replace", "fields": ["id", "status"]}
+        land(engine, name, [ALAN], **replace)
+        slower = sa.create_engine(engine.url)
+        with ThreadPoolExecutor(1) as other:
+            second = []
+
+            @sa.event.listens_for(slower, "before_cursor_execute")
+            def let_another_begin(_connection, _cursor, statement, *_):
+                if statement.startswith("INSERT"):
+                    second.append(other.submit(land, engine, name, [ALAN], **replace))
+                    wait_until_locked(slower, second[0])
+
+            land(slower, name, [ALAN], **replace)
+            second[0].result()
+        assert len(rows(engine, name)) == 1
+        engine.dispose()
+        slower.dispose()
+
+
+def wait_until_locked(engine, future):
+    """Wait until what a future does waits for a lock of PostgreSQL, or is over."""
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with engine.connect() as connection:
+        while not future.done() and not connection.execute(waiting).scalar_one():
+            connection.rollback()
+
 
 class TestErrors:
     def test_a_missing_column_is_named(self, engine, name):
@@ -149,6 +180,19 @@ class TestErrors:
         with pytest.raises(TableError) as caught:
             land(engine, name, [Candidate(id="c9", name="Grace Hopper")], fields=["id", "name"])
         assert "Grace" not in f"{caught.value}{caught.value.__cause__}"
+
+    @pytest.mark.parametrize(
+        ("model", "values"),
+        [
+            (Template, {"question_count": 2**70}),
+            (Screening, {"score": 10**400}),
+            (Screening, {"completed_at": "0001-01-01T00:00:00+02:00"}),
+        ],
+    )
+    def test_what_no_column_can_hold_is_one_of_the_table(self, engine, name, model, values):
+        with pytest.raises(TableError, match=f"{name} can't be written.*It is as it was"):
+            land(engine, name, [model(id="x1", **values)], model=model)
+        assert rows(engine, name) == []
 
 
 @pytest.mark.parametrize("odd", ["nul\0in it", "', DROP TABLE", "😀" * 100])
