@@ -76,7 +76,10 @@ class Export:
             return self._templates()
         if self.resource == "candidates":
             status = self.status or "all"
-            listed = self._listed(lambda page, limit: endpoints.list_candidates(page, limit, status))
+            # A candidate who is archived or made active again enters the list of a status at their old place.
+            listed = self._listed(
+                lambda page, limit: endpoints.list_candidates(page, limit, status), rows_return=status != "all"
+            )
             return self._fetched(listed, self._candidate) if self.detail else listed
         screenings = self._listed(endpoints.list_screenings)
         return self._fetched(screenings, self._report) if self.resource == "reports" else screenings
@@ -86,8 +89,8 @@ class Export:
         self._set_watermark(page.served_at)
         yield [template for template in page.data if self._is_new(template)]
 
-    async def _listed(self, call: Any) -> AsyncIterator[Sequence[Any]]:
-        reader: ListReader[Any] = ListReader(self.client, call)
+    async def _listed(self, call: Any, *, rows_return: bool = False) -> AsyncIterator[Sequence[Any]]:
+        reader: ListReader[Any] = ListReader(self.client, call, rows_return=rows_return)
         async for rows in reader.rows():
             self.progress.expect(reader.total if self.since is None else None)
             yield [row for row in rows if self._is_new(row)]
@@ -138,9 +141,11 @@ async def _grouped(listed: AsyncIterator[Sequence[RowT]]) -> AsyncIterator[list[
 
 
 def changed_at(row: Candidate | Screening | Template) -> datetime | None:
-    """Return when a row changed last, as far as its fields tell; a screening that is not started tells nothing."""
-    moments = (row.completed_at, row.started_at) if isinstance(row, Screening) else (row.updated_at, row.created_at)
-    return next((moment for moment in moments if moment is not None), None)
+    """Return when a row changed last, as far as its fields tell.
+
+    A screening tells only when it was completed: one that expires or is cancelled shows the time of its start at most.
+    """
+    return row.completed_at if isinstance(row, Screening) else row.updated_at or row.created_at
 
 
 def check_resource(resource: str, *, detail: bool, status: str | None) -> None:

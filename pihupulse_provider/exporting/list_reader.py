@@ -40,13 +40,15 @@ class ListReader(Generic[ItemT]):
     """One reading of a whole list, 16 pages at once, in memory that does not grow with it.
 
     :param client: reads it. :param call: makes the call for one page.
+    :param rows_return: whether rows come and go in its middle too, as in a list by status: then all pages are joined.
     :ivar served_at: the service's time when the reading began; None when it does not say.
     :ivar total: how many rows the list has, as it said last; None when it does not say.
     """
 
-    def __init__(self, client: AsyncClient, call: ListCall[ItemT]) -> None:
+    def __init__(self, client: AsyncClient, call: ListCall[ItemT], *, rows_return: bool = False) -> None:
         self._client = client
         self._call = call
+        self._rows_return = rows_return
         self._next = 1
         self._last = 1
         self._gaps = PageGaps(MAX_PAGE_SIZE)
@@ -80,6 +82,8 @@ class ListReader(Generic[ItemT]):
         size = first.meta.per_page or MAX_PAGE_SIZE
         self.served_at = self.served_at or first.served_at
         self._gaps, self._repeated = PageGaps(size), RepeatedPages(self._name)
+        if self._rows_return:
+            self._gaps.doubt_all()
         self._next, self._last = 2, first.total_pages
         ends = ListEnds(_ids(first), first.meta.total_count)
         yield self._take(seen, Read(1, size), first)

@@ -29,7 +29,8 @@ response reaches from the one page to the other, so they are joined, and ``g`` i
 Had the list shifted so far that the bridge met one of the pages only, the places of the rows it did meet would tell by
 how much, and the next bridge would be read there.
 
-Equal lengths do not prove that nothing was lost, if rows came meanwhile: see :class:`ListEnds`.
+Equal lengths do not prove that nothing was lost, if rows came meanwhile: see :class:`ListEnds`. Where rows come in the
+middle too, the ends tell nothing, and every gap has to be doubted from the start.
 """
 
 from __future__ import annotations

@@ -36,9 +36,9 @@ class PihuPulseToStorageOperator(ExportOperator):
     :param detail: whether to fetch each candidate whole (API reference, "Get Candidate"), one request each.
     :param status: which candidates: ``active``, ``archived`` or ``all``; None for all.
     :param updated_since: leaves out what has not changed since this ISO 8601 time; nothing is left out if it is empty.
-        Candidates and templates go by ``updated_at``. Screenings and reports go by when they were completed or
-        started; a screening that is not started tells no time, and is always written. Give the ``watermark`` of the
-        last run: it lies a minute before that run began to read. (templated)
+        Candidates and templates go by ``updated_at``. Screenings and reports go by when they were completed; a
+        screening that was not completed tells no time, and is always written. Give the ``watermark`` of the last run:
+        it lies a minute before that run began to read. (templated)
     :param pihupulse_conn_id: the connection. (templated)
     :raises IncompleteReadError: if a list changes too fast to be read whole.
     :raises StorageError: if the file can't be written.
