@@ -88,7 +88,7 @@ class SqlTable:
         # PostgreSQL's DELETE waits for the rows that another transaction removes, but does not see those it adds.
         if self._engine.dialect.name == "postgresql":
             name = self._engine.dialect.identifier_preparer.format_table(table)
-            connection.execute(sa.text(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE"))  # whoever reads goes on
+            connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")  # whoever reads goes on
 
     def _put(self, connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         if self._mode != "upsert":

@@ -123,6 +123,14 @@ class TestReplace:
         land(engine, name, [ALAN], mode="replace")
         assert [row["id"] for row in rows(engine, name)] == ["c2"]
 
+    def test_a_table_may_have_any_name(self, engine, name):
+        odd = f"{name} 50%:s"
+        land(engine, odd, [ADA])
+        land(engine, odd, [ALAN], mode="replace")
+        table = sa.Table(odd, sa.MetaData(), sa.Column("id", sa.Text))
+        with engine.connect() as connection:
+            assert connection.execute(sa.select(table.c.id)).scalars().all() == ["c2"]
+
     def test_a_failure_leaves_the_table_as_it_was(self, engine, name):
         land(engine, name, [ADA])
         with pytest.raises(TableError):
