@@ -109,11 +109,12 @@ class Cursor:
     def seek(self, position: int) -> None:
         """Set the cursor, back for a replay or forward to skip; readers forget what they were given past it."""
         with self._store.begin() as connection:
-            reads = reads_table.c
-            connection.execute(sa.delete(reads_table).where(*self._is_of(reads_table), reads.end_position > position))
             self._position(connection, position)
             moved = sa.update(cursors_table).where(*self._is_of(cursors_table))
             connection.execute(moved.values(position=position, moved_at=self._store.now(connection)))
+            # Once the cursor is locked, so that what a reader commits meanwhile is forgotten too.
+            reads = reads_table.c
+            connection.execute(sa.delete(reads_table).where(*self._is_of(reads_table), reads.end_position > position))
 
     def _is_of(self, table: sa.Table, reader: str | None = None) -> list[sa.sql.ColumnElement[bool]]:
         key = dict(self._key) if reader is None else {**self._key, "reader": _digest(reader)}

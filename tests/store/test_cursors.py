@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import sqlalchemy as sa
@@ -87,6 +89,35 @@ def test_a_cursor_set_back_makes_readers_read_again(cursor: Cursor):
     cursor.seek(5)
     assert cursor.stretch("run 1") == Stretch(0, 5)
     assert cursor.stretch("run 2") == Stretch(5)
+
+
+def test_what_is_committed_while_the_cursor_is_set_back_is_forgotten(postgres_url: str):
+    """On PostgreSQL the one waits for the other's transaction in the middle of its own."""
+
+    class Slow(Store):
+        @contextmanager
+        def begin(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+            with super().begin(durable=durable) as connection:
+                yield connection
+                setting_back.start()
+                await_lock(store)
+
+    store, slow = Store(postgres_url), Slow(postgres_url)
+    Cursor(store, "pihupulse_default", "overlap").seek(5)
+    setting_back = Thread(target=Cursor(store, "pihupulse_default", "overlap").seek, args=(0,))
+    Cursor(slow, "pihupulse_default", "overlap").commit(5, 9, "run 1")
+    setting_back.join()
+    assert Cursor(store, "pihupulse_default", "overlap").stretch("run 1") == Stretch(0)
+    for one in (store, slow):
+        one.dispose()
+
+
+def await_lock(store: Store) -> None:
+    """Wait until somebody on the server waits for a lock."""
+    other = sa.create_engine(store._url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
+    with other.connect() as connection:
+        while not connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one():
+            pass
 
 
 def test_consumers_do_not_share_cursors(store: Store, cursor: Cursor):
