@@ -81,6 +81,14 @@ class EventWatermarks:
             columns = (readings_table.c.told_since, readings_table.c.wanted_since)
             return Reach(*connection.execute(sa.select(*columns).where(*self._is_of(readings_table))).one())
 
+    def begin(self, since: float) -> None:
+        """Say that the first reading reports the events from that time (epoch seconds) on.
+
+        Those that begin before it has ended, or because it never does, are to report as many.
+        """
+        with self._store.begin() as connection:
+            self._lower(connection, readings_table.c.wanted_since, since)
+
     def reported(self, since: float) -> None:
         """Say that a whole reading reported the events from that time (epoch seconds) on."""
         with self._store.begin() as connection:

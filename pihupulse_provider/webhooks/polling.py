@@ -154,7 +154,10 @@ class Poller:
         updates: _Updates | None = None
         stored = 0
         for page in self._pages(followed):
-            updates = updates or _Updates.of(reach, self._served_at(page))
+            if updates is None:
+                updates = _Updates.of(reach, self._served_at(page))
+                if updates.first:
+                    progress.begin(updates.since)
             stored += self._take(followed, progress, page, updates)
         if updates is not None:
             progress.reported(updates.since)

@@ -132,6 +132,48 @@ def test_what_happens_during_the_first_sweep_is_told(
     assert reported(inbox) == [(event, last) for event in ALL_STAGES[1:]]
 
 
+def test_a_sweep_that_begins_during_the_first_hides_nothing_of_it(
+    sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+):
+    """The first takes long; what it no longer sees, because it has read that page, the second reports."""
+    first, *_ = add(sandbox, 150)
+    run, pages = client.run, []
+
+    def overlapping(*call: Any, **options: Any) -> Any:
+        page = run(*call, **options)
+        pages.append(page)
+        if len(pages) == 2:
+            sandbox.complete(first if page.data[0].id != first else page.data[-1].id)
+            sandbox.advance(60)
+            poller.poll(ALL_STAGES)
+        return page
+
+    monkeypatch.setattr(client, "run", overlapping)
+    poller.poll(ALL_STAGES)
+    poller.poll(ALL_STAGES)
+    assert [event for event, _ in reported(inbox)] == ALL_STAGES[1:]
+
+
+def test_a_first_sweep_that_broke_off_is_made_up_for(
+    sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+):
+    *_, last = add(sandbox, 150)
+    run = client.run
+
+    def breaking_off(*call: Any, **options: Any) -> Any:
+        page = run(*call, **options)
+        sandbox.fail_next("drop")
+        return page
+
+    monkeypatch.setattr(client, "run", breaking_off)
+    with pytest.raises(NoAnswerError):
+        poller.poll(["report.generated"])
+    monkeypatch.setattr(client, "run", run)
+    sandbox.complete(last)
+    sandbox.advance(60)
+    assert poller.poll(ALL_STAGES) == 3
+
+
 def test_candidates_are_told_by_their_ids_alone(sandbox: Sandbox, poller: Poller, inbox: Inbox):
     sandbox.insert_candidates(120)
     sandbox.advance(60)
