@@ -85,8 +85,10 @@ class InboxTail:
             while self._readers:
                 await asyncio.sleep(READ_SECONDS)
                 batch = await self.insist(partial(self.inbox.read, _EVERYTHING, after=self.position))
-                self.position = batch.end
+                is_behind, self.position = batch.end < self.position, batch.end
                 for reader in self._readers:
+                    if is_behind:
+                        reader.go_back()
                     reader.hear(batch.events)
         finally:
             self._following.clear()
@@ -109,13 +111,20 @@ class InboxReader:
 
     def begin(self) -> None:
         """Hear from now on; what came before is read when it is asked for."""
-        self._heard, self._heard_from = [], self._tail.position
+        self._heard, self._heard_from = [], max(self._tail.position, self.position)
+
+    def go_back(self) -> None:
+        """Go on from the tail, which another store has set back."""
+        self.position = min(self.position, self._tail.position)
+        self.begin()
 
     def hear(self, events: list[InboxEvent]) -> None:
         """Take what came into the inbox."""
         if self._heard is None:
             return
-        self._heard += [event for event in events if self._wanted.matches(event)]
+        # The tail may be behind where the reader began.
+        later = (event for event in events if event.position > self._heard_from)
+        self._heard += [event for event in later if self._wanted.matches(event)]
         if len(self._heard) > PAGE:
             # Whoever is slow reads it again later, so that it need not be kept until then.
             self.begin()

@@ -48,6 +48,30 @@ async def test_it_begins_after_the_position_it_names_and_gets_only_what_it_wants
         assert [entry.position for entry in await reader.read()] == [3]
 
 
+async def test_whoever_begins_ahead_of_the_tail_gets_nothing_older(inbox):
+    """The tail is behind by a fifth of a second; the cursor of a consumer may stand at what came since."""
+    receive(inbox, "s1")
+    tail = InboxTail(inbox)
+    async with tail.reading(EventFilter()) as first:
+        assert await ids(first, 1) == ["s1"]
+        receive(inbox, "s2", "s3")
+        async with tail.reading(EventFilter(), after=2) as second:
+            assert await ids(second, 1) == ["s3"]
+        assert await ids(first, 2) == ["s2", "s3"]
+
+
+async def test_a_store_that_is_set_back_is_read_on(inbox, monkeypatch):
+    receive(inbox, "s1", "s2")
+    emptied = Inbox(Store(str(inbox.store).replace("store.db", "other.db")))
+    tail = InboxTail(inbox)
+    async with tail.reading(EventFilter()) as reader:
+        assert await ids(reader, 2) == ["s1", "s2"]
+        monkeypatch.setattr(tail, "inbox", emptied)
+        await asyncio.sleep(2 * inbox_tail.READ_SECONDS)
+        receive(emptied, "s3")
+        assert await ids(reader, 1) == ["s3"]
+
+
 async def test_a_slow_reader_loses_nothing_and_keeps_its_order(inbox):
     async with InboxTail(inbox).reading(EventFilter()) as reader:
         names = [f"s{number}" for number in range(2 * PAGE + 10)]
