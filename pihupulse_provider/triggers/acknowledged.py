@@ -21,17 +21,17 @@ class AcknowledgedStream(SharedStreamProducer):
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
 
-    async def open_stream(self) -> AsyncIterator[tuple[InboxEvent, int]]:
-        """Yield each event with its position."""
+    async def open_stream(self) -> AsyncIterator[tuple[InboxEvent, tuple[int, int]]]:
+        """Yield each event with its position and the reading that it comes from."""
         async for entry in self._stream.entries():
             if entry is not None:
-                yield entry, entry.position
+                yield entry, (entry.position, self._stream.reading)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Move the cursor past the events that are stored."""
         for item in batch:
             if not item.outcome.is_clean:
                 raise NotAcknowledgedError(
-                    f"The event at position {item.broker_payload} was not stored as asset event."
+                    f"The event at position {item.broker_payload[0]} was not stored as asset event."
                 )
-        await self._stream.commit(batch[-1].broker_payload)
+        await self._stream.commit(*batch[-1].broker_payload)

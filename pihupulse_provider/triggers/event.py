@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -16,6 +17,7 @@ from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, poller
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
+from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
 from pihupulse_provider.triggers.base import loaded_hook
 from pihupulse_provider.waiting.inbox_tail import InboxReader, InboxTail, shared_tail
@@ -35,14 +37,17 @@ class EventStream:
     It outlives a store or a PihuPulse that can't be reached, and follows a cursor that is set back for a replay.
 
     :param trigger: says what is read.
+    :ivar reading: how often it began to read from the cursor, which is anew each time that somebody else has set it.
     """
 
     def __init__(self, trigger: PihuPulseEventTrigger) -> None:
         self._trigger = trigger
         self._wanted = EventFilter(connection=trigger.pihupulse_conn_id, events=tuple(trigger.events))
         self._committed: int | None = None
+        self.reading = 0
         self._cursor_in_use = asyncio.Lock()
         self._outage = OutageLog(log)
+        self._stuck = OutageLog(log)
 
     async def entries(self) -> AsyncIterator[InboxEvent | None]:
         """Yield each event, and None once a second while there is none."""
@@ -50,25 +55,40 @@ class EventStream:
         while True:
             async with self._cursor_in_use:
                 self._committed = await self._cursor_position(tail)
+                self.reading += 1
             async with tail.reading(self._wanted, self._committed) as reader:
                 async for entry in self._until_moved(tail, reader):
                     yield entry
 
-    async def commit(self, position: int) -> None:
-        """Move the cursor to where everything has been taken care of.
+    async def commit(self, position: int, reading: int) -> None:
+        """Move the cursor to where everything has been taken care of that was read since it was set.
 
-        :raises StoreError: if the store can't be written.
+        While the store can't be written, it goes on trying.
+
+        :param reading: the one in which the event at that position was yielded.
         """
         cursor = self._cursor(await loaded_hook(self._trigger.pihupulse_conn_id))
         async with self._cursor_in_use:
-            if self._committed is None or position <= self._committed:
+            if reading != self.reading or self._committed is None or position <= self._committed:
                 return
             try:
-                await asyncio.to_thread(cursor.commit, self._committed, position)
+                await self._move(partial(cursor.commit, self._committed, position))
             except CursorMovedError:
                 log.info("The cursor of %s was set anew; what was read before is left to it.", self._trigger.consumer)
             else:
                 self._committed = position
+
+    async def _move(self, commit: Callable[[], None]) -> None:
+        """Commit as soon as the store can be written: a full disk, for one, can be read."""
+        while True:
+            try:
+                await asyncio.to_thread(commit)
+            except StoreError as error:
+                self._stuck.failed("The cursor can't be moved now, and is tried again until it can: %s", error)
+                await asyncio.sleep(_CURSOR_SECONDS)
+            else:
+                self._stuck.recovered("The cursor can be moved again.")
+                return
 
     async def _until_moved(self, tail: InboxTail, reader: InboxReader) -> AsyncIterator[InboxEvent | None]:
         """Yield events until somebody else has set the cursor."""
@@ -154,16 +174,16 @@ class PihuPulseEventTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the events, where Airflow has no shared streams (before 3.3)."""
         stream = EventStream(self)
-        handed_on: deque[tuple[float, int]] = deque()
+        handed_on: deque[tuple[float, int, int]] = deque()
         async for entry in stream.entries():
             if entry is not None:
                 yield self._event(entry)
-                handed_on.append((clock.now(), entry.position))
-            stored = None
+                handed_on.append((clock.now(), entry.position, stream.reading))
+            stored: tuple[int, int] | None = None
             while handed_on and handed_on[0][0] <= clock.now() - _STORED_WITHIN:
-                stored = handed_on.popleft()[1]
+                stored = handed_on.popleft()[1:]
             if stored is not None:
-                await stream.commit(stored)
+                await stream.commit(*stored)
 
     def shared_stream_key(self) -> Hashable:
         """Return what triggers that share a cursor have in common (Airflow 3.3)."""

@@ -13,6 +13,8 @@ import pytest
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.sandbox import Sandbox
+from pihupulse_provider.store.cursors import Cursor
+from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.triggers.event import PihuPulseEventTrigger
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
@@ -115,6 +117,23 @@ class TestAssetEvents:
             await asyncio.sleep(1.2)
             cursor_of(consumer).seek(position - 1)
             assert await next_of(payloads, 1) == [f"s1-{consumer}"]
+
+    async def test_it_outlives_a_store_that_cannot_be_written(self, consumer, monkeypatch):
+        monkeypatch.setattr("pihupulse_provider.triggers.event._STORED_WITHIN", 0.0)
+        commit, failures = Cursor.commit, [StoreError("away")]
+
+        def failing_once(self, *arguments):
+            if failures:
+                raise failures.pop()
+            commit(self, *arguments)
+
+        monkeypatch.setattr(Cursor, "commit", failing_once)
+        receive(f"s1-{consumer}")
+        async with running(PihuPulseEventTrigger(consumer=consumer)) as payloads:
+            await payloads.get()
+            receive(f"s2-{consumer}")
+            assert await next_of(payloads, 1) == [f"s2-{consumer}"]
+            assert not failures
 
     async def test_a_new_consumer_may_begin_with_what_comes_next(self, consumer):
         receive(f"s1-{consumer}")
