@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -128,7 +129,8 @@ class CreateRun:
         writer = LedgerWriter(self.ledger, self.options.job, self.rows, client.time)
         decided_after = earlier_try_decided_after(client.account.timeout)
         decided_at = self.ledger.now() + decided_after
-        job = await self._open(writer, fingerprint, decided_after)
+        open_job = partial(asyncio.to_thread, writer.open, fingerprint, decided_after)
+        job = await self._open(open_job, decided_at)
         new_only = self.options.on_existing == "create"
         recovery = Recovery(self.rows, self.resource, writer, client, self.sleep, new_only=new_only)
         if job is not None and not job.is_new and not self.options.is_single:
@@ -224,18 +226,17 @@ class CreateRun:
         if repeated and self.options.on_repeated == "fail":
             self._fail(RowState.DUPLICATE, repeated, "repeats an earlier row of the source")
 
-    async def _open(self, writer: LedgerWriter, fingerprint: str | None, decided_after: float) -> Job | None:
+    async def _open(self, open_job: Callable[[], Awaitable[Job | None]], decided_at: float) -> Job | None:
         """Take the job; a retry that learns nothing from the ledger waits as long as a request may be on its way."""
-        until = self.ledger.now() + decided_after
-        job = await asyncio.to_thread(writer.open, fingerprint, decided_after)
+        job = await open_job()
         if self.options.first_try or not (job is None or job.is_new):
             return job
         log.info("The store knows nothing of this task's earlier tries: waiting for what they may have sent last.")
-        while job is None and (left := until - self.ledger.now()) > 0:
+        while job is None and (left := decided_at - self.ledger.now()) > 0:
             await self.sleep(min(left, _STORE_SECONDS))
-            job = await asyncio.to_thread(writer.open, fingerprint, decided_after)
+            job = await open_job()
         if job is None or job.is_new:
-            await self.sleep(max(0.0, until - self.ledger.now()))
+            await self.sleep(max(0.0, decided_at - self.ledger.now()))
         return job
 
     async def _look(self, recovery: Recovery, job: Job | None, decided_at: float) -> None:
