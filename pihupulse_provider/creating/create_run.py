@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -17,7 +16,7 @@ from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError, 
 from pihupulse_provider.creating.ledger_writer import LedgerWriter, surely_before
 from pihupulse_provider.creating.options import CreateOptions, Extent, Summary
 from pihupulse_provider.creating.readers import Row, Source
-from pihupulse_provider.creating.recovery import SHOWN_AFTER, Recovery, earlier_try_decided_after
+from pihupulse_provider.creating.recovery import SHOWN_AFTER, Recovery
 from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import RowState, TableRow
@@ -29,8 +28,6 @@ _CHUNK = 1000
 _SHOWN = 10
 _LOOKED_AT = 5
 """How many of the objects that earlier tries created are looked at: whether any of it is still there."""
-_STORE_SECONDS = 5.0
-"""How often a retry asks for a store that is away, before it goes on without it."""
 
 Digest = Callable[..., bytes]
 """Makes a keyed hash (16 bytes) of some values."""
@@ -127,17 +124,14 @@ class CreateRun:
         """Create the rows that the table has: what :meth:`run` does between reading the source and the summary."""
         progress = Progress(f"Creating {self.resource.noun}s", self.ledger.now)
         writer = LedgerWriter(self.ledger, self.options.job, self.rows, client.time)
-        decided_after = earlier_try_decided_after(client.account.timeout)
-        decided_at = self.ledger.now() + decided_after
-        open_job = partial(asyncio.to_thread, writer.open, fingerprint, decided_after)
-        job = await self._open(open_job, decided_at)
         new_only = self.options.on_existing == "create"
         recovery = Recovery(self.rows, self.resource, writer, client, self.sleep, new_only=new_only)
+        job = await recovery.open(fingerprint, is_first=self.options.first_try)
         if job is not None and not job.is_new and not self.options.is_single:
             await self._check_still_there(client)
         self._set_aside_repeated()
         if self.rows.count(RowState.WAITING, RowState.UNSURE):
-            await self._look(recovery, job, decided_at)
+            await self._look(recovery, job)
             progress.expect(self.rows.count(RowState.WAITING, RowState.UNSURE))
             self._extent, self._progress = self._counted(), progress
             tools = Tools(
@@ -226,29 +220,16 @@ class CreateRun:
         if repeated and self.options.on_repeated == "fail":
             self._fail(RowState.DUPLICATE, repeated, "repeats an earlier row of the source")
 
-    async def _open(self, open_job: Callable[[], Awaitable[Job | None]], decided_at: float) -> Job | None:
-        """Take the job; a retry that learns nothing from the ledger waits as long as a request may be on its way."""
-        job = await open_job()
-        if self.options.first_try or not (job is None or job.is_new):
-            return job
-        log.info("The store knows nothing of this task's earlier tries: waiting for what they may have sent last.")
-        while job is None and (left := decided_at - self.ledger.now()) > 0:
-            await self.sleep(min(left, _STORE_SECONDS))
-            job = await open_job()
-        if job is None or job.is_new:
-            await self.sleep(max(0.0, decided_at - self.ledger.now()))
-        return job
-
-    async def _look(self, recovery: Recovery, job: Job | None, decided_at: float) -> None:
+    async def _look(self, recovery: Recovery, job: Job | None) -> None:
         may_have_begun = not self.options.first_try or (job is not None and not job.is_new)
         if may_have_begun:
             self._assume_maybe_sent(job)
         if self.options.on_existing != "create":
             log.info("Looking which %ss exist already.", self.resource.noun)
-            await recovery.look_before_sending(decided_at, read_all=True)
+            await recovery.look_before_sending(read_all=True)
             self._set_aside_existing()
         elif may_have_begun:
-            await recovery.look_before_sending(decided_at, read_all=False)
+            await recovery.look_before_sending(read_all=False)
 
     def _set_aside_existing(self) -> None:
         existing = self.rows.set_aside_existing()

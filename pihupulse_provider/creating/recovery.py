@@ -7,6 +7,7 @@ and does not find it lets it be sent again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -19,7 +20,7 @@ from pihupulse_provider.creating.lookup import Since
 from pihupulse_provider.creating.resources import Found, Resource, Search
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import FoundRow, RowState
-from pihupulse_provider.store.ledger import Mark
+from pihupulse_provider.store.ledger import Job, Mark
 
 log = logging.getLogger(__name__)
 _CHUNK = 500
@@ -30,6 +31,8 @@ SHOWN_AFTER = 3.0
 _SLOWEST = 1.5
 """How many times the connection's timeout a request may take to be carried out, once there is a connection."""
 _FIRST_WAIT = 0.5
+_STORE_SECONDS = 5.0
+"""How often a retry asks for a store that is away, before it goes on without it."""
 _HAIR = 0.01
 """Seconds by which rounding may make a wait too short."""
 
@@ -43,14 +46,6 @@ def decided_at(error: PihuPulseError, sent_at: float, now: float, timeout: float
     if isinstance(error, ResponseError) or (isinstance(error, ServerError) and error.status == 500):
         return now + SHOWN_AFTER
     return max(sent_at, now - timeout) + _SLOWEST * timeout + SHOWN_AFTER
-
-
-def earlier_try_decided_after(timeout: float) -> float:
-    """Return the seconds from now after which the same holds for whatever another run of the job has sent.
-
-    It finds out that it has lost the job with the next mark, and so may send that much longer.
-    """
-    return _SLOWEST * timeout + SHOWN_AFTER + MARK_HOLDS
 
 
 class Recovery:
@@ -79,19 +74,37 @@ class Recovery:
         self._sleep = sleep
         self._new_only = new_only
         self._known_at: float | None = None
+        self._earlier_decided_at = 0.0
+        """From when on nothing is on its way any more that an earlier try has sent."""
         self.ambiguous: set[str] = set()
 
-    async def look_before_sending(self, decided_at: float, *, read_all: bool) -> None:
+    async def open(self, fingerprint: str | None, *, is_first: bool) -> Job | None:
+        """Take the job; None if the store is away.
+
+        A retry that learns nothing from the ledger waits until nothing is on its way any more that an earlier try sent.
+        """
+        # An earlier run finds out that it has lost the job with its next mark, and so may send that much longer.
+        decided_after = _SLOWEST * self._client.account.timeout + SHOWN_AFTER + MARK_HOLDS
+        self._earlier_decided_at = self._ledger.now() + decided_after
+        job = await asyncio.to_thread(self._writer.open, fingerprint, decided_after)
+        if is_first or not (job is None or job.is_new):
+            return job
+        log.info("The store knows nothing of this task's earlier tries: waiting for what they may have sent last.")
+        while (job is None or job.is_new) and (left := self._earlier_decided_at - self._ledger.now()) > 0:
+            await self._sleep(left if job else min(left, _STORE_SECONDS))
+            job = job or await asyncio.to_thread(self._writer.open, fingerprint, decided_after)
+        return job
+
+    async def look_before_sending(self, *, read_all: bool) -> None:
         """Look for what an earlier try may have sent without a mark, so that the rows that still wait were not sent.
 
         Where the list shows some, that try went on without its store, and more of it may still be on its way.
 
-        :param decided_at: from when on it is not (epoch seconds).
         :param read_all: whether to read everything that there is: what shows later is new.
         """
         waiting = self._rows.count(RowState.WAITING)
         await self._look_once(read_all=read_all)
-        left = decided_at - self._ledger.now()
+        left = self._earlier_decided_at - self._ledger.now()
         if self._rows.count(RowState.WAITING) < waiting and left > 0:
             log.info("An earlier try went on without the store: waiting for what it may have sent last.")
             await self._sleep(left)

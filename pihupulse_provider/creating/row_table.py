@@ -187,9 +187,8 @@ class RowTable(TemporaryDatabase):
     def adopt(self, now: float, ahead: float, new_since: float) -> list[str]:
         """Give each row that may have been sent what was found for it.
 
-        Where more was found than there are rows for, nobody can tell which is whose: those rows are ambiguous. So are
-        those for which something was found that may be older, and another job's that nobody knows any more. Of two rows
-        that say the same, the one that is decided first gets it: the other may still be carried out.
+        Where more was found than rows account for, those rows are ambiguous, as are those for which something was found
+        that may be older, and a forgotten job's. Of two rows that say the same, the one decided first gets it.
 
         :param now: by when what was found was there. ``ahead``: seconds by which the service's clock is ahead of ours.
         :param new_since: what appeared earlier may be another job's (epoch seconds of the service's clock).
@@ -226,11 +225,9 @@ class RowTable(TemporaryDatabase):
         return ambiguous
 
     def unrecorded(self, limit: int) -> list[tuple[TableRow, Mark]]:
-        """Return rows that were sent, or may be right now, of which the ledger does not know that, with their marks.
-
-        So must be the ambiguous ones: once it is settled what is whose, another try looks for theirs.
-        """
-        # The plus keeps out the index of states, in which all waiting rows are.
+        """Return rows that were sent, or may be right now, of which the ledger does not know that, with their marks."""
+        # Ambiguous ones too: another try looks for theirs, once it is settled what is whose. The plus keeps out the
+        # index of states, in which all waiting rows are.
         query = (
             "SELECT n, item, key, body, at, id, service_time FROM rows WHERE recorded = 0 AND state IN (1, 2, 6) "
             "UNION ALL SELECT n, item, key, body, unmarked_at, id, NULL FROM rows "

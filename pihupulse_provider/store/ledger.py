@@ -58,6 +58,7 @@ _NEW_JOB = sa.text(
     "INSERT INTO pihupulse_jobs (account, name, started_at, owner, fingerprint) "
     "VALUES (:account, :name, :at, '', :fingerprint) ON CONFLICT (account, name) DO NOTHING"
 )
+_MOVE_ON = sa.text("UPDATE pihupulse_jobs SET marked_at = :at, service_ahead = :service_ahead WHERE id = :job")
 _PUT = (
     "INSERT INTO pihupulse_creates (job, item, key, at, object_id, service_ahead) "
     "VALUES (:job, :item, :key, :at, :object_id, :service_ahead) ON CONFLICT (job, item) "
@@ -198,7 +199,7 @@ class Ledger:
             skew = self._hold(connection, job)
             at = self.now()
             by_service = service_time(at) if service_time is not None else None
-            marks = [Mark(item, key, at, None, by_service) for item, key in items]
+            marks = [Mark(*item, at, None, by_service) for item in items]
             self._put(connection, job, marks, marks[-1], skew)
         return at
 
@@ -214,7 +215,7 @@ class Ledger:
     def catch_up(self, job: Job, marks: Sequence[Mark], latest: Mark | None) -> None:
         """Record what was done while the store was away, or a part of it.
 
-        :param latest: with the last part, the latest mark of them all: from it on a later try looks for what has none.
+        :param latest: with the last part, the latest mark of all: from it on a later try looks for what has none.
         :raises JobTakenOverError: if another run has taken the job; it then learns of what has an id all the same.
         """
         self.confirm(job, [mark for mark in marks if mark.object_id is not None])
@@ -252,9 +253,7 @@ class Ledger:
 
     def _put(self, connection: Connection, job: Job, marks: Sequence[Mark], latest: Mark | None, skew: float) -> None:
         if latest is not None:
-            last = _values(job, latest, skew)
-            marked = {"marked_at": last["at"], "service_ahead": last["service_ahead"]}
-            connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(marked))
+            connection.execute(_MOVE_ON, _values(job, latest, skew))
         connection.execute(_PUT_CREATE, _in_order(job, map(_keepable, marks), skew))
 
 
