@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -226,7 +226,7 @@ def _when_connected(before_send: BeforeSend) -> Callable[[str, object], Awaitabl
     return step
 
 
-async def as_they_come(items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> AsyncIterator[R]:
+async def as_they_come(items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> AsyncGenerator[R, None]:
     """Work on the items, 16 at once, and yield the results in the order in which they are ready.
 
     ``items`` is read only as fast as it is worked on. The first error ends it all.

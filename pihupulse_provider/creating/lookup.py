@@ -83,8 +83,9 @@ async def find_candidates(client: AsyncClient, since: Since | None) -> AsyncGene
                 async for page in _read(client, walk, _candidates):
                     yield page.data
                 return
-    async for candidates in ListReader(client, _candidates).rows():
-        yield candidates
+    async with aclosing(ListReader(client, _candidates).rows()) as lists:
+        async for candidates in lists:
+            yield candidates
 
 
 def _candidates(page: int, limit: int = endpoints.MAX_PAGE_SIZE) -> Call[Page[Candidate]]:

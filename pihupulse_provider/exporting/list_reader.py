@@ -16,7 +16,8 @@ A list at rest costs its pages and three requests more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Generic
 
@@ -56,15 +57,17 @@ class ListReader(Generic[ItemT]):
         self.served_at: datetime | None = None
         self.total: int | None = None
 
-    async def rows(self) -> AsyncIterator[list[ItemT]]:
+    async def rows(self) -> AsyncGenerator[list[ItemT], None]:
         """Yield the rows, some at a time, each once.
 
         :raises IncompleteReadError: if the list changes too fast to be pinned down, or repeats its pages.
         """
         with TemporaryDatabase("CREATE TABLE seen (id TEXT PRIMARY KEY, rank INTEGER) WITHOUT ROWID") as seen:
             for _ in range(_PASSES):
-                async for rows in self._pass(seen):
-                    yield rows
+                # Whoever stops early closes the client next: nothing may be on its way then.
+                async with aclosing(self._pass(seen)) as passed:
+                    async for rows in passed:
+                        yield rows
                 if seen.value("SELECT count(*) FROM seen") >= (self._gaps.lowest_total or 0):
                     return
                 seen.run("UPDATE seen SET rank = NULL")
@@ -77,7 +80,7 @@ class ListReader(Generic[ItemT]):
     def _name(self) -> str:
         return self._call(1, 1).name
 
-    async def _pass(self, seen: TemporaryDatabase) -> AsyncIterator[list[ItemT]]:
+    async def _pass(self, seen: TemporaryDatabase) -> AsyncGenerator[list[ItemT], None]:
         first = await self._read(Read(1, MAX_PAGE_SIZE))
         size = first.meta.per_page or MAX_PAGE_SIZE
         self.served_at = self.served_at or first.served_at
@@ -88,17 +91,19 @@ class ListReader(Generic[ItemT]):
         ends = ListEnds(_ids(first), first.meta.total_count)
         yield self._take(seen, Read(1, size), first)
         at_the_end = Read(first.total_pages, size)
-        async for read, page in as_they_come(self._with_end(at_the_end), self._answered):
-            if read is at_the_end:
-                ends.last_came(_ids(page), page.meta.total_count)
-            else:
-                yield self._take(seen, read, page)
+        async with aclosing(as_they_come(self._with_end(at_the_end), self._answered)) as pages:
+            async for read, page in pages:
+                if read is at_the_end:
+                    ends.last_came(_ids(page), page.meta.total_count)
+                else:
+                    yield self._take(seen, read, page)
         # Where the list does not tell its length, each gap is doubted anyway.
         if first.total_pages > 1 and self.total is not None and await self._may_have_swapped(ends, size):
             self._gaps.doubt_all()
         while self._next <= self._last or self._gaps.open:
-            async for read, page in as_they_come(self._reads(size), self._answered):
-                yield self._take(seen, read, page)
+            async with aclosing(as_they_come(self._reads(size), self._answered)) as pages:
+                async for read, page in pages:
+                    yield self._take(seen, read, page)
 
     def _with_end(self, at_the_end: Read) -> Iterator[Read]:
         """Yield the last page, whose rows are to be compared with the list's end after the reading; then all others."""
