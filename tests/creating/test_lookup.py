@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
 from pihupulse_provider.api import Account, AsyncClient
-from pihupulse_provider.creating.lookup import find_candidates
+from pihupulse_provider.creating.lookup import find_candidate, find_candidates
 from tests.creating.world import Shifting, World
 
 HOUR = 3600.0
@@ -150,3 +152,27 @@ async def test_what_is_dated_some_seconds_before_it_was_sent_is_found(order):
     async with world.connect() as client:
         found = {one.id async for found in find_candidates(client, lambda: since) for one in found}
     assert {one["id"] for one in world.sandbox.candidates[-109:]} <= found
+
+
+async def test_nothing_is_on_its_way_once_a_candidate_is_found(world):
+    """A connection that is made after the client was closed stays open."""
+    under_way, ends = set(), []
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            under_way.add(request)
+            try:
+                page = int(request.url.params["page"])
+                await asyncio.sleep({1: 0, 2: 0.01}.get(page, 3600))
+                return await world.sandbox.transport().handle_async_request(request)
+            finally:
+                under_way.discard(request)
+
+        async def aclose(self):
+            ends.append(len(under_way))
+
+    world.between = lambda _transport: Slow()
+    shown = world.sandbox.candidates
+    wanted = shown[150 if world.sandbox.settings.order == "oldest-first" else -150]["email"]
+    await asyncio.wait_for(find_candidate(world.connect(), wanted), 5)
+    assert ends == [0]
