@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -15,8 +16,12 @@ MOMENT = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "none"])
-def store(request, monkeypatch, tmp_path):
+def store(request, monkeypatch, tmp_path, pihupulse_sandbox):
     """Where the intents are kept, if anywhere."""
+    # Without a store a task takes a small share of the rate, and waits for longer than its requests may take.
+    connection = json.loads(pihupulse_sandbox.connection_json)
+    connection["extra"] |= {"requests_per_minute": 6000, "timeout": 1}
+    monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", json.dumps(connection))
     urls = {
         "sqlite": lambda: f"sqlite:///{tmp_path}/store.db",
         "postgresql": lambda: request.getfixturevalue("postgres_url"),
