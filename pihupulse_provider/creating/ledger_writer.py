@@ -141,13 +141,21 @@ class LedgerWriter:
 
     async def _write(self, write: Callable[[Job], T]) -> T | None:
         try:
-            job = await self._caught_up()
-            if job is None:
+            return await self._write_once(write)
+        except StoreError:
+            # It may be there, and another run have the job: a process that is stopped in a transaction finds its
+            # connection closed when it goes on.
+            try:
+                return await self._write_once(write)
+            except StoreError as error:
+                self._went_away(error)
                 return None
-            written = await asyncio.to_thread(write, job)
-        except StoreError as error:
-            self._went_away(error)
+
+    async def _write_once(self, write: Callable[[Job], T]) -> T | None:
+        job = await self._caught_up()
+        if job is None:
             return None
+        written = await asyncio.to_thread(write, job)
         self._away_until = 0.0
         self._outage.recovered("The store is back.")
         return written
@@ -172,12 +180,16 @@ class LedgerWriter:
     async def _record_backlog(self, job: Job) -> None:
         self._behind = False  # whatever fails from now on is one more to be recorded
         latest: list[Mark] = []
-        while backlog := self._rows.unrecorded(_BACKLOG):
-            marks = [self._dated(mark) for _, mark in backlog]
-            latest = [max(latest + marks, key=lambda mark: mark.at)]
-            is_last = len(backlog) < _BACKLOG  # until then there may be earlier ones that the ledger does not know
-            await asyncio.to_thread(self.ledger.catch_up, job, marks, latest[0] if is_last else None)
-            self._rows.set_recorded([row for row, _ in backlog], recorded=True)
+        try:
+            while backlog := self._rows.unrecorded(_BACKLOG):
+                marks = [self._dated(mark) for _, mark in backlog]
+                latest = [max(latest + marks, key=lambda mark: mark.at)]
+                is_last = len(backlog) < _BACKLOG  # until then there may be earlier ones that the ledger does not know
+                await asyncio.to_thread(self.ledger.catch_up, job, marks, latest[0] if is_last else None)
+                self._rows.set_recorded([row for row, _ in backlog], recorded=True)
+        except StoreError:
+            self._behind = True
+            raise
 
     async def _date_marks(self, job: Job) -> None:
         marks = [self._dated(mark) for mark in self._undated.values()]

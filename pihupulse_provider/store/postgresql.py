@@ -23,21 +23,26 @@ _WAIT_SECONDS = 30
 _TURN_SECONDS = 5
 """How long a connection is kept: processes can be more than the server has connections."""
 _CONNECT_SECONDS = 10
+_LONGEST_IDLE = "5s"
+"""How long a transaction may wait for its process, which may be stopped, or gone with its machine, and holds locks."""
+_GONE_AFTER = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+"""After how long a server that vanished without a word is given up: seconds, the last milliseconds. Hours, else."""
 _NONE_LEFT = re.compile("too many (clients|connections)|connection slots are reserved|no more connections allowed")
 """How PostgreSQL and PgBouncer say so; a connection that failed has no code."""
 
 
 def postgresql_engine(url: URL) -> Engine:
     """Return an engine with one connection, for which threads wait."""
+    network = {"connect_timeout": _CONNECT_SECONDS, **_GONE_AFTER}
     arguments: dict[str, Any] = secret_options(url)
-    if "connect_timeout" not in url.query:
-        arguments["connect_timeout"] = _CONNECT_SECONDS
+    arguments.update((name, value) for name, value in network.items() if name not in url.query)
     if url.drivername == "postgresql+psycopg":
         arguments["prepare_threshold"] = None  # a pooler such as PgBouncer gives each transaction another connection
     url = url.difference_update_query([*secret_options(url), "prepare_threshold"])
     pool = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 0, "pool_timeout": _WAIT_SECONDS}
     engine = quiet_engine(url, connect_args=arguments, **pool)
     sa.event.listen(engine, "do_connect", _connect_in_turn)
+    sa.event.listen(engine, "begin", _begin)
     _Turns(engine)
     return engine
 
@@ -92,6 +97,12 @@ def write_temporary_file(connection: Connection) -> None:
     """
     connection.exec_driver_sql("SET LOCAL work_mem = '64kB'")
     connection.exec_driver_sql("SELECT count(*) FROM generate_series(1, 20000)")
+
+
+def _begin(connection: Connection) -> None:
+    """Have the server end a transaction whose process is stopped; a pooler keeps what is said for it alone."""
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout TO '{_LONGEST_IDLE}'")
 
 
 def _connect_in_turn(dialect: Any, _record: object, arguments: Sequence[Any], options: dict[str, Any]) -> Any:

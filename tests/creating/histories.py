@@ -56,6 +56,7 @@ class Chances:
     """What a history is like.
 
     :ivar share_lost: of the requests that go wrong. ``share_failing``: of the store's transactions.
+        ``share_stopped``: of the transactions in which the process is stopped for so long that they are rolled back.
     :ivar slowest: seconds that a request takes on its way at the most, there and back each.
     :ivar store_apart: how far the store's clock is from the true one; ``service_apart``: PihuPulse's.
     :ivar overlap: whether a try may begin while the one before it lives. ``outages``: whether the store goes away.
@@ -71,6 +72,7 @@ class Chances:
     strangers: float
     share_lost: float
     share_failing: float
+    share_stopped: float
     slowest: float
     store_apart: float
     service_apart: float
@@ -96,6 +98,7 @@ class Chances:
             strangers=dice.choice([0, 0, 0.2, 2]),
             share_lost=dice.choice([0, 0.02, 0.1, 0.3]),
             share_failing=0.05 if trouble == "failing" else 0.0,
+            share_stopped=dice.choice([0, 0.05]) if trouble == "overlap" else 0.0,
             slowest=dice.choice([0.01, 0.1, 1.0, 4.0]),
             store_apart=dice.choice([0, 0, 5, -5, 600, -3600]),
             service_apart=dice.choice([0, 0, 0, 3, -3, 300, -7200]),

@@ -72,6 +72,14 @@ class Process:
         if any(begin <= now < end for begin, end in self.outages):
             raise StoreError("The store is away")
 
+    def is_stopped_in_transaction(self):
+        """Whether it is stopped for a while now, in a transaction that a server does not wait for."""
+        if self.calm or self.history.dice.random() >= self.history.chances.share_stopped:
+            return False
+        self._stopped_until = self.history.loop.time() + self.history.dice.choice([10, 40, 200])
+        self.history.tell(f"{self.name} is stopped in a transaction")
+        return True
+
     def fails(self):
         return not self.calm and self.history.dice.random() < self.history.chances.share_failing
 
@@ -80,9 +88,10 @@ async def in_virtual_thread(function, *args, **kwargs):
     """Do what ``asyncio.to_thread`` does, in a while of virtual time."""
     process = current.get()
     await process.sleep(process.history.dice.choice([0, 0, 0.001, 0.05, process.history.dice.random()]))
-    result = function(*args, **kwargs)
-    await process.sleep(process.history.dice.choice([0, 0, 0.001, 0.01]))
-    return result
+    try:
+        return function(*args, **kwargs)
+    finally:
+        await process.sleep(process.history.dice.choice([0, 0, 0.001, 0.01]))
 
 
 class FailingStore(Store):
@@ -97,6 +106,8 @@ class FailingStore(Store):
         self._process.use_store()
         with super().begin(durable=durable) as connection:
             yield connection
+            if self._process.is_stopped_in_transaction():
+                raise StoreError("The server closed the connection")
             if self._process.fails():
                 raise StoreError("The transaction was rolled back")
         if durable:

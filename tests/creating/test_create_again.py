@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pihupulse_provider.api import DuplicateCreateError, NewCandidate
 from pihupulse_provider.creating.errors import DeletedError, SourceChangedError
 from pihupulse_provider.creating.resources import ScreeningResource
+from pihupulse_provider.store import postgresql
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
@@ -159,6 +160,37 @@ class TestTakenOver:
         with pytest.raises(JobTakenOverError):
             Overtaken(world, people(100)).run()
         assert_each_once(world, 100)
+
+
+class StoppedInTransaction(Ledger):
+    """Is stopped for a while as it marks rows; meanwhile another try does them all."""
+
+    stopped = False
+
+    def mark(self, *arguments):
+        self.is_marking = True
+        return super().mark(*arguments)
+
+    def skew(self, connection):
+        skew = super().skew(connection)
+        if self.is_marking and not self.stopped and self.world.count("POST /candidates") >= 40:
+            self.stopped = True
+            self.world.sandbox.advance(75)
+            thread = Thread(target=run, args=(self.world, people(100)), kwargs={"first_try": False})
+            thread.start()
+            thread.join()
+        return skew
+
+
+def test_a_try_that_was_stopped_in_a_transaction_stops_nobody_and_sends_nothing_more(empty_postgres_url, monkeypatch):
+    monkeypatch.setattr(postgresql, "_LONGEST_IDLE", "200ms")
+    world = World(empty_postgres_url, start_seconds=1e9)
+    ledger = StoppedInTransaction(Store(world.store_url), world.account, clock=world.now)
+    ledger.world, ledger.is_marking = world, False
+    with pytest.raises(JobTakenOverError):
+        run(world, people(100), ledger=ledger)
+    assert ledger.stopped
+    assert_each_once(world, 100)
 
 
 class StoreComesBack(Import):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -217,6 +218,42 @@ def test_pooler_may_give_each_transaction_another_connection(empty_postgres_url:
 
     with store.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar() == 0
+    store.dispose()
+
+
+def test_who_is_stopped_in_a_transaction_stops_nobody_else(
+    empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine may even be gone, without a word to the server."""
+    monkeypatch.setattr(postgresql, "_LONGEST_IDLE", "200ms")
+    stopped, other = Store(empty_postgres_url), Store(empty_postgres_url)
+    with stopped.begin() as connection:
+        counters.create(connection)
+        connection.execute(counters.insert().values(name="a", value=1))
+    with pytest.raises(StoreError):
+        _go_on_after(other, stopped)
+    with stopped.read() as connection:
+        assert connection.execute(sa.select(counters.c.value)).scalar() == 2
+    for store in (stopped, other):
+        store.dispose()
+
+
+def _go_on_after(other: Store, stopped: Store) -> None:
+    with stopped.begin() as connection:
+        connection.execute(counters.update().values(value=5))
+        with other.begin() as another:
+            another.execute(counters.update().values(value=counters.c.value + 1))
+        connection.execute(counters.update().values(value=6))
+
+
+@pytest.mark.parametrize(("query", "seconds"), [("", 25), ("?tcp_user_timeout=7000", 7)])
+def test_server_that_vanishes_without_a_word_is_given_up(empty_postgres_url: str, query: str, seconds: float) -> None:
+    store = Store(empty_postgres_url + query)
+    with store.read() as connection:
+        file = connection.connection.dbapi_connection.fileno()  # type: ignore[union-attr]
+        with socket.socket(fileno=os.dup(file)) as network:
+            assert network.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == seconds * 1000
+            assert network.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
     store.dispose()
 
 
