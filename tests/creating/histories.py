@@ -8,18 +8,14 @@ exist exactly once. A number decides it all, so that a history which ends badly 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextvars
-import logging
 import random
 import sqlite3
 import sys
 import tempfile
-import traceback
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,8 +38,9 @@ from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store import ledger
 from tests.creating.importing import JOB, KilledError, people
 from tests.creating.processes import FAULTS, FailingStore, Network, Process, current, in_virtual_thread
-from tests.creating.virtual_time import VirtualLoop
 from tests.creating.world import START
+from tests.histories import in_words, play_many, told_log
+from tests.virtual_time import VirtualLoop
 
 PAGE = 10
 CALM_TRIES = 3
@@ -118,7 +115,7 @@ class History:
     def __init__(self, number: int, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.dice = random.Random(number)
         self.chances = Chances.draw(self.dice)
-        self.loop = VirtualLoop()
+        self.loop = VirtualLoop(0.0)
         self.told: list[str] = []
         self._store, self._durable = folder / "store.db", folder / "durable.db"
         self._served: set[asyncio.Task[Any]] = set()
@@ -296,49 +293,14 @@ class History:
         return response.json()["data"]["id"]
 
 
-@contextmanager
-def _told_log(history: History) -> Iterator[None]:
-    handler = logging.Handler()
-    handler.emit = lambda record: history.tell(f"    {record.getMessage()}")
-    logger = logging.getLogger("pihupulse_provider")
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = True
-
-
 def play(number: int) -> tuple[History, str | None]:
     """Play a history; return it, and what is wrong in the end."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         history = History(number, Path(folder), patch)
-        with _told_log(history):
+        with told_log(history.tell):
             wrong = history.play()
-    if isinstance(wrong, BaseException):
-        wrong = "".join(traceback.format_exception(wrong))
-    return history, wrong
-
-
-def main() -> int:
-    """Play many; return 0 if all end well."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("first", type=int)
-    parser.add_argument("count", type=int)
-    parser.add_argument("--tell", action="store_true", help="print what happens")
-    options = parser.parse_args()
-    ends: Counter[bool] = Counter()
-    for number in range(options.first, options.first + options.count):
-        history, wrong = play(number)
-        ends[wrong is None] += 1
-        if options.tell:
-            print(*history.told, sep="\n")
-        if wrong is not None:
-            print(f"{number}: {wrong} ({history.chances})", flush=True)
-    print(f"{ends[True]} ended well, {ends[False]} did not")
-    return int(ends[False] > 0)
+    return history, in_words(wrong)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play_many(play, __doc__))

@@ -16,7 +16,7 @@ from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.exporting.list_reader import ListReader
 from tests.creating.importing import Import, assert_each_once, people
 from tests.creating.world import ALEX, World
-from tests.waiting.virtual_time import STARTS_AT, VirtualLoop
+from tests.virtual_time import STARTS_AT, VirtualLoop
 
 HALF_A_MINUTE = 30.0
 
@@ -61,7 +61,7 @@ class Outage(World):
         self.troubles = troubles
 
     def now(self):
-        return self.loop.now if self.loop else STARTS_AT
+        return self.loop.time() if self.loop else STARTS_AT
 
     wall_clock = now
 

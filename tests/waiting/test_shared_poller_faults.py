@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from pihupulse_provider.api import UnauthorizedError
-from tests.waiting.virtual_time import in_virtual_time, now
+from tests.virtual_time import in_virtual_time, now
 from tests.waiting.world import World, single
 
 

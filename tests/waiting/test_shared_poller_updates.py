@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot
-from tests.waiting.virtual_time import in_virtual_time, now
+from tests.virtual_time import in_virtual_time, now
 from tests.waiting.world import World, single
 
 

@@ -10,7 +10,7 @@ from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.waiting.shared_poller import SharedPoller
 from pihupulse_provider.waiting.wait_spec import WaitSpec
 from pihupulse_provider.waiting.wait_state import WaitState
-from tests.waiting.virtual_time import now
+from tests.virtual_time import now
 
 
 class World:
