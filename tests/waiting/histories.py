@@ -1,0 +1,331 @@
+"""Random histories of waits, in virtual time: ``python -m tests.waiting.histories FIRST COUNT [--tell]``.
+
+In a history tasks wait for screenings, by themselves or in triggerers, which are killed and take over from each other,
+with clocks of their own. PihuPulse and the network fail, webhooks are late, lost or doubled, the store is away, and
+others create and delete screenings. Then comes a time without trouble, in which the rest of the screenings end. In the
+end every wait must have ended as what it waited for says, and soon after that was so. A number decides it all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import random
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+os.environ.setdefault("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+
+import pytest
+
+from pihupulse_provider.api import Account, MemoryRateLimit, endpoints
+from pihupulse_provider.sandbox import Sandbox
+from pihupulse_provider.triggers import waiting
+from pihupulse_provider.waiting import shared_poller
+from tests.creating.processes import FAULTS
+from tests.creating.world import START
+from tests.histories import in_words, play_many, told_log
+from tests.virtual_time import VirtualLoop
+from tests.waiting.expectations import PAGE, Life, Wait, judge
+from tests.waiting.triggerers import CONNECTION, Airflow, Task, install
+from tests.waiting.virtual_inbox import receive
+
+SETTLES = 120.0
+"""Seconds after the trouble in which what it has left under way comes to its end."""
+_TROUBLES = (
+    ("error", {"status": 503}),
+    ("error", {"status": 500, "probability": 0.5}),
+    ("html", {}),
+    ("html", {"status": 200}),
+    ("rate_limited", {}),
+    ("rate_limited", {"probability": 0.5}),
+    ("empty", {}),
+    ("drop", {"probability": 0.7}),
+    ("truncated", {}),
+    ("cut", {}),
+    ("error", {"status": 500, "path": "/screenings"}),
+    ("error", {"status": 500, "path": "/candidates/*1"}),
+)
+
+
+@dataclass
+class Chances:
+    """What a history is like.
+
+    :ivar lasts: seconds in which screenings end. ``trouble_lasts``: in which there is trouble, from the start.
+    :ivar per_candidate: how many screenings a candidate has at the most.
+    :ivar churn: how many screenings others create and delete a second.
+    :ivar slowest: seconds that a request takes on its way at the most, there and back each.
+    """
+
+    screenings: int
+    per_candidate: int
+    others: int
+    order: str
+    plan: dict[str, int]
+    waits: int
+    triggerers: int
+    lasts: float
+    trouble_lasts: float
+    webhooks: bool
+    heard: float
+    share_lost: float
+    slowest: float
+    churn: float
+    store_apart: float
+    service_apart: float
+    shares_limit: bool
+
+    @classmethod
+    def draw(cls, dice: random.Random) -> Chances:
+        lasts = dice.choice([100, 400, 1500])
+        return cls(
+            screenings=dice.choice([1, 3, 12, 40, 120]),
+            per_candidate=dice.choice([1, 1, 3, 30]),
+            others=dice.choice([0, 0, 7, 60, 150]),
+            order=dice.choice(["oldest-first", "newest-first"]),
+            plan=dice.choice([{}, {"requests_per_minute": 300, "burst": 450}, {"requests_per_minute": 100}]),
+            waits=dice.choice([1, 2, 5, 15]),
+            triggerers=dice.choice([1, 1, 2, 3]),
+            lasts=lasts,
+            trouble_lasts=dice.choice([0, lasts / 2, lasts]),
+            webhooks=dice.random() < 0.6,
+            heard=dice.choice([1.0, 1.0, 0.9, 0.5, 0.0]),
+            share_lost=dice.choice([0, 0.02, 0.1, 0.3]),
+            slowest=dice.choice([0.01, 0.1, 0.5]),
+            churn=dice.choice([0, 0, 0.02, 0.3]),
+            store_apart=dice.choice([0, 0, 5, -5, 600, -3600]),
+            service_apart=dice.choice([0, 0, 0, 3, -3, 300, -7200]),
+            shares_limit=dice.random() < 0.5,
+        )
+
+
+class History:
+    """One history; :meth:`play` it once."""
+
+    waiting = waiting
+
+    def __init__(self, number: int, patch: pytest.MonkeyPatch) -> None:
+        self.dice = random.Random(number)
+        self.chances = chances = Chances.draw(self.dice)
+        self.loop = VirtualLoop(0.0)
+        self.told: list[str] = []
+        self.wrong: list[str] = []
+        self.owners: WeakKeyDictionary[asyncio.Task[Any], Any] = WeakKeyDictionary()
+        self.inbox: list[Any] = []
+        self.lives: dict[str, Life] = {}
+        self.waits: list[Wait] = []
+        self.rounds: list[tuple[float, int, int]] = []
+        self.revoked_at: list[float] = []
+        self.sandbox = Sandbox(
+            clock=lambda: self.now() + chances.service_apart,
+            order=chances.order,
+            start_seconds=1e9,
+            screening_seconds=1e9,
+            **chances.plan,
+        )
+        self.account = Account(self.sandbox.api_key, self.sandbox.base_url)
+        self.limit = MemoryRateLimit(clock=self.now) if chances.shares_limit else None
+        self.calm_from = chances.trouble_lasts + SETTLES if chances.trouble_lasts else 0.0
+        self._away: list[tuple[float, float, Any]] = []
+        self._served: set[asyncio.Task[Any]] = set()
+        # So that few screenings take several pages.
+        patch.setattr(endpoints.list_screenings, "__defaults__", (1, PAGE))
+        self._watch_rounds(patch)
+        install(self, patch)
+        self.airflow = Airflow(self)
+
+    def now(self):
+        return START + self.loop.time()
+
+    def store_now(self):
+        return self.now() + self.chances.store_apart
+
+    def is_store_away(self, process):
+        now = self.loop.time()
+        return any(begin <= now < end and whose in (None, process.name) for begin, end, whose in self._away)
+
+    def tell(self, text):
+        self.told.append(f"{self.loop.time():9.3f} {text}")
+
+    def latency(self):
+        return self.dice.choice([0, 0.001, self.chances.slowest * self.dice.random(), self.chances.slowest])
+
+    def fault(self, process):
+        is_troubled = self.loop.time() < self.chances.trouble_lasts
+        return self.dice.choice(FAULTS) if is_troubled and self.dice.random() < self.chances.share_lost else None
+
+    def serve(self, work):
+        """Do something in the service, of which no process is a part."""
+        task = self.run_in(None, work)
+        self._served.add(task)
+        task.add_done_callback(self._served.discard)
+        return task
+
+    def run_in(self, process, work):
+        """Start a task of a process."""
+        task = self.loop.create_task(work, context=contextvars.Context())
+        self.owners[task] = process
+        return task
+
+    def play(self) -> str | None:
+        """Return what is wrong in the end; None if nothing is."""
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            self.loop.set_exception_handler(lambda _, context: self.wrong.append(f"{context}"))
+            return runner.run(self._play())
+
+    async def _play(self):
+        self._insert()
+        for _ in range(self.chances.triggerers):
+            self.airflow.start_triggerer()
+        scenes = [self._end_screenings(), self._trouble(), self._churn()]
+        scenes += [self._wait(number) for number in range(self.chances.waits)]
+        tasks = [self.run_in(None, scene) for scene in scenes]
+        await asyncio.wait(tasks[:3])
+        while (end := judge(self)) > self.loop.time():
+            await asyncio.sleep(min(100.0, end - self.loop.time() + 1))
+        return await self._what_is_wrong(tasks)
+
+    async def _what_is_wrong(self, tasks):
+        for task in tasks[:3]:
+            task.result()
+        for wait in self.waits:
+            if wrong := wait.wrong(self):
+                return f"{wait}: {wrong}"
+            if wait.task is not None:
+                wait.task.cancel()
+        await asyncio.wait(tasks)
+        await asyncio.sleep(3)
+        left = [task for task, owner in self.owners.items() if owner is not None and not task.done()]
+        if left:
+            return f"left over: {left}"
+        return next(iter(self.airflow.wrong + self.wrong), None)
+
+    def _insert(self):
+        dice, chances = self.dice, self.chances
+        self._others(chances.others // 2)
+        left = chances.screenings
+        while left > 0:
+            (candidate,) = self.sandbox.insert_candidates(1)
+            count = min(left, dice.randrange(1, chances.per_candidate + 1))
+            for one in self.sandbox.insert_screenings([candidate] * count):
+                self.sandbox.put(one, "pending")
+                self.lives[one] = Life.draw(dice, one, candidate, chances)
+            left -= count
+        self._others(chances.others - chances.others // 2)
+
+    def _others(self, count):
+        return self.sandbox.insert_screenings(self.sandbox.insert_candidates(count))
+
+    async def _end_screenings(self):
+        for life in sorted(self.lives.values(), key=lambda life: life.ends_at):
+            await asyncio.sleep(max(0.0, life.ends_at - self.loop.time()))
+            self.tell(f"{life.screening_id} is {life.end}")
+            if life.end == "deleted":
+                self.sandbox.delete(life.screening_id)
+            else:
+                self.sandbox.put(life.screening_id, life.end)
+            if life.end == "completed" and self.chances.webhooks:
+                self.serve(self._deliver(life))
+
+    async def _deliver(self, life):
+        dice = self.dice
+        if dice.random() >= self.chances.heard:
+            return
+        shown = {"screening_id": life.screening_id, "candidate_id": life.candidate_id, "score": 50}
+        shown["completed_at"] = "2023-11-14T22:13:20Z"
+        for _ in range(dice.choice([1, 1, 1, 2])):
+            await asyncio.sleep(dice.choice([0, 0.5, dice.uniform(0, 10), dice.uniform(0, 200)]))
+            while any(begin <= self.loop.time() < end and whose is None for begin, end, whose in self._away):
+                await asyncio.sleep(5)
+            receive(self, CONNECTION, shown)
+            if life.heard_at is None:
+                life.heard_at = self.loop.time()
+                self.tell(f"a webhook says that {life.screening_id} is completed")
+
+    async def _churn(self):
+        mine = []
+        while self.chances.churn and self.loop.time() < self.chances.lasts:
+            await asyncio.sleep(self.dice.expovariate(self.chances.churn))
+            if mine and self.dice.random() < 0.5:
+                self.sandbox.delete(mine.pop(self.dice.randrange(len(mine))))
+            else:
+                mine += self._others(self.dice.choice([1, 1, 1, 5, 15]))
+
+    async def _trouble(self):
+        dice, ends_at = self.dice, self.chances.trouble_lasts
+        while (left := ends_at - self.loop.time()) > 0:
+            await asyncio.sleep(min(left, dice.uniform(0, 150)))
+            left = ends_at - self.loop.time()
+            lasts = min(left, dice.choice([1, 20, 100, 400]))
+            match dice.choice(["service", "service", "store", "my store", "kill", "kill", "key"]):
+                case "service":
+                    kind, options = dice.choice(_TROUBLES)
+                    await self._fail(lasts, kind, **options)
+                case "key" if dice.random() < 0.3:
+                    self.revoked_at.append(self.loop.time())
+                    await self._fail(lasts, "error", status=401)
+                    self.revoked_at.append(self.loop.time())
+                case "store":
+                    self._away.append((self.loop.time(), self.loop.time() + lasts, None))
+                case "my store":
+                    whose = f"triggerer {dice.randrange(1, 5)}"
+                    self._away.append((self.loop.time(), self.loop.time() + lasts, whose))
+                case "kill":
+                    await self.airflow.kill_triggerer(min(left, dice.choice([0, 5, 60, 200])))
+        self.tell("the trouble ends")
+
+    async def _fail(self, seconds, kind, **options):
+        self.tell(f"PihuPulse fails for {seconds:.0f} s: {kind} {options}")
+        self.sandbox.fail(kind, **options)
+        await asyncio.sleep(seconds)
+        self.sandbox.heal()
+
+    async def _wait(self, number):
+        await asyncio.sleep(
+            self.dice.choice([0, 0, self.dice.uniform(0, 10), self.dice.uniform(0, self.chances.lasts)])
+        )
+        wait = Wait.draw(self, number)
+        self.waits.append(wait)
+        while True:
+            self.tell(f"{wait} begins")
+            wait.begins(self.loop.time())
+            task = Task(self, wait.name, wait.spec, deferrable=wait.deferrable)
+            wait.task = self.run_in(task.process, task.run())
+            await asyncio.wait([wait.task], timeout=wait.cleared_after)
+            if wait.task.done():
+                break
+            wait.task.cancel()
+            await asyncio.gather(wait.task, return_exceptions=True)
+            wait.cleared_after = None
+        if not wait.task.cancelled():
+            wait.ended_at = self.loop.time()
+            self.tell(f"{wait} ends: {wait.task.exception() or Counter(one.status for one in wait.task.result())}")
+
+    def _watch_rounds(self, patch):
+        run = shared_poller.run_round_async
+
+        async def counted(client, round_, progress):
+            started = self.loop.time()
+            await run(client, round_, progress)
+            cheapest = min(round_._owners, round_._positions.total_pages or 1)
+            self.rounds.append((started, round_.sent, cheapest))
+
+        patch.setattr(shared_poller, "run_round_async", counted)
+
+
+def play(number: int) -> tuple[History, str | None]:
+    """Play a history; return it, and what is wrong in the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        history = History(number, patch)
+        with told_log(history.tell):
+            wrong = history.play()
+    return history, in_words(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(play_many(play, __doc__))
