@@ -95,9 +95,11 @@ class TaskPoller:
         except PihuPulseError as error:
             if error.permanent:
                 raise
-            self._log.warning("This poll of PihuPulse failed, the wait goes on: %s", error)
+            self._warn(error)
         else:
             self.state.see(self.state.gone(round_.missing, began_at))
+            if round_.error is not None:
+                self._warn(round_.error)
         self.state.see(round_.drain())
         self.state.warn(self._log)
         return self._end()
@@ -111,6 +113,9 @@ class TaskPoller:
         if progress != self._said or now - self._said_at >= _QUIET_SECONDS:
             self._said, self._said_at = progress, now
             self._log.info("%s. The next poll is at %s.", progress, utc(now + self.state.spec.pause(now)))
+
+    def _warn(self, error: PihuPulseError) -> None:
+        self._log.warning("This poll of PihuPulse failed, the wait goes on: %s", error)
 
     def _end(self) -> End | None:
         if self.state.judge().state != "waiting":

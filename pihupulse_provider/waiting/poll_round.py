@@ -13,7 +13,7 @@ from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.client import Client
 from pihupulse_provider.api.endpoints import Call
-from pihupulse_provider.api.errors import BadRequestError, NotFoundError, PihuPulseError
+from pihupulse_provider.api.errors import BadRequestError, NotFoundError, PihuPulseError, ResponseError, ServerError
 from pihupulse_provider.api.models import Candidate, Page, Screening
 from pihupulse_provider.api.pagination import RepeatedPages
 from pihupulse_provider.waiting.request_plan import ListPositions, Places, Survey, plan
@@ -38,6 +38,10 @@ class PageRequest:
         """Hand the response to the round."""
         round_.take_page(self.number, response)
 
+    def skip(self, round_: PollRound) -> None:
+        """Have the round do without it."""
+        round_.skip_page(self.number)
+
 
 @dataclass(frozen=True)
 class CandidateRequest:
@@ -57,6 +61,10 @@ class CandidateRequest:
         """Hand the response, or None, to the round."""
         round_.take_candidate(self.candidate_id, response)
 
+    def skip(self, round_: PollRound) -> None:
+        """Have the round do without it."""
+        round_.skip_candidate(self.candidate_id)
+
 
 Request = PageRequest | CandidateRequest
 
@@ -64,12 +72,16 @@ Request = PageRequest | CandidateRequest
 class PollRound:
     """One round. Send all of :meth:`requests`, hand the responses to the ``take`` methods, until there are none.
 
+    A request that fails is left out (:meth:`fail`), and what it would have shown is looked for elsewhere: a candidate, or
+    a page, that can never be read must not keep the rest from being seen.
+
     :param wanted: the screenings to poll, each with its candidate's id if known.
     :param positions: what earlier rounds remember; this one adds to it.
     :param watched: further screenings that are noted when they are on a page that is read anyway.
     :ivar seen: the screenings that were seen so far.
     :ivar missing: those of ``wanted`` that PihuPulse does not show; complete once there are no more requests.
     :ivar sent: how many requests were sent and got a response.
+    :ivar error: why the first of those failed that were left out; None if none was.
     """
 
     def __init__(
@@ -78,6 +90,8 @@ class PollRound:
         self.seen: set[str] = set()
         self.missing: set[str] = set()
         self.sent = 0
+        self.error: PihuPulseError | None = None
+        self._failed = 0
         self._positions = positions
         self._watched = watched
         self._owner_of = {one: positions.candidate_of.get(one, candidate) for one, candidate in wanted.items()}
@@ -90,7 +104,8 @@ class PollRound:
         self._repeated = RepeatedPages(endpoints.list_screenings().name)
         self._fresh: list[ScreeningSnapshot] = []
         self._counts: set[int | None] = set()
-        self._again = False
+        self._is_second_pass = False
+        self._is_page_left_out = False
 
     def requests(self) -> list[Request]:
         """Return what to send next; nothing when the round is over."""
@@ -131,6 +146,27 @@ class PollRound:
                 del self._left[screening_id]
                 self.missing.add(screening_id)
 
+    def fail(self, request: Request, error: PihuPulseError) -> None:
+        """Leave a request out that failed for good.
+
+        :raises PihuPulseError: that error, if it is not about this one request, or if more fail than not.
+        """
+        self._failed += 1
+        is_of_request = isinstance(error, ServerError | ResponseError)
+        if not is_of_request or self._failed > self.sent + 1:
+            raise error
+        self.error = self.error or error
+        request.skip(self)
+
+    def skip_page(self, number: int) -> None:
+        """Do without a page: from now on the list is no proof that a screening is gone."""
+        self._read[number] = 0
+        self._is_page_left_out = True
+
+    def skip_candidate(self, candidate_id: str) -> None:
+        """Do without a candidate's details."""
+        self._asked.add(candidate_id)
+
     def drain(self) -> list[ScreeningSnapshot]:
         """Return what was seen since the last call."""
         fresh, self._fresh = self._fresh, []
@@ -167,16 +203,22 @@ class PollRound:
         return next((one for one in pages if one not in self._read), None)
 
     def _give_up(self, survey: Survey) -> None:
-        """Give up what no request can show any more, after a second pass if the list changed under the first."""
+        """Give up what no request can show any more, after a second pass if the list changed under the first.
+
+        It is missing if the list was read whole and did not change meanwhile; else it may have moved past the reading.
+        """
         if survey.unread > 0:
             return
         lost = [one for one, candidate in self._left.items() if candidate is None or candidate in self._asked]
-        if lost and len(self._counts) > 1 and not self._again:
-            self._again = True
+        has_changed = len(self._counts) > 1
+        if lost and has_changed and not self._is_second_pass and not self._is_page_left_out:
+            self._is_second_pass = True
             self._read.clear()
+            self._counts.clear()
             self._repeated = RepeatedPages(endpoints.list_screenings().name)
             return
-        self.missing.update(lost)
+        if not has_changed and not self._is_page_left_out:
+            self.missing.update(lost)
         for screening_id in lost:
             del self._left[screening_id]
 
@@ -222,7 +264,7 @@ def run_round(client: Client, round_: PollRound, read_page: ReadPage = lambda _n
     """Carry out a whole round, one request after the other.
 
     :param read_page: gets the pages, if need be by a request.
-    :raises PihuPulseError: when a request fails for good; what was seen until then stays in the round.
+    :raises PihuPulseError: when the round is broken off; what was seen until then stays in it.
     """
     while requests := round_.requests():
         for request in requests:
@@ -232,6 +274,9 @@ def run_round(client: Client, round_: PollRound, read_page: ReadPage = lambda _n
                 response = read_page(request.number, send) if isinstance(request, PageRequest) else send()
             except request.absent:
                 response = None
+            except PihuPulseError as error:
+                round_.fail(request, error)
+                continue
             request.take(round_, response)
 
 
@@ -239,7 +284,7 @@ async def run_round_async(client: AsyncClient, round_: PollRound, progress: Call
     """Carry out a whole round, some requests at once and without blocking the event loop.
 
     :param progress: called after every response.
-    :raises PihuPulseError: when a request fails for good; what was seen until then stays in the round.
+    :raises PihuPulseError: when the round is broken off; what was seen until then stays in it.
     """
     lanes = asyncio.Semaphore(_LANES)
 
@@ -250,6 +295,9 @@ async def run_round_async(client: AsyncClient, round_: PollRound, progress: Call
                 response = await client.run(call, poll=True)
             except request.absent:
                 response = None
+            except PihuPulseError as error:
+                round_.fail(request, error)
+                return
         request.take(round_, response)
         progress()
 

@@ -112,7 +112,10 @@ class SharedPoller:
         else:
             for subscription in due:
                 self._subscriptions.notify(subscription.state.gone(round_.missing, started_at))
-            self._rounds.done(self._subscriptions, round_.sent)
+            if round_.error is None:
+                self._rounds.done(self._subscriptions, round_.sent)
+            else:
+                self._rounds.failed(len(due), round_.error)
         self._not_before = started_at + round_.sent * client.limit.plan.interval / _SHARE
         # Whoever's screenings were all on pages that were read anyway need not be polled again so soon.
         for subscription in (*due, *self._subscriptions.seen(round_.seen)):

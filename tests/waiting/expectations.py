@@ -49,6 +49,7 @@ class Wait:
     name: str
     spec: WaitSpec
     deferrable: bool
+    hears: bool
     cleared_after: float | None
     began_at: float = 0.0
     ended_at: float | None = None
@@ -76,15 +77,12 @@ class Wait:
             **extra,
         )
         cleared = dice.choice([None, None, None, dice.uniform(0, 100)])
-        return cls(f"wait {number}", spec, dice.random() < 0.8, cleared)
+        return cls(f"wait {number}", spec, dice.random() < 0.8, dice.random() < 0.7, cleared)
 
     def __str__(self) -> str:
-        shown = {name: value for name, value in vars(self.spec).items() if name not in ("screenings", "started_at")}
-        return f"{self.name} for {len(self.spec.screenings)}, deferrable={self.deferrable}, {shown}"
-
-    def begins(self, at: float) -> None:
-        """Take note of when it began, or began anew."""
-        self.began_at = at
+        spec, told = self.spec, ("wait_for", "interval", "exponential_backoff", "timeout", "deadline")
+        how = {name: value for name in told if (value := getattr(spec, name)) is not None}
+        return f"{self.name} for {len(spec.screenings)} ({'deferred' if self.deferrable else 'poking'}, {how})"
 
     def meaning(self, status: str) -> str:
         """Return what a status means for it."""
@@ -121,13 +119,15 @@ class Wait:
         if self.spec.exponential_backoff:
             pause = max(pause, min(seen_from - self.began_at, self.spec.max_wait or math.inf))
         known = seen_from + pause * (PATIENCE + 1 if history.chances.webhooks and self.deferrable else 2) + slack
+        if self.deferrable:
+            known += sum(up - down + pause for down, up in history.restarts if down - 60 <= known)
         if life.end == "deleted":
             return known + GRACE + pause
         if history.calm_from <= self.began_at and life.ends_at <= self.began_at:
             known = min(known, self.began_at + slack)
         heard = life.heard_at
-        if heard is not None and self.deferrable and heard >= history.calm_from:
-            known = min(known, max(heard, self.began_at + slack) + HEARD_WITHIN)
+        if heard is not None and self.deferrable and self.hears and heard >= history.calm_from:
+            known = min(known, _awake(max(heard, self.began_at + slack), history) + HEARD_WITHIN)
         return known
 
     def _slack(self, history: Any) -> float:
@@ -135,7 +135,7 @@ class Wait:
         rows = chances.screenings + chances.others + 200 * (chances.churn > 0)
         requests = 3 * min(math.ceil(rows / PAGE), chances.screenings) + 2
         rate = chances.plan.get("requests_per_minute", 6000)
-        return 15.0 + requests * (4 * 60 / rate + chances.slowest)
+        return 45.0 + requests * (4 * 60 / rate + chances.slowest)
 
     def wrong(self, history: Any) -> str | None:
         """Return what is wrong with how it ended; None if nothing is."""
@@ -181,6 +181,11 @@ class Wait:
     def _is_true(self, screening_id, status, history):
         life = history.lives[screening_id]
         return life.end == {NOT_FOUND: "deleted"}.get(status, status) and life.ends_at <= self.ended_at
+
+
+def _awake(moment, history):
+    """Return when the triggerers that died around a moment have been replaced."""
+    return max([moment, *(up + 10 for down, up in history.restarts if down - 60 <= moment <= up + 60)])
 
 
 def judge(history: Any) -> float:

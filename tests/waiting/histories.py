@@ -60,6 +60,8 @@ class Chances:
     :ivar per_candidate: how many screenings a candidate has at the most.
     :ivar churn: how many screenings others create and delete a second.
     :ivar slowest: seconds that a request takes on its way at the most, there and back each.
+    :ivar broken: of how many screenings the candidate's details can never be read.
+    :ivar restarts: how many triggerers die when all else is well.
     """
 
     screenings: int
@@ -79,6 +81,8 @@ class Chances:
     store_apart: float
     service_apart: float
     shares_limit: bool
+    broken: int
+    restarts: int
 
     @classmethod
     def draw(cls, dice: random.Random) -> Chances:
@@ -101,6 +105,8 @@ class Chances:
             store_apart=dice.choice([0, 0, 5, -5, 600, -3600]),
             service_apart=dice.choice([0, 0, 0, 3, -3, 300, -7200]),
             shares_limit=dice.random() < 0.5,
+            broken=dice.choice([0, 0, 0, 1]),
+            restarts=dice.choice([0, 0, 1, 2]),
         )
 
 
@@ -121,6 +127,7 @@ class History:
         self.waits: list[Wait] = []
         self.rounds: list[tuple[float, int, int]] = []
         self.revoked_at: list[float] = []
+        self.restarts: list[tuple[float, float]] = []
         self.sandbox = Sandbox(
             clock=lambda: self.now() + chances.service_apart,
             order=chances.order,
@@ -175,23 +182,28 @@ class History:
     def play(self) -> str | None:
         """Return what is wrong in the end; None if nothing is."""
         with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
-            self.loop.set_exception_handler(lambda _, context: self.wrong.append(f"{context}"))
+            self.loop.set_exception_handler(self._unhandled)
             return runner.run(self._play())
+
+    def _unhandled(self, _, context):
+        if self.owners.get(context.get("future")) is not None or "future" not in context:
+            self.wrong.append(f"{context}")
 
     async def _play(self):
         self._insert()
+        self._heal()
         for _ in range(self.chances.triggerers):
             self.airflow.start_triggerer()
-        scenes = [self._end_screenings(), self._trouble(), self._churn()]
+        scenes = [self._end_screenings(), self._trouble(), self._restart(), self._churn()]
         scenes += [self._wait(number) for number in range(self.chances.waits)]
         tasks = [self.run_in(None, scene) for scene in scenes]
-        await asyncio.wait(tasks[:3])
+        await asyncio.wait(tasks[:4])
         while (end := judge(self)) > self.loop.time():
             await asyncio.sleep(min(100.0, end - self.loop.time() + 1))
         return await self._what_is_wrong(tasks)
 
     async def _what_is_wrong(self, tasks):
-        for task in tasks[:3]:
+        for task in tasks[:4]:
             task.result()
         for wait in self.waits:
             if wrong := wait.wrong(self):
@@ -230,9 +242,9 @@ class History:
             else:
                 self.sandbox.put(life.screening_id, life.end)
             if life.end == "completed" and self.chances.webhooks:
-                self.serve(self._deliver(life))
+                self.serve(self._deliver(life, CONNECTION))
 
-    async def _deliver(self, life):
+    async def _deliver(self, life, connection):
         dice = self.dice
         if dice.random() >= self.chances.heard:
             return
@@ -242,7 +254,7 @@ class History:
             await asyncio.sleep(dice.choice([0, 0.5, dice.uniform(0, 10), dice.uniform(0, 200)]))
             while any(begin <= self.loop.time() < end and whose is None for begin, end, whose in self._away):
                 await asyncio.sleep(5)
-            receive(self, CONNECTION, shown)
+            receive(self, connection, shown)
             if life.heard_at is None:
                 life.heard_at = self.loop.time()
                 self.tell(f"a webhook says that {life.screening_id} is completed")
@@ -283,7 +295,21 @@ class History:
         self.tell(f"PihuPulse fails for {seconds:.0f} s: {kind} {options}")
         self.sandbox.fail(kind, **options)
         await asyncio.sleep(seconds)
+        self._heal()
+
+    def _heal(self):
+        """End what has failed for a while; what always fails goes on to."""
         self.sandbox.heal()
+        for life in list(self.lives.values())[: self.chances.broken]:
+            self.sandbox.fail("error", status=500, path=f"/candidates/{life.candidate_id}")
+
+    async def _restart(self):
+        """Have a triggerer die when all else is well."""
+        for _ in range(self.chances.restarts):
+            await asyncio.sleep(max(0.0, self.calm_from - self.loop.time()) + self.dice.uniform(0, 300))
+            began = self.loop.time()
+            await self.airflow.kill_triggerer(self.dice.choice([0, 5, 60, 200]))
+            self.restarts.append((began, self.loop.time()))
 
     async def _wait(self, number):
         await asyncio.sleep(
@@ -293,8 +319,8 @@ class History:
         self.waits.append(wait)
         while True:
             self.tell(f"{wait} begins")
-            wait.begins(self.loop.time())
-            task = Task(self, wait.name, wait.spec, deferrable=wait.deferrable)
+            wait.began_at = self.loop.time()
+            task = Task(self, wait)
             wait.task = self.run_in(task.process, task.run())
             await asyncio.wait([wait.task], timeout=wait.cleared_after)
             if wait.task.done():

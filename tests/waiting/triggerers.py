@@ -23,7 +23,8 @@ from tests.creating.processes import Network
 from tests.waiting.virtual_inbox import InboxView
 
 log = logging.getLogger("pihupulse_provider.tests")
-CONNECTION = "pihupulse_default"
+CONNECTION, DEAF = "pihupulse_default", "pihupulse_other"
+"""Two connections of one account; webhooks are received for the first."""
 
 
 class DeferredError(Exception):
@@ -36,8 +37,6 @@ class DeferredError(Exception):
 
 class Process:
     """A process with a clock of its own, and with whatever a process keeps."""
-
-    calm = True
 
     def __init__(self, history: Any, name: str) -> None:
         self.history, self.name = history, name
@@ -54,9 +53,11 @@ class Process:
 
     async def sleep(self, seconds):
         await asyncio.sleep(seconds)
+        await self.step()
 
     async def step(self):
-        pass
+        if self.is_dead:
+            raise asyncio.CancelledError
 
     async def get_async_conn(self):
         return AsyncClient(
@@ -124,7 +125,6 @@ class Airflow:
     def start_triggerer(self):
         self._number += 1
         triggerer = Process(self.history, f"triggerer {self._number}")
-        triggerer.calm = False
         self.history.tell(f"{triggerer.name} starts, its clock {triggerer.apart} s off")
         self._triggerers.append(triggerer)
         for deferral in self._deferrals:
@@ -158,7 +158,7 @@ class Airflow:
         path, arguments = deferred.trigger.serialize()
         deferral = Deferral(path, json.dumps(arguments))
         timeout = None if deferred.timeout is None else deferred.timeout.total_seconds()
-        await asyncio.sleep(self.history.dice.choice([0.1, 1, 5]))
+        await asyncio.sleep(self.history.dice.choice([0.1, 1, 5, 30]))
         self._deferrals.append(deferral)
         if self._triggerers:
             self._give(deferral)
@@ -193,11 +193,11 @@ class Airflow:
 class Task:
     """A worker's process that waits, by itself or deferred."""
 
-    def __init__(self, history: Any, name: str, spec: Any, *, deferrable: bool) -> None:
-        self.process = Process(history, name)
-        self.process.calm = False
+    def __init__(self, history: Any, wait: Any) -> None:
+        self.process = Process(history, wait.name)
         self.log = log
-        self._history, self._spec, self._deferrable = history, spec, deferrable
+        self._history, self._spec, self._deferrable = history, wait.spec, wait.deferrable
+        self._connection = CONNECTION if wait.hears else DEAF
 
     def defer(self, *, trigger, method_name, timeout):
         raise DeferredError(trigger, timeout)
@@ -208,7 +208,7 @@ class Task:
         if not self._deferrable:
             return await greenlet_spawn(self._history.waiting.wait_here, client, spec, self.log, block)
         begin, resume, end = (getattr(self._history.waiting, f"{name}_wait") for name in ("begin", "resume", "end"))
-        step, arguments, options = begin, (self, client, CONNECTION, spec, "resume"), {}
+        step, arguments, options = begin, (self, client, self._connection, spec, "resume"), {}
         while True:
             try:
                 return await greenlet_spawn(step, *arguments, **options)
@@ -219,7 +219,7 @@ class Task:
                 step, arguments, options = end, (client, late, self.log), {}
             else:
                 bare, options = spec.of({}, 0.0), {"method_name": "resume", "event": event}
-                step, arguments = resume, (self, client, CONNECTION, bare)
+                step, arguments = resume, (self, client, self._connection, bare)
 
 
 def install(history, patch):
@@ -255,12 +255,15 @@ def install(history, patch):
         await asyncio.sleep(0.01)
         return owner()
 
+    def updates(connection):
+        return owner().updates if history.chances.webhooks and connection == CONNECTION else None
+
     history.loop.set_task_factory(factory)
     patch.setattr(clock, "time", SimpleNamespace(clock_gettime=steady))
     patch.setattr(asyncio, "to_thread", in_thread)
     patch.setattr(per_loop.PerLoop, "get", get)
     patch.setattr(per_loop.PerLoop, "forget", lambda self, key: owner().kept.get(self, {}).pop(key, None))
     patch.setattr(watch, "loaded_hook", loaded_hook)
-    patch.setattr(watch, "screening_updates", lambda _: owner().updates if history.chances.webhooks else None)
+    patch.setattr(watch, "screening_updates", updates)
     patch.setattr(inbox_tail, "Inbox", lambda store: store)
     patch.setattr(inbox_tail, "READ_SECONDS", 1.0)
