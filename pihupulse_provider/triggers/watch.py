@@ -51,13 +51,14 @@ class WatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event."""
-        from pihupulse_provider.waiting.shared_poller import SharedPoller, shared_poller
+        from pihupulse_provider.waiting.shared_poller import shared_poller
         from pihupulse_provider.waiting.wait_board import screenings_wait, shared_board
 
         began_at = clock.now()
         state = await asyncio.to_thread(WaitState.load, self.terms, began_at)
         hook = await loaded_hook(self.pihupulse_conn_id)
-        poller = shared_poller(hook.account.key, lambda: SharedPoller(screening_updates(self.pihupulse_conn_id)))
+        poller = shared_poller(hook.account.key)
+        poller.hear(self.pihupulse_conn_id, screening_updates(self.pihupulse_conn_id))
         task = TaskRef.of(self.task_instance) if self.task_instance is not None else None
         with poller.subscribe(state, hook.get_async_conn) as subscription:
 

@@ -28,8 +28,8 @@ READ_SECONDS = 0.2
 """How often the inbox is read. On SQLite that takes a few hundred microseconds."""
 _AWAY_SECONDS = 5.0
 """How soon whoever listens hears that the inbox can't be read."""
-_LOOK_BACK = 60.0
-"""Seconds: a screening that was completed earlier is seen by the first poll of whoever waits for it."""
+_LOOK_BACK = 600.0
+"""Seconds for which no triggerer may have been there, or none that could read the inbox."""
 _EVERYTHING = EventFilter()
 Result = TypeVar("Result")
 
@@ -168,7 +168,7 @@ def shared_tail(store: Store) -> InboxTail:
 
 
 async def completed_screenings(tail: InboxTail, connection: str) -> AsyncIterator[list[ScreeningSnapshot] | None]:
-    """Yield the screenings that webhooks of a connection say are completed, from a minute ago on.
+    """Yield the screenings that webhooks of a connection say are completed, from ten minutes ago on.
 
     It yields None each time that nothing has come for a while and the inbox can't be read.
     """

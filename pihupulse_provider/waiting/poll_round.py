@@ -72,8 +72,8 @@ Request = PageRequest | CandidateRequest
 class PollRound:
     """One round. Send all of :meth:`requests`, hand the responses to the ``take`` methods, until there are none.
 
-    A request that fails is left out (:meth:`fail`), and what it would have shown is looked for elsewhere: a candidate, or
-    a page, that can never be read must not keep the rest from being seen.
+    A request that fails is left out (:meth:`fail`), and what it would have shown is looked for elsewhere: a candidate
+    or a page that can never be read must not keep the rest from being seen.
 
     :param wanted: the screenings to poll, each with its candidate's id if known.
     :param positions: what earlier rounds remember; this one adds to it.

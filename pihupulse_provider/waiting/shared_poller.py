@@ -29,8 +29,8 @@ _GATHER_SECONDS = 0.1
 """How long a round waits for others that begin at the same time."""
 _PATIENCE = 5.0
 """While updates come, polling only makes up for lost ones: so many times less often."""
-_EARLY_UPDATES = 10_000
-"""How many updates are kept of screenings that nobody waits for yet."""
+_RECENT_UPDATES = 10_000
+"""How many updates are kept for those who begin to wait later."""
 _QUIET_SECONDS = 300.0
 """How often the log hears of rounds that go alike."""
 
@@ -40,23 +40,36 @@ class SharedPoller:
 
     It runs while anybody waits, and never ends a wait because of an error that may pass.
 
-    :param updates: begins to yield what happens without being polled, and None when it can't say for now. Once one has
-        come, polling goes on five times less often, in case one is lost, until it can't say, or a poll finds what no
-        update said.
+    Once an update has come (:meth:`hear`), polling goes on five times less often, in case one is lost, until updates
+    can't be read, or a poll finds what no update said.
+
     :param now: returns the time, in epoch seconds.
     """
 
-    def __init__(self, updates: Updates | None = None, now: Callable[[], float] = clock.now) -> None:
-        self._updates = updates
+    def __init__(self, now: Callable[[], float] = clock.now) -> None:
         self._now = now
         self._subscriptions = Subscriptions()
         self._positions = ListPositions()
         self._rounds = _RoundLog(now)
-        self._early: dict[str, ScreeningSnapshot] = {}
+        self._updates: dict[str, Updates] = {}
+        self._listeners: set[asyncio.Task[None]] | None = None
+        self._recent: dict[str, ScreeningSnapshot] = {}
         self._trust = _Trust()
         self._change = asyncio.Event()
         self._not_before = 0.0
         self._runner: asyncio.Task[None] | None = None
+
+    def hear(self, connection: str, updates: Updates | None) -> None:
+        """Take part in the updates of a connection from now on, whenever anybody waits.
+
+        :param updates: begins to yield what happens without being polled, and None when it can't say for now; None if
+            there are none.
+        """
+        if updates is None or connection in self._updates:
+            return
+        self._updates[connection] = updates
+        if self._listeners is not None:
+            self._listeners.add(self._begin_to_listen(updates))
 
     @contextmanager
     def subscribe(self, state: WaitState, open_client: OpenClient) -> Iterator[Subscription]:
@@ -66,7 +79,7 @@ class SharedPoller:
         """
         subscription = Subscription(state, self._now())
         self._subscriptions.add(subscription)
-        self._subscriptions.notify([self._early[one] for one in state.spec.screenings if one in self._early])
+        self._subscriptions.notify([self._recent[one] for one in state.spec.screenings if one in self._recent])
         self._change.set()
         if self._runner is None:
             # What the poller logs concerns all waits: it must not go to the log of the one that came first.
@@ -125,8 +138,9 @@ class SharedPoller:
 
     def _take_polled(self, snapshots: Sequence[ScreeningSnapshot]) -> None:
         """Hand on what a poll saw; what no update said shows that polling must not lean on updates."""
-        if self._updates is not None:
-            self._trust.polled(one for one in snapshots if one.screening_id in self._subscriptions)
+        if self._updates:
+            silent = (one for one in snapshots if one.screening_id not in self._recent)
+            self._trust.polled(one for one in silent if one.screening_id in self._subscriptions)
         self._subscriptions.notify(snapshots)
         self._hasten()
 
@@ -153,26 +167,31 @@ class SharedPoller:
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
-        listener = asyncio.create_task(self._listen())
+        # Nobody knows yet whether updates still come.
+        self._trust.is_earned = False
+        listeners = self._listeners = {self._begin_to_listen(updates) for updates in self._updates.values()}
         try:
             yield
         finally:
-            listener.cancel()
-            await asyncio.wait([listener])
+            self._listeners = None
+            for listener in listeners:
+                listener.cancel()
+            if listeners:
+                await asyncio.wait(listeners)
 
-    async def _listen(self) -> None:
-        if self._updates is None:
-            return
-        async for updates in self._updates():
-            self._trust.updated(updates)
-            if updates is None:
+    def _begin_to_listen(self, updates: Updates) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(self._listen(updates), context=contextvars.Context())
+
+    async def _listen(self, updates: Updates) -> None:
+        async for fresh in updates():
+            self._trust.updated(fresh)
+            if fresh is None:
                 self._hasten()
                 continue
-            self._subscriptions.notify(updates)
-            early = [one for one in updates if one.screening_id not in self._subscriptions]
-            self._early.update((one.screening_id, one) for one in early)
-            while len(self._early) > _EARLY_UPDATES:
-                del self._early[next(iter(self._early))]
+            self._subscriptions.notify(fresh)
+            self._recent.update((one.screening_id, one) for one in fresh)
+            while len(self._recent) > _RECENT_UPDATES:
+                del self._recent[next(iter(self._recent))]
 
 
 class _Trust:
@@ -198,7 +217,7 @@ class _Trust:
             self._outage.recovered("Webhooks of completed screenings come again: polling goes on slowly.")
 
     def polled(self, snapshots: Iterable[ScreeningSnapshot]) -> None:
-        """Take note of what a poll saw of screenings that somebody still waits for: no update said that they ended."""
+        """Take note of what a poll saw of screenings that somebody still waits for, and of which no update told."""
         completed = {one.screening_id for one in snapshots if one.status in SUCCEEDED}
         if completed:
             self.is_earned = False
@@ -253,10 +272,9 @@ class _RoundLog:
 _pollers: PerLoop[SharedPoller] = PerLoop()
 
 
-def shared_poller(account: str, make: Callable[[], SharedPoller] = SharedPoller) -> SharedPoller:
+def shared_poller(account: str) -> SharedPoller:
     """Return the running event loop's one poller for an account.
 
     :param account: the account's key.
-    :param make: makes the poller if there is none yet.
     """
-    return _pollers.get(account, make)
+    return _pollers.get(account, SharedPoller)

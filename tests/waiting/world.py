@@ -21,7 +21,8 @@ class World:
         self.sandbox = Sandbox(**settings)
         self.ids = self.add(screenings)
         self.limit = MemoryRateLimit(clock=now)
-        self.poller = SharedPoller(updates, now=now)
+        self.poller = SharedPoller(now=now)
+        self.poller.hear("conn", updates)
         self.api_key = self.sandbox.api_key
 
     def add(self, count):
