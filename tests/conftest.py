@@ -25,7 +25,12 @@ _numbers = count(1)
 _SLOWEST = ("integration", "reliability", "dags")
 """Groups of tests that begin first where several processes share the tests: the first two mostly wait."""
 _ROOMS_WITH_DAGS = {"cli", "docs", "operators", "plugins", "sensors", "transfers", "triggers"}
-_FILES_WITH_DAGS = {"test_examples.py", "test_retry_policy.py", "test_receiver_and_airflow.py"}
+_FILES_WITH_DAGS = {
+    "test_examples.py",
+    "test_retry_policy.py",
+    "test_receiver_and_airflow.py",
+    "test_wait_histories.py",
+}
 """Rooms and files that share an Airflow in this process, which takes twenty seconds to make."""
 
 

@@ -20,7 +20,6 @@ PATIENCE = 5.0
 """How much longer than its interval a wait is not polled while webhooks come."""
 HEARD_WITHIN = 5.0
 """Seconds after which a webhook has ended a wait: the inbox is read once a second here."""
-STUCK = 4000.0
 
 
 @dataclass
@@ -69,7 +68,7 @@ class Wait:
             {one: history.lives[one].candidate_id if knows else None for one in mine},
             0.0,
             wait_for=dice.choice(["all", "all", "any", dice.randrange(1, len(mine) + 1), 0.5]),
-            interval=float(dice.choice([2, 10, 60, 200])),
+            interval=float(dice.choice([5, 20, 60, 200])),
             exponential_backoff=dice.random() < 0.2,
             max_wait=dice.choice([None, 120.0]),
             timeout=None if is_deadline else limit,
@@ -150,7 +149,7 @@ class Wait:
         elapsed = self.ended_at - self.began_at
         if isinstance(error, AirflowSensorTimeout):
             is_due = self.spec.timeout is not None and elapsed >= self.spec.timeout - 0.01
-            return None if is_due else "timed out too early"
+            return self._was_decided(history) if is_due else "timed out too early"
         if isinstance(error, ScreeningFailedError):
             return self._wrong_failure(error, history)
         return repr(error) if error is not None else self._wrong_success(history, elapsed)
@@ -176,7 +175,15 @@ class Wait:
         if completed >= self.spec.needed or (self.spec.deadline is not None and len(ended) == len(seen)):
             return None
         is_over = self.spec.deadline is not None and elapsed >= self.spec.deadline - 0.01
-        return None if is_over else f"succeeded with {completed}"
+        return self._was_decided(history) if is_over else f"succeeded with {completed}"
+
+    def _was_decided(self, history):
+        """Return what is wrong with an end by time: the last poll must have seen what was there at the limit."""
+        at_limit = self.began_at + (self.spec.limit or 0.0)
+        lives = [history.lives[one] for one in self.spec.screenings]
+        good = sum(self.meaning(life.end) == "succeeded" and life.ends_at < at_limit for life in lives)
+        is_missed = good >= self.spec.needed and at_limit >= history.calm_from
+        return "ended by time although it was decided" if is_missed else None
 
     def _is_true(self, screening_id, status, history):
         life = history.lives[screening_id]

@@ -14,7 +14,6 @@ import os
 import random
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -30,84 +29,13 @@ from tests.creating.processes import FAULTS
 from tests.creating.world import START
 from tests.histories import in_words, play_many, told_log
 from tests.virtual_time import VirtualLoop
+from tests.waiting.chances import TROUBLES, Chances
 from tests.waiting.expectations import PAGE, Life, Wait, judge
-from tests.waiting.triggerers import CONNECTION, Airflow, Task, install
+from tests.waiting.triggerers import CONNECTION, Airflow, Processes, Task
 from tests.waiting.virtual_inbox import receive
 
 SETTLES = 120.0
 """Seconds after the trouble in which what it has left under way comes to its end."""
-_TROUBLES = (
-    ("error", {"status": 503}),
-    ("error", {"status": 500, "probability": 0.5}),
-    ("html", {}),
-    ("html", {"status": 200}),
-    ("rate_limited", {}),
-    ("rate_limited", {"probability": 0.5}),
-    ("empty", {}),
-    ("drop", {"probability": 0.7}),
-    ("truncated", {}),
-    ("cut", {}),
-    ("error", {"status": 500, "path": "/screenings"}),
-    ("error", {"status": 500, "path": "/candidates/*1"}),
-)
-
-
-@dataclass
-class Chances:
-    """What a history is like.
-
-    :ivar lasts: seconds in which screenings end. ``trouble_lasts``: in which there is trouble, from the start.
-    :ivar per_candidate: how many screenings a candidate has at the most.
-    :ivar churn: how many screenings others create and delete a second.
-    :ivar slowest: seconds that a request takes on its way at the most, there and back each.
-    :ivar broken: of how many screenings the candidate's details can never be read.
-    :ivar restarts: how many triggerers die when all else is well.
-    """
-
-    screenings: int
-    per_candidate: int
-    others: int
-    order: str
-    plan: dict[str, int]
-    waits: int
-    triggerers: int
-    lasts: float
-    trouble_lasts: float
-    webhooks: bool
-    heard: float
-    share_lost: float
-    slowest: float
-    churn: float
-    store_apart: float
-    service_apart: float
-    shares_limit: bool
-    broken: int
-    restarts: int
-
-    @classmethod
-    def draw(cls, dice: random.Random) -> Chances:
-        lasts = dice.choice([100, 400, 1500])
-        return cls(
-            screenings=dice.choice([1, 3, 12, 40, 120]),
-            per_candidate=dice.choice([1, 1, 3, 30]),
-            others=dice.choice([0, 0, 7, 60, 150]),
-            order=dice.choice(["oldest-first", "newest-first"]),
-            plan=dice.choice([{}, {"requests_per_minute": 300, "burst": 450}, {"requests_per_minute": 100}]),
-            waits=dice.choice([1, 2, 5, 15]),
-            triggerers=dice.choice([1, 1, 2, 3]),
-            lasts=lasts,
-            trouble_lasts=dice.choice([0, lasts / 2, lasts]),
-            webhooks=dice.random() < 0.6,
-            heard=dice.choice([1.0, 1.0, 0.9, 0.5, 0.0]),
-            share_lost=dice.choice([0, 0.02, 0.1, 0.3]),
-            slowest=dice.choice([0.01, 0.1, 0.5]),
-            churn=dice.choice([0, 0, 0.02, 0.3]),
-            store_apart=dice.choice([0, 0, 5, -5, 600, -3600]),
-            service_apart=dice.choice([0, 0, 0, 3, -3, 300, -7200]),
-            shares_limit=dice.random() < 0.5,
-            broken=dice.choice([0, 0, 0, 1]),
-            restarts=dice.choice([0, 0, 1, 2]),
-        )
 
 
 class History:
@@ -143,7 +71,7 @@ class History:
         # So that few screenings take several pages.
         patch.setattr(endpoints.list_screenings, "__defaults__", (1, PAGE))
         self._watch_rounds(patch)
-        install(self, patch)
+        Processes(self, patch)
         self.airflow = Airflow(self)
 
     def now(self):
@@ -211,11 +139,20 @@ class History:
             if wait.task is not None:
                 wait.task.cancel()
         await asyncio.wait(tasks)
-        await asyncio.sleep(3)
+        await asyncio.sleep(SETTLES)
         left = [task for task, owner in self.owners.items() if owner is not None and not task.done()]
         if left:
             return f"left over: {left}"
-        return next(iter(self.airflow.wrong + self.wrong), None)
+        return next(iter(self.airflow.wrong + self.wrong), None) or self._too_many_requests()
+
+    def _too_many_requests(self):
+        calm = [(sent, cheapest) for at, sent, cheapest in self.rounds if at >= self.calm_from and sent]
+        if dear := [one for one in calm if one[0] > 2 * (3 * one[1] + 2)]:
+            return f"rounds of so many requests, where so many would do: {dear}"
+        ends = [wait.ended_at or self.loop.time() for wait in self.waits]
+        lasted = [end - max(wait.began_at, self.calm_from) for end, wait in zip(ends, self.waits, strict=True)]
+        most = sum(max(0.0, one) / wait.spec.interval + 4 for one, wait in zip(lasted, self.waits, strict=True))
+        return f"{len(calm)} rounds, and not {most:.0f}" if len(calm) > most else None
 
     def _insert(self):
         dice, chances = self.dice, self.chances
@@ -276,9 +213,9 @@ class History:
             lasts = min(left, dice.choice([1, 20, 100, 400]))
             match dice.choice(["service", "service", "store", "my store", "kill", "kill", "key"]):
                 case "service":
-                    kind, options = dice.choice(_TROUBLES)
+                    kind, options = dice.choice(TROUBLES)
                     await self._fail(lasts, kind, **options)
-                case "key" if dice.random() < 0.3:
+                case "key" if dice.random() < 0.5:
                     self.revoked_at.append(self.loop.time())
                     await self._fail(lasts, "error", status=401)
                     self.revoked_at.append(self.loop.time())
@@ -338,7 +275,8 @@ class History:
         async def counted(client, round_, progress):
             started = self.loop.time()
             await run(client, round_, progress)
-            cheapest = min(round_._owners, round_._positions.total_pages or 1)
+            pages = round_._positions.total_pages or 1
+            cheapest = pages if None in round_._owner_of.values() else min(round_._owners, pages)
             self.rounds.append((started, round_.sent, cheapest))
 
         patch.setattr(shared_poller, "run_round_async", counted)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pihupulse_provider.api import IncompleteReadError
+from pihupulse_provider.api import IncompleteReadError, NoAnswerError, ServerError, UnauthorizedError
 from pihupulse_provider.api.models import Candidate, CandidateScreening, Page, PageMeta, Screening
 from pihupulse_provider.waiting.poll_round import PageRequest, PollRound
 from pihupulse_provider.waiting.request_plan import ListPositions
@@ -225,3 +225,44 @@ def test_a_list_that_gives_the_same_page_again_and_again_ends_the_round():
     with pytest.raises(IncompleteReadError):
         run(service, {"s1000": None}, ListPositions())
     assert len(service.asked) < 50
+
+
+@pytest.mark.parametrize("number", range(40, 90))
+def test_a_list_that_changes_all_the_time_is_no_proof_that_a_screening_is_gone(number):
+    """With each page that is read the first row goes, and the rest move forward, some past the reading."""
+    service, round_ = account_of(90, per_page=5), PollRound({f"s{number}": None}, ListPositions())
+    while requests := round_.requests():
+        for request in requests:
+            round_.take_page(request.number, service.page(request.number))
+            added = [screening(1000 + 2 * round_.sent), screening(1001 + 2 * round_.sent)]
+            service.rows = service.rows[1:] + (added if round_.sent % 2 == 0 else [])
+    assert not round_.missing
+
+
+def test_a_list_without_the_page_that_failed_is_no_proof_that_a_screening_is_gone():
+    service, round_ = account_of(4, per_page=1), PollRound({"s9": None}, ListPositions())
+    while requests := round_.requests():
+        for request in requests:
+            if request.number == 2:
+                round_.fail(request, ServerError("No", status=500))
+            else:
+                round_.take_page(request.number, service.page(request.number))
+    assert not round_.missing
+    assert round_.sent == 3
+
+
+def test_a_round_is_broken_off_when_more_fails_than_not():
+    round_ = PollRound({"s1": "c1"}, ListPositions())
+    (first,) = round_.requests()
+    round_.fail(first, ServerError("No", status=500))
+    (second,) = round_.requests()
+    with pytest.raises(ServerError):
+        round_.fail(second, ServerError("No", status=500))
+
+
+@pytest.mark.parametrize("error", [NoAnswerError("away"), UnauthorizedError("no", status=401)])
+def test_a_round_is_broken_off_by_what_is_not_about_one_request(error):
+    round_ = PollRound({"s1": "c1"}, ListPositions())
+    (first,) = round_.requests()
+    with pytest.raises(type(error)):
+        round_.fail(first, error)

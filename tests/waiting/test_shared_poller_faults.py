@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from pihupulse_provider.api import UnauthorizedError
+from pihupulse_provider.api import ServerError, UnauthorizedError
 from tests.virtual_time import in_virtual_time, now
 from tests.waiting.world import World, single
 
@@ -50,6 +50,50 @@ def test_no_wait_ends_because_of_single_faults_all_the_time():
                 world.sandbox.complete(one)
             ended = await asyncio.gather(*tasks)
             assert all(waiting.state.judge().state == "succeeded" for waiting, _ in ended)
+
+    in_virtual_time(main())
+
+
+def test_a_candidate_that_can_never_be_read_is_seen_in_the_list():
+    async def main():
+        world = World(150)
+        broken = world.sandbox.screenings[-1]
+        world.sandbox.fail("error", status=500, path=f"/candidates/{broken['candidate_id']}")
+        waiting = asyncio.create_task(world.wait({broken["id"]: broken["candidate_id"]}, interval=30))
+        await asyncio.sleep(45)
+        world.sandbox.complete(broken["id"])
+        start = now()
+        _, at = await waiting
+        assert at - start <= 45
+
+    in_virtual_time(main())
+
+
+def test_a_page_that_can_never_be_read_holds_up_nobody_else():
+    async def main():
+        world = World(250)
+        world.sandbox.insert_screenings(world.sandbox.insert_candidates(50))
+        for one in world.ids:
+            world.sandbox.complete(one)
+        client = world.client
+
+        async def without_page_2():
+            made = await client()
+            run = made.run
+
+            async def fails(call, **options):
+                if call.params.get("page") == 2:
+                    raise ServerError("No", status=500)
+                return await run(call, **options)
+
+            made.run = fails
+            return made
+
+        world.client = without_page_2
+        async with world.waits(*single(world.ids), interval=30) as tasks:
+            await asyncio.sleep(100)
+            assert sum(task.done() for task in tasks) == 150
+            assert all(not task.done() or task.result()[0].error is None for task in tasks)
 
     in_virtual_time(main())
 

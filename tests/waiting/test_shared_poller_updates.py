@@ -105,3 +105,73 @@ def test_updates_that_cant_be_told_bring_back_the_interval():
             assert world.requests_between(start, now()) >= 4
 
     in_virtual_time(main())
+
+
+def test_an_update_that_another_wait_got_counts_for_one_that_begins_later():
+    """Its task has polled before the update came, and its trigger begins after that."""
+
+    async def main():
+        updates = Updates()
+        world = World(2, updates=updates)
+        async with world.waits(world.ids, interval=60):
+            await asyncio.sleep(1)
+            updates.fresh.append(ScreeningSnapshot(world.ids[1], "c1", "completed", 90))
+            await asyncio.sleep(2)
+            start = now()
+            _, at = await world.wait(world.ids[1:], interval=60)
+            assert at == start
+
+    in_virtual_time(main())
+
+
+def test_updates_count_whichever_connection_of_the_account_waits_first():
+    async def main():
+        updates = Updates()
+        world = World(2)
+        async with world.waits(*single(world.ids), interval=600) as tasks:
+            await asyncio.sleep(10)
+            world.poller.hear("with webhooks", updates)
+            await asyncio.sleep(1)
+            updates.fresh.append(ScreeningSnapshot(world.ids[0], "c1", "completed", 90))
+            sent_at = now()
+            _, at = await tasks[0]
+            assert at - sent_at <= 2
+
+    in_virtual_time(main())
+
+
+def test_a_completed_screening_that_is_waited_for_further_is_not_taken_for_unreported(caplog):
+    async def main():
+        updates = Updates()
+        world = World(2, updates=updates)
+        reviewed = {"succeeded_statuses": ("reviewed",), "interval": 60}
+        async with world.waits(world.ids, **reviewed):
+            await asyncio.sleep(1)
+            world.sandbox.complete(world.ids[0])
+            updates.fresh.append(ScreeningSnapshot(world.ids[0], "c1", "completed", 90))
+            await asyncio.sleep(1500)
+            assert world.sandbox.count() <= 7
+
+    in_virtual_time(main())
+    assert "no webhook reported" not in caplog.text
+
+
+def test_who_begins_to_wait_again_does_not_lean_on_updates_of_an_earlier_time():
+    async def never():
+        await asyncio.get_running_loop().create_future()
+        yield []
+
+    async def main():
+        updates = Updates()
+        begun = iter([updates(), never()])
+        world = World(2, updates=begun.__next__)
+        async with world.waits(world.ids[:1], interval=60) as (first,):
+            await asyncio.sleep(1)
+            updates.fresh.append(ScreeningSnapshot(world.ids[0], "c1", "completed", 90))
+            await first
+        async with world.waits(world.ids[1:], interval=60):
+            start = now()
+            await asyncio.sleep(301)
+            assert world.requests_between(start, now()) >= 4
+
+    in_virtual_time(main())

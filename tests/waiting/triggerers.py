@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import httpx
+import pytest
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
 from pihupulse_provider.api import AsyncClient, Client, MemoryRateLimit, clock
@@ -222,48 +223,49 @@ class Task:
                 step, arguments = resume, (self, client, self._connection, bare)
 
 
-def install(history, patch):
-    """Have each task of the event loop act for its process."""
-    owners: WeakKeyDictionary[asyncio.Task[Any], Process | None] = history.owners
+class Processes:
+    """Has each task of an event loop act for the process that began it."""
 
-    def owner():
-        task = asyncio.current_task(history.loop)
-        return None if task is None else owners.get(task)
+    def __init__(self, history: Any, patch: pytest.MonkeyPatch) -> None:
+        self._history = history
+        self._owners: WeakKeyDictionary[asyncio.Task[Any], Process | None] = history.owners
+        history.loop.set_task_factory(self._make_task)
+        patch.setattr(clock, "time", SimpleNamespace(clock_gettime=self._steady_time))
+        patch.setattr(asyncio, "to_thread", self._in_thread)
+        patch.setattr(per_loop.PerLoop, "get", lambda *arguments: self._kept(*arguments))
+        patch.setattr(watch, "loaded_hook", self._loaded_hook)
+        patch.setattr(watch, "forget", lambda _connection: None)
+        patch.setattr(watch, "screening_updates", self._updates)
+        patch.setattr(inbox_tail, "Inbox", lambda store: store)
+        patch.setattr(inbox_tail, "READ_SECONDS", 1.0)
 
-    def factory(loop, work, **options):
+    def _owner(self):
+        task = asyncio.current_task(self._history.loop)
+        return None if task is None else self._owners.get(task)
+
+    def _make_task(self, loop, work, **options):
         task = asyncio.Task(work, loop=loop, **options)
-        owners[task] = owner()
+        self._owners[task] = self._owner()
         return task
 
-    def steady(_):
-        process = owner()
-        return (history.now() if process is None else process.now()) - clock._STARTED_AT
+    def _steady_time(self, _clock):
+        return (self._owner() or self._history).now() - clock._STARTED_AT
 
-    def get(self, key, make):
-        kept = owner().kept.setdefault(self, {})
+    def _kept(self, per_loop_, key, make):
+        kept = self._owner().kept.setdefault(per_loop_, {})
         if key not in kept:
             kept[key] = make()
         return kept[key]
 
-    async def in_thread(function, *args, **kwargs):
-        await asyncio.sleep(history.dice.choice([0, 0, 0.001, 0.05, history.dice.random()]))
+    async def _in_thread(self, function, *args, **kwargs):
+        await asyncio.sleep(self._history.dice.choice([0, 0, 0.001, 0.05, self._history.dice.random()]))
         result = function(*args, **kwargs)
-        await asyncio.sleep(history.dice.choice([0, 0, 0.001, 0.01]))
+        await asyncio.sleep(self._history.dice.choice([0, 0, 0.001, 0.01]))
         return result
 
-    async def loaded_hook(_):
+    async def _loaded_hook(self, _connection):
         await asyncio.sleep(0.01)
-        return owner()
+        return self._owner()
 
-    def updates(connection):
-        return owner().updates if history.chances.webhooks and connection == CONNECTION else None
-
-    history.loop.set_task_factory(factory)
-    patch.setattr(clock, "time", SimpleNamespace(clock_gettime=steady))
-    patch.setattr(asyncio, "to_thread", in_thread)
-    patch.setattr(per_loop.PerLoop, "get", get)
-    patch.setattr(per_loop.PerLoop, "forget", lambda self, key: owner().kept.get(self, {}).pop(key, None))
-    patch.setattr(watch, "loaded_hook", loaded_hook)
-    patch.setattr(watch, "screening_updates", updates)
-    patch.setattr(inbox_tail, "Inbox", lambda store: store)
-    patch.setattr(inbox_tail, "READ_SECONDS", 1.0)
+    def _updates(self, connection):
+        return self._owner().updates if self._history.chances.webhooks and connection == CONNECTION else None

@@ -34,7 +34,7 @@ class World:
         return AsyncClient(account, limit=self.limit, transport=self.sandbox.transport(), retry=retry)
 
     def state(self, ids, **options):
-        return WaitState(WaitSpec(dict.fromkeys(ids), now(), **options))
+        return WaitState(WaitSpec(ids if isinstance(ids, dict) else dict.fromkeys(ids), now(), **options))
 
     async def wait(self, ids, **options):
         """Wait until that is decided or has failed; return the subscription and the time."""
