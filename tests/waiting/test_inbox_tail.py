@@ -127,6 +127,17 @@ async def test_waits_streams_and_the_poller_share_one_read(inbox, monkeypatch):
     await updates.aclose()
 
 
+async def test_a_screening_that_was_completed_while_no_triggerer_was_there_is_heard_of(tmp_path):
+    moments = [1000.0]
+    inbox = Inbox(Store(f"sqlite:///{tmp_path / 'store.db'}", lambda: moments[-1]))
+    receive(inbox, "s1")
+    moments.append(1300.0)
+    updates = completed_screenings(InboxTail(inbox), "conn")
+    async with asyncio.timeout(5):
+        assert [one.screening_id for one in await anext(updates)] == ["s1"]
+    await updates.aclose()
+
+
 async def test_it_stops_when_nobody_reads_and_begins_again(inbox):
     tail = InboxTail(inbox)
     for name in ("s1", "s2"):

@@ -7,7 +7,7 @@ import pytest
 from tests.waiting.histories import play
 
 
-@pytest.mark.parametrize("number", range(30))
+@pytest.mark.parametrize("number", range(20))
 def test_every_wait_ends_as_what_it_waited_for_says(number):
     """More of them: ``python -m tests.waiting.histories``; ``--tell`` says what happens in one."""
     history, wrong = play(number)

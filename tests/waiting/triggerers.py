@@ -227,12 +227,15 @@ class Processes:
     """Has each task of an event loop act for the process that began it."""
 
     def __init__(self, history: Any, patch: pytest.MonkeyPatch) -> None:
+        def get(per_loop_, key, make):
+            return self._kept(per_loop_, key, make)
+
         self._history = history
         self._owners: WeakKeyDictionary[asyncio.Task[Any], Process | None] = history.owners
         history.loop.set_task_factory(self._make_task)
         patch.setattr(clock, "time", SimpleNamespace(clock_gettime=self._steady_time))
         patch.setattr(asyncio, "to_thread", self._in_thread)
-        patch.setattr(per_loop.PerLoop, "get", lambda *arguments: self._kept(*arguments))
+        patch.setattr(per_loop.PerLoop, "get", get)
         patch.setattr(watch, "loaded_hook", self._loaded_hook)
         patch.setattr(watch, "forget", lambda _connection: None)
         patch.setattr(watch, "screening_updates", self._updates)
