@@ -62,9 +62,8 @@ def test_a_candidate_that_can_never_be_read_is_seen_in_the_list():
         waiting = asyncio.create_task(world.wait({broken["id"]: broken["candidate_id"]}, interval=30))
         await asyncio.sleep(45)
         world.sandbox.complete(broken["id"])
-        start = now()
-        _, at = await waiting
-        assert at - start <= 45
+        async with asyncio.timeout(45):
+            await waiting
 
     in_virtual_time(main())
 

@@ -107,23 +107,6 @@ def test_updates_that_cant_be_told_bring_back_the_interval():
     in_virtual_time(main())
 
 
-def test_an_update_that_another_wait_got_counts_for_one_that_begins_later():
-    """Its task has polled before the update came, and its trigger begins after that."""
-
-    async def main():
-        updates = Updates()
-        world = World(2, updates=updates)
-        async with world.waits(world.ids, interval=60):
-            await asyncio.sleep(1)
-            updates.fresh.append(ScreeningSnapshot(world.ids[1], "c1", "completed", 90))
-            await asyncio.sleep(2)
-            start = now()
-            _, at = await world.wait(world.ids[1:], interval=60)
-            assert at == start
-
-    in_virtual_time(main())
-
-
 def test_updates_count_whichever_connection_of_the_account_waits_first():
     async def main():
         updates = Updates()
@@ -133,9 +116,8 @@ def test_updates_count_whichever_connection_of_the_account_waits_first():
             world.poller.hear("with webhooks", updates)
             await asyncio.sleep(1)
             updates.fresh.append(ScreeningSnapshot(world.ids[0], "c1", "completed", 90))
-            sent_at = now()
-            _, at = await tasks[0]
-            assert at - sent_at <= 2
+            async with asyncio.timeout(2):
+                await tasks[0]
 
     in_virtual_time(main())
 
