@@ -276,7 +276,9 @@ class History:
             started = self.loop.time()
             await run(client, round_, progress)
             pages = round_._positions.total_pages or 1
-            cheapest = pages if None in round_._owner_of.values() else min(round_._owners, pages)
+            # Whose candidate is not known, or can't be read, may be on any page.
+            is_anywhere = round_.error is not None or None in round_._owner_of.values()
+            cheapest = pages if is_anywhere else min(round_._owners, pages)
             self.rounds.append((started, round_.sent, cheapest))
 
         patch.setattr(shared_poller, "run_round_async", counted)
