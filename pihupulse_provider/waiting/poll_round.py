@@ -38,10 +38,6 @@ class PageRequest:
         """Hand the response to the round."""
         round_.take_page(self.number, response)
 
-    def skip(self, round_: PollRound) -> None:
-        """Have the round do without it."""
-        round_.skip_page(self.number)
-
 
 @dataclass(frozen=True)
 class CandidateRequest:
@@ -60,10 +56,6 @@ class CandidateRequest:
     def take(self, round_: PollRound, response: Any) -> None:
         """Hand the response, or None, to the round."""
         round_.take_candidate(self.candidate_id, response)
-
-    def skip(self, round_: PollRound) -> None:
-        """Have the round do without it."""
-        round_.skip_candidate(self.candidate_id)
 
 
 Request = PageRequest | CandidateRequest
@@ -156,16 +148,12 @@ class PollRound:
         if not is_of_request or self._failed > self.sent + 1:
             raise error
         self.error = self.error or error
-        request.skip(self)
-
-    def skip_page(self, number: int) -> None:
-        """Do without a page: from now on the list is no proof that a screening is gone."""
-        self._read[number] = 0
+        if isinstance(request, CandidateRequest):
+            self._asked.add(request.candidate_id)
+            return
+        # From now on the list is no proof that a screening is gone.
+        self._read[request.number] = 0
         self._is_page_left_out = True
-
-    def skip_candidate(self, candidate_id: str) -> None:
-        """Do without a candidate's details."""
-        self._asked.add(candidate_id)
 
     def drain(self) -> list[ScreeningSnapshot]:
         """Return what was seen since the last call."""
