@@ -7,6 +7,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -37,6 +38,8 @@ _BUSY_SECONDS = (1.0, 3.0)
 """Between which times a store without a connection left is asked again."""
 _SOON = 1.0
 """Seconds within which a process that has used several slots takes more."""
+_SPREAD_SECONDS = 0.2
+"""Within which processes that wait to poll ask again: at the same moment, the nearest to the store would always win."""
 _LONGEST_DELIVERY = 0.1
 """Seconds after its reservation up to which a slot's time is put off, as the process does not have it before."""
 _SET = 1.0
@@ -161,6 +164,8 @@ class StoreRateLimit:
             except StoreError as error:
                 self._leave(error)
             else:
+                if poll and not slots[-1].taken:
+                    slots[-1] = replace(slots[-1], at=slots[-1].at + random.uniform(0.0, _SPREAD_SECONDS))
                 with self._lock:
                     reservations.add(slots, self._clock() - began)
                     # The first is used, however late it comes: nothing else would get on with a slow store.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 
 import pytest
@@ -130,6 +131,25 @@ def test_a_single_create_waits_no_longer_than_an_imports_turn(fleet: Fleet) -> N
 
     assert slot.taken
     assert slot.at - fleet.now <= AHEAD_SECONDS + 0.5
+
+
+def test_polls_of_a_process_far_from_the_store_get_their_turn() -> None:
+    """All ask again at the same time, and the nearest always won: waits in the other process learnt of nothing."""
+    fleet = Fleet(Plan(100, 150), 3)
+    fleet.spend_the_burst()
+    importer, near, far = fleet.limits
+    later = {importer: 0.0, near: 0.001, far: 0.01}
+    asking = [(fleet.now, number, limit) for number, limit in enumerate([importer] * 4 + [near] * 8 + [far])]
+    polls = dict.fromkeys(fleet.limits, 0)
+    heapq.heapify(asking)
+    while asking[0][0] < NOW + 200:
+        fleet.now, number, limit = heapq.heappop(asking)
+        slot = limit.reserve(poll=limit is not importer)
+        polls[limit] += slot.taken
+        again_at = slot.at + 0.05 if slot.taken else max(fleet.now, slot.at) + later[limit]
+        heapq.heappush(asking, (again_at, number, limit))
+
+    assert polls[far] >= polls[near] / 20
 
 
 def test_reserved_slots_are_dropped_when_a_429_or_a_smaller_plan_comes(fleet: Fleet) -> None:
