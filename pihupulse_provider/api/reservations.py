@@ -102,8 +102,7 @@ class Reservations:
         self._turn_at = slots[-1].at - _EARLY if slots[-1].taken else slots[-1].at
 
     def drop(self) -> None:
-        """Forget what was reserved, as it has become void."""
-        self._reserved.clear()
+        """Let more be reserved at once, as what was has become void."""
         self._turn_at = 0.0
 
     def move(self, seconds: float) -> None:

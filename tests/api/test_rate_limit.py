@@ -145,7 +145,7 @@ def test_polls_take_at_most_half_of_the_rate_while_work_wants_it(polls: int) -> 
 
     steady = _sent(everybody, server, poll=False), _sent(everybody, server, poll=True)
     assert server.refused == 0
-    assert steady[0] >= 0.49 * sum(steady)
+    assert 0.49 * sum(steady) <= steady[0] <= 0.55 * sum(steady)
     assert sum(steady) >= 0.97 * 100 * 8
 
 
@@ -245,6 +245,7 @@ def test_smaller_plan_makes_nobody_wait_for_more_than_it_can_hold() -> None:
 
     state = observe(state, taken, RateLimitHeaders(sent_at=now, received_at=now, limit=100.0))
 
+    assert taken.voided < state.voided
     _, slot = reserve(state, now)
     assert slot.taken
     assert slot.at <= now + PLANS["starter"].interval + 0.001

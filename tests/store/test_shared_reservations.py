@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from pihupulse_provider.api import Plan
 from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.api.reservations import Reservations
+from pihupulse_provider.store.limit_row import locked_limit
 from tests.store.fleet import ENTERPRISE, NOW, Fleet, exceeds
 
 plans = st.builds(Plan, st.floats(10, 3000), st.floats(1, 200))
@@ -164,6 +166,19 @@ def test_reserved_slots_are_dropped_when_a_429_or_a_smaller_plan_comes(fleet: Fl
     fleet.respond(limit, limited=True, retry_after=30.0)
     assert limit.is_void(later)
     assert limit.reserve().at >= fleet.now + 30
+
+
+def test_who_was_told_to_ask_again_late_asks_at_once_after_a_429() -> None:
+    """A line of a minute was full, and is void."""
+    fleet = Fleet(Plan(60, 4), 1)
+    (limit,) = fleet.limits
+    with locked_limit(fleet.store, fleet.account, fleet.plan) as row:
+        row.state = replace(row.state, full_at=fleet.now + 63)
+    assert [limit.reserve().at for _ in range(2)] == [fleet.now + 30] * 2
+
+    fleet.respond(limit, limited=True, backoff=0.5)
+
+    assert limit.reserve().at <= fleet.now + 1
 
 
 def test_what_is_reserved_for_callers_to_come_is_bounded() -> None:
