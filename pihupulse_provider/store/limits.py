@@ -123,6 +123,8 @@ class StoreRateLimit:
     def observe(self, slot: Slot, headers: RateLimitHeaders) -> None:
         """Correct the limit by what a response says; most say nothing that others must know at once."""
         self.disagreements.compare_clocks(self._seconds_ahead(headers), "PihuPulse's")
+        if headers.sent_at > headers.received_at:
+            headers = replace(headers, sent_at=headers.received_at)  # the store's clock was set meanwhile
         with self._lock:
             before, self._known = self._known, observe(self._known, slot, headers)
             if self._known == before:
@@ -203,15 +205,15 @@ class StoreRateLimit:
     def _change(self, step: Callable[[LimitState, float], tuple[LimitState, list[Slot]]]) -> list[Slot]:
         """Carry out a step on the shared state, after what this process's responses said since the last one."""
         self._record_names()
-        with self._lock:
-            unwritten = list(self._unwritten)
         with locked_limit(self._store, self._account, self._known.cap) as limit:
             locked_at = self._clock()
+            with self._lock:
+                self._set_clock(limit.now - locked_at)
+                unwritten = list(self._unwritten)
             limit.state, slots = step(_observed(limit.state, unwritten), limit.now)
         with self._lock:
             for _ in unwritten:
                 self._unwritten.popleft()
-            self._set_clock(limit.now - locked_at)
             self._delivery = min(self._clock() - locked_at, _LONGEST_DELIVERY)
             self._away_until = 0.0
             self._known = _observed(limit.state, self._unwritten)
@@ -227,6 +229,10 @@ class StoreRateLimit:
         if abs(moved) > _SET:
             for reservations in self._reservations.values():
                 reservations.move(moved)
+            for _ in range(len(self._unwritten)):
+                slot, headers = self._unwritten.popleft()
+                sent_at, received_at = headers.sent_at + moved, headers.received_at + moved
+                self._unwritten.append((slot, replace(headers, sent_at=sent_at, received_at=received_at)))
 
     def _seconds_ahead(self, headers: RateLimitHeaders) -> float | None:
         """Return by how much this process's clock is ahead of the service's; None if a response did not say."""

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api import Plan
 from pihupulse_provider.api.rate_limit import Slot
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.store.engine import NoConnectionLeftError, StoreError
 from tests.store.fleet import ENTERPRISE, Fleet, exceeds
 
@@ -112,6 +113,37 @@ def test_a_store_whose_clock_is_set_makes_nobody_wait_for_it(fleet: Fleet, by: f
     slots = [limit.reserve(poll=poll) for poll in (False, True) * 8]
 
     assert max(slot.at for slot in slots) <= limit.now() + 2
+
+
+def test_a_429_from_before_the_clock_was_set_back_pauses_nobody_until_then(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not be written at once, and stopped the whole fleet for five minutes."""
+    limit = fleet.limits[0]
+    limit.reserve()
+
+    def refuse(**_kind: object) -> None:
+        raise NoConnectionLeftError("too many clients already")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fleet.store, "begin", refuse)
+        fleet.respond(limit, limited=True, backoff=0.5)
+    fleet.store_apart = -3600.0
+    fleet.limits[1].reserve()
+
+    assert limit.reserve().at <= limit.now() + 1
+
+
+def test_a_request_on_its_way_while_the_clock_is_set_back_makes_nobody_wait(fleet: Fleet) -> None:
+    limit = fleet.limits[0]
+    slot, sent_at = limit.reserve(), limit.now()
+    fleet.store_apart = -3600.0
+    fleet.now += 2
+    fleet.limits[0].reserve()
+
+    limit.observe(slot, RateLimitHeaders(sent_at=sent_at, received_at=limit.now(), limit=1000.0, remaining=700))
+
+    assert limit.reserve().at <= limit.now() + 1
 
 
 def test_while_one_asks_a_store_again_that_was_away_the_others_go_on(
