@@ -5,7 +5,7 @@ The example of :mod:`~pihupulse_provider.api.rate_limit` goes on: with 60 reques
 begin one by one, and counts up ``voided``, so that every slot taken before is void. A 429 that says nothing
 pauses for 1, 2, 4, … up to 60 seconds, by ``consecutive_429s``; it also multiplies ``contention`` by 1.2, the factor by
 which slots are spaced wider, since others may be using the account unseen, and each success takes a hundredth of the
-excess back: 1.2, 1.198, 1.196, …
+excess back: 1.2, 1.198, 1.196, … It is a fifth where the headers say that enough remains: nobody else wants it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ _LONGEST_BACKOFF = MINUTE
 _MOST_DOUBLINGS = 16
 _SLOWER, _EASED, _ALONE = 1.2, 0.99, 1.001
 """How the contention factor grows at a 429 and shrinks with each success, and from when it counts as 1."""
+_EASED_BY_ROOM = 0.8
+"""How it shrinks while the service says that nobody uses what we leave."""
+_ROOM = 10
+"""Requests that must remain for that, beside those that are never spent."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def observe(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitSt
     if headers.limited:
         return _pause(state, slot, headers)
     if state.consecutive_429s or state.contention > 1:
-        state = replace(state, consecutive_429s=0, contention=_ease(state.contention))
+        state = replace(state, consecutive_429s=0, contention=_ease(state, headers))
     if headers.remaining is None or (headers.limit is not None and headers.remaining >= headers.limit):
         return state
     # The header counts whole tokens, so up to one more may be left than it says.
@@ -79,8 +83,10 @@ def observe(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitSt
     return replace(state, full_at=full_at) if full_at > state.full_at else state
 
 
-def _ease(contention: float) -> float:
-    eased = 1 + (contention - 1) * _EASED
+def _ease(state: LimitState, headers: RateLimitHeaders) -> float:
+    never_spent = state.plan.burst - state.plan.spendable
+    has_room = headers.remaining is not None and headers.remaining > never_spent + _ROOM
+    eased = 1 + (state.contention - 1) * (_EASED_BY_ROOM if has_room else _EASED)
     return eased if eased > _ALONE else 1.0
 
 
@@ -94,6 +100,9 @@ def _learn_plan(state: LimitState, headers: RateLimitHeaders) -> LimitState:
     owed = max(0.0, state.full_at - headers.received_at) / before.interval
     state = replace(state, advertised=advertised)
     is_smaller = state.plan.requests_per_minute < before.requests_per_minute
+    if is_smaller:
+        # All slots become void, and no more than the burst can be spent.
+        owed = min(owed, state.plan.spendable)
     return replace(
         state,
         full_at=headers.received_at + owed * state.plan.interval,
@@ -124,10 +133,11 @@ def _learn_window(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> L
 
 
 def _pause(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> LimitState:
-    if slot.voided < state.voided:
-        return state
     consecutive_429s = state.consecutive_429s + 1
     until = headers.received_at + _pause_seconds(state, consecutive_429s, headers)
+    # A pause that is over already is one that was learnt of late: others have gone on since.
+    if slot.voided < state.voided or until < state.reserved_at:
+        return state
     return replace(
         state,
         paused_until=until,

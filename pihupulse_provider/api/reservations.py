@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from pihupulse_provider.api.rate_limit import Slot
@@ -101,9 +102,14 @@ class Reservations:
         self._turn_at = slots[-1].at - _EARLY if slots[-1].taken else slots[-1].at
 
     def drop(self) -> None:
-        """Forget what was reserved, as it has become void."""
-        self._reserved.clear()
+        """Let more be reserved at once, as what was has become void."""
         self._turn_at = 0.0
+
+    def move(self, seconds: float) -> None:
+        """Move all times, as the clock that they are of was set."""
+        self._turn_at += seconds
+        self._reserved = deque(replace(slot, at=slot.at + seconds) for slot in self._reserved)
+        self._used = deque((at + seconds for at in self._used), self._used.maxlen)
 
     def used(self, now: float) -> None:
         """Take note that a slot was used."""

@@ -46,10 +46,14 @@ class Response:
         return _number(text) if until is None else max(0.0, until.timestamp() - self._server_now())
 
     def limits(self, backoff: float) -> RateLimitHeaders:
-        """Return what the response says about the rate limit (API reference, "Rate Limiting")."""
-        limit = _number(self.headers.get("x-ratelimit-limit"))
-        remaining = _number(self.headers.get("x-ratelimit-remaining"))
-        reset = _number(self.headers.get("x-ratelimit-reset"))
+        """Return what the response says about the rate limit (API reference, "Rate Limiting").
+
+        A 5xx may be of a gateway in between, which counts for itself.
+        """
+        headers = self.headers if self.status < 500 else {}
+        limit = _number(headers.get("x-ratelimit-limit"))
+        remaining = _number(headers.get("x-ratelimit-remaining"))
+        reset = _number(headers.get("x-ratelimit-reset"))
         return RateLimitHeaders(
             sent_at=self.sent_at,
             received_at=self.received_at,

@@ -7,6 +7,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -37,8 +38,12 @@ _BUSY_SECONDS = (1.0, 3.0)
 """Between which times a store without a connection left is asked again."""
 _SOON = 1.0
 """Seconds within which a process that has used several slots takes more."""
+_SPREAD_SECONDS = 0.2
+"""Within which processes that wait to poll ask again: at the same moment, the nearest to the store would always win."""
 _LONGEST_DELIVERY = 0.1
 """Seconds after its reservation up to which a slot's time is put off, as the process does not have it before."""
+_SET = 1.0
+"""Seconds; by more than that a clock differs only if it was set."""
 _UNKNOWN_SHARE = 1 / 32
 """The share of the rate that a process takes which has used nothing before the store went away."""
 accounts_table = sa.Table(
@@ -104,6 +109,8 @@ class StoreRateLimit:
     def reserve(self, *, poll: bool = False) -> Slot:
         """Take the next free slot; most were reserved before, and cost nothing."""
         reservations = self._reservations[poll]
+        if self._is_away():
+            return self._reserve_alone(reservations, poll=poll)  # whoever asks the store again may wait for long
         with self._lock:
             reservations.asking += 1
         try:
@@ -116,6 +123,8 @@ class StoreRateLimit:
     def observe(self, slot: Slot, headers: RateLimitHeaders) -> None:
         """Correct the limit by what a response says; most say nothing that others must know at once."""
         self.disagreements.compare_clocks(self._seconds_ahead(headers), "PihuPulse's")
+        if headers.sent_at > headers.received_at:
+            headers = replace(headers, sent_at=headers.received_at)  # the store's clock was set meanwhile
         with self._lock:
             before, self._known = self._known, observe(self._known, slot, headers)
             if self._known == before:
@@ -142,6 +151,8 @@ class StoreRateLimit:
             return slot
         if not self._is_away():
             began = self._clock()
+            if self._away_until:
+                self._away_until = began + _AWAY_SECONDS
             try:
                 slots = self._change(
                     lambda state, now: reserve_several(
@@ -149,20 +160,26 @@ class StoreRateLimit:
                     )
                 )
             except NoConnectionLeftError as error:
+                self._away_until = min(self._away_until, began)
                 self._outage.failed("%s. Requests wait until it has one.", error)
                 return Slot(self.now() + random.uniform(*_BUSY_SECONDS), taken=False)
             except StoreError as error:
                 self._leave(error)
             else:
+                if poll and not slots[-1].taken:
+                    slots[-1] = replace(slots[-1], at=slots[-1].at + random.uniform(0.0, _SPREAD_SECONDS))
                 with self._lock:
                     reservations.add(slots, self._clock() - began)
-                    return reservations.take(self.now(), self._known.voided) or slots[-1]
+                    # The first is used, however late it comes: nothing else would get on with a slow store.
+                    return reservations.take(min(self.now(), slots[0].at), self._known.voided) or slots[-1]
         return self._reserve_alone(reservations, poll=poll)
 
     def _reserve_alone(self, reservations: Reservations, *, poll: bool) -> Slot:
         """Take a slot of this process's own share; it stands in no line, as the share may grow."""
         with self._lock:
             now = self.now()
+            if (reserved := reservations.take(now, self._known.voided)) is not None:
+                return reserved
             state, slot = reserve(self._known, now, poll=poll)
             if slot.at > now + 1:
                 return Slot(now + 1, taken=False)
@@ -188,15 +205,15 @@ class StoreRateLimit:
     def _change(self, step: Callable[[LimitState, float], tuple[LimitState, list[Slot]]]) -> list[Slot]:
         """Carry out a step on the shared state, after what this process's responses said since the last one."""
         self._record_names()
-        with self._lock:
-            unwritten = list(self._unwritten)
         with locked_limit(self._store, self._account, self._known.cap) as limit:
             locked_at = self._clock()
+            with self._lock:
+                self._set_clock(limit.now - locked_at)
+                unwritten = list(self._unwritten)
             limit.state, slots = step(_observed(limit.state, unwritten), limit.now)
         with self._lock:
             for _ in unwritten:
                 self._unwritten.popleft()
-            self._ahead = limit.now - locked_at
             self._delivery = min(self._clock() - locked_at, _LONGEST_DELIVERY)
             self._away_until = 0.0
             self._known = _observed(limit.state, self._unwritten)
@@ -205,6 +222,17 @@ class StoreRateLimit:
         if not self._store.is_sqlite:
             self.disagreements.compare_clocks(-self._ahead, "the store's")
         return slots
+
+    def _set_clock(self, ahead: float) -> None:
+        """Follow the store's clock, also when it is set or another server takes over."""
+        moved, self._ahead = ahead - self._ahead, ahead
+        if abs(moved) > _SET:
+            for reservations in self._reservations.values():
+                reservations.move(moved)
+            for _ in range(len(self._unwritten)):
+                slot, headers = self._unwritten.popleft()
+                sent_at, received_at = headers.sent_at + moved, headers.received_at + moved
+                self._unwritten.append((slot, replace(headers, sent_at=sent_at, received_at=received_at)))
 
     def _seconds_ahead(self, headers: RateLimitHeaders) -> float | None:
         """Return by how much this process's clock is ahead of the service's; None if a response did not say."""

@@ -28,6 +28,13 @@ def test_the_references_example() -> None:
     assert (seen.limit, seen.remaining, seen.resets_in, seen.limited) == (100, 95, 30, False)
 
 
+def test_limit_of_a_gateway_in_between_is_not_the_accounts() -> None:
+    """One that answers 502 in PihuPulse's place and counts for itself set the plan to its own 10 requests a minute."""
+    seen = _answer(502, x_ratelimit_limit="10", x_ratelimit_remaining="9", x_ratelimit_reset="5030").limits(0.5)
+
+    assert (seen.limit, seen.remaining, seen.reset) == (None, None, None)
+
+
 def test_reset_without_a_date_is_taken_by_this_machines_clock() -> None:
     assert _answer(x_ratelimit_reset="5011").limits(0.5).resets_in == 10.0
 

@@ -19,12 +19,13 @@ from tests.mutants.changes import mutants
 from tests.mutants.trial import Trial
 
 PACKAGE = "pihupulse_provider"
-_RATE_LIMIT = "api/test_rate_limit.py api/test_rate_limit_beliefs.py api/test_rate_limit_properties.py"
+_RATE_LIMIT = " ".join(f"api/test_rate_limit{one}.py" for one in ("_rules", "", "_beliefs", "_properties"))
+_RESERVATIONS = "store/test_shared_reservations.py store/test_limit_outages.py"
 TESTS: Mapping[str, str] = {
-    "api/rate_limit": _RATE_LIMIT,
+    "api/rate_limit": f"{_RATE_LIMIT} {_RESERVATIONS}",
     "api/rate_limit_headers": _RATE_LIMIT,
-    "api/reservations": "store/test_shared_reservations.py",
-    "store/limits": "store/test_limits.py store/test_shared_reservations.py",
+    "api/reservations": _RESERVATIONS,
+    "store/limits": f"store/test_limits.py {_RESERVATIONS}",
     "store/limit_row": "store/test_limit_row.py store/test_limits.py",
     "store/ledger": "store/test_ledger.py creating/test_create_again.py",
     "store/forgetting": "store/test_forgetting.py creating/test_once_screenings.py",

@@ -170,7 +170,7 @@ def test_without_the_store_a_process_goes_on_with_a_share_of_the_rate(
     assert not limit.reserve().taken
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
-    limit.observe(slot, LIMITED)
+    limit.observe(slot, replace(LIMITED, received_at=now[0]))
     assert limit.is_void(slot)
 
     path.unlink()

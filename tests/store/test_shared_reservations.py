@@ -2,104 +2,25 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api import Plan
 from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.api.reservations import Reservations
-from pihupulse_provider.store.engine import NoConnectionLeftError, Store
-from pihupulse_provider.store.limits import StoreRateLimit
+from pihupulse_provider.store.limit_row import locked_limit
+from tests.store.fleet import ENTERPRISE, NOW, Fleet, exceeds
 
-NOW = 1_700_000_000.0
-ENTERPRISE = Plan(1000, 1500)
-accounts = (f"account {number}" for number in itertools.count())
 plans = st.builds(Plan, st.floats(10, 3000), st.floats(1, 200))
 gaps = st.sampled_from([0.0, 0.0, 0.01, 0.05, 0.3, 1.0, 7.0])
 happenings = st.sampled_from(["ask", "ask", "ask", "ask", "poll", "killed", "429", "smaller plan"])
 steps = st.lists(st.tuples(gaps, st.integers(0, 2), st.integers(1, 20), happenings), min_size=1, max_size=30)
-
-
-class CommonStore(Store):
-    """A store in memory whose time is its latest fleet's."""
-
-    fleet: Fleet
-
-    def __init__(self) -> None:
-        super().__init__("sqlite://", lambda: self.fleet.now)
-
-
-_store = cache(CommonStore)
-
-
-class Fleet:
-    """Processes that share a limit in one store, in simulated time.
-
-    :ivar sent: when requests were sent.
-    """
-
-    def __init__(self, plan: Plan, processes: int = 3) -> None:
-        self.now = NOW
-        self.plan = plan
-        self.store = _store()
-        self.store.fleet = self
-        self.account = next(accounts)
-        self.limits = [self.start() for _ in range(processes)]
-        self.sent: list[float] = []
-        self._sleeping: list[tuple[StoreRateLimit, Slot, bool]] = []
-
-    def start(self) -> StoreRateLimit:
-        return StoreRateLimit(self.store, self.account, self.plan, clock=lambda: self.now)
-
-    def kill(self, process: int) -> None:
-        """Start a process anew, without whoever slept in it."""
-        limit = self.limits[process]
-        self._sleeping = [one for one in self._sleeping if one[0] is not limit]
-        self.limits[process] = self.start()
-
-    def ask(self, limit: StoreRateLimit, *, poll: bool = False) -> None:
-        slot = limit.reserve(poll=poll)
-        if slot.taken and slot.at <= self.now:
-            self.sent.append(self.now)
-        else:
-            self._sleeping.append((limit, slot, poll))
-
-    def sleep_until(self, moment: float) -> None:
-        """Let time pass, in which sleepers wake as the client's do."""
-        while due := [one for one in self._sleeping if one[1].at <= moment]:
-            first = min(due, key=lambda one: one[1].at)
-            self._sleeping.remove(first)
-            limit, slot, poll = first
-            self.now = max(self.now, slot.at)
-            if slot.taken and not limit.is_void(slot):
-                self.sent.append(self.now)
-            else:
-                self.ask(limit, poll=poll)
-        self.now = moment
-
-    def respond(self, limit: StoreRateLimit, /, **headers: object) -> None:
-        known = limit._known
-        slot = Slot(self.now, taken=True, voided=known.voided)
-        limit.observe(slot, RateLimitHeaders(sent_at=self.now, received_at=self.now, **headers))  # type: ignore[arg-type]
-
-
-def _exceeds(sent: list[float], plan: Plan) -> bool:
-    """Return whether a token bucket, of a request more than is ever spent, would have refused any."""
-    tokens, counted_at = plan.burst, NOW
-    for at in sorted(sent):
-        tokens = min(plan.burst, tokens + (at - counted_at) / plan.interval) - 1
-        counted_at = at
-        if tokens < -1e-3:
-            return True
-    return False
 
 
 @settings(max_examples=50, deadline=None)
@@ -125,20 +46,12 @@ def test_the_limit_is_never_exceeded(plan: Plan, steps: list[tuple[float, int, i
                 fleet.ask(limit, poll=happening == "poll")
     fleet.sleep_until(fleet.now + 5)
 
-    assert not _exceeds(fleet.sent, plan)
+    assert not exceeds(fleet.sent, plan)
 
 
 @pytest.fixture
 def fleet() -> Fleet:
     return Fleet(ENTERPRISE, 2)
-
-
-def _spend_the_burst(fleet: Fleet) -> None:
-    while fleet.limits[1].reserve().at <= fleet.now:
-        pass
-    fleet.kill(1)
-    fleet.sleep_until(fleet.now + 2)
-    fleet.sent.clear()
 
 
 def _import_for(fleet: Fleet, seconds: float, senders: int = 16) -> None:
@@ -154,7 +67,7 @@ def _import_for(fleet: Fleet, seconds: float, senders: int = 16) -> None:
 def test_an_import_keeps_the_pace_of_the_plan_with_few_transactions(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _spend_the_burst(fleet)
+    fleet.spend_the_burst()
     transactions, begin = [], fleet.store.begin
     monkeypatch.setattr(fleet.store, "begin", lambda **kind: transactions.append(kind) or begin(**kind))
 
@@ -200,7 +113,7 @@ def test_slots_that_a_slow_process_did_not_use_in_time_are_given_back(busy: bool
 
 
 def test_what_a_killed_process_had_reserved_costs_two_seconds_at_most(fleet: Fleet) -> None:
-    _spend_the_burst(fleet)
+    fleet.spend_the_burst()
     for _ in range(16):
         fleet.ask(fleet.limits[0])
     _import_for(fleet, 3)
@@ -213,7 +126,7 @@ def test_what_a_killed_process_had_reserved_costs_two_seconds_at_most(fleet: Fle
 
 
 def test_a_single_create_waits_no_longer_than_an_imports_turn(fleet: Fleet) -> None:
-    _spend_the_burst(fleet)
+    fleet.spend_the_burst()
     _import_for(fleet, 3)
 
     slot = fleet.limits[1].reserve()
@@ -222,8 +135,27 @@ def test_a_single_create_waits_no_longer_than_an_imports_turn(fleet: Fleet) -> N
     assert slot.at - fleet.now <= AHEAD_SECONDS + 0.5
 
 
+def test_polls_of_a_process_far_from_the_store_get_their_turn() -> None:
+    """All ask again at the same time, and the nearest always won: waits in the other process learnt of nothing."""
+    fleet = Fleet(Plan(100, 150), 3)
+    fleet.spend_the_burst()
+    importer, near, far = fleet.limits
+    later = {importer: 0.0, near: 0.001, far: 0.01}
+    asking = [(fleet.now, number, limit) for number, limit in enumerate([importer] * 4 + [near] * 8 + [far])]
+    polls = dict.fromkeys(fleet.limits, 0)
+    heapq.heapify(asking)
+    while asking[0][0] < NOW + 200:
+        fleet.now, number, limit = heapq.heappop(asking)
+        slot = limit.reserve(poll=limit is not importer)
+        polls[limit] += slot.taken
+        again_at = slot.at + 0.05 if slot.taken else max(fleet.now, slot.at) + later[limit]
+        heapq.heappush(asking, (again_at, number, limit))
+
+    assert polls[far] >= polls[near] / 20
+
+
 def test_reserved_slots_are_dropped_when_a_429_or_a_smaller_plan_comes(fleet: Fleet) -> None:
-    _spend_the_burst(fleet)
+    fleet.spend_the_burst()
     limit = fleet.limits[0]
     reserved = [limit.reserve() for _ in range(3)]
 
@@ -236,57 +168,17 @@ def test_reserved_slots_are_dropped_when_a_429_or_a_smaller_plan_comes(fleet: Fl
     assert limit.reserve().at >= fleet.now + 30
 
 
-def _slow_down(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *, waits: float = 0.0, ends: float = 0.0) -> list[float]:
-    """Let each transaction wait for the row, and take some time to end; return when they began, as they do."""
-    began, begin = [], fleet.store.begin
+def test_who_was_told_to_ask_again_late_asks_at_once_after_a_429() -> None:
+    """A line of a minute was full, and is void."""
+    fleet = Fleet(Plan(60, 4), 1)
+    (limit,) = fleet.limits
+    with locked_limit(fleet.store, fleet.account, fleet.plan) as row:
+        row.state = replace(row.state, full_at=fleet.now + 63)
+    assert [limit.reserve().at for _ in range(2)] == [fleet.now + 30] * 2
 
-    @contextmanager
-    def begin_slowly(*, durable: bool) -> Iterator[Connection]:
-        began.append(fleet.now)
-        fleet.now += waits
-        with begin(durable=durable) as connection:
-            yield connection
-        fleet.now += ends
+    fleet.respond(limit, limited=True, backoff=0.5)
 
-    monkeypatch.setattr(fleet.store, "begin", begin_slowly)
-    return began
-
-
-def test_a_process_that_waits_long_for_the_row_takes_what_it_uses_until_it_has_it_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fleet = Fleet(Plan(60_000, 6000), 1)
-    transactions = _slow_down(fleet, monkeypatch, waits=0.3)
-
-    for _ in range(40):
-        for _ in range(16):
-            fleet.ask(fleet.limits[0])
-        fleet.sleep_until(fleet.now + 0.05)
-
-    assert len(fleet.sent) >= 10 * len(transactions)
-    assert not _exceeds(fleet.sent, fleet.plan)
-
-
-def test_one_that_uses_few_takes_few_however_long_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    fleet = Fleet(ENTERPRISE, 1)
-    _slow_down(fleet, monkeypatch, waits=0.3)
-    taken = []
-    for _ in range(50):
-        taken.append(fleet.limits[0].reserve())
-        fleet.now += 0.1
-
-    assert taken[-1].used <= 1.15 * len(taken)
-
-
-def test_a_slot_is_of_when_the_process_has_it(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The slots of a far store would be late already, and left out soon after."""
-    _slow_down(fleet, monkeypatch, ends=0.04)
-    fleet.limits[0].reserve()
-    fleet.now += 1
-
-    slot = fleet.limits[0].reserve()
-
-    assert slot.at == pytest.approx(fleet.now, abs=0.001)
+    assert limit.reserve().at <= fleet.now + 1
 
 
 def test_what_is_reserved_for_callers_to_come_is_bounded() -> None:
@@ -310,17 +202,3 @@ def test_a_reserved_slot_is_not_saved_up_and_not_used_once_it_is_void(after: flo
 
     assert slot is not None
     assert slot.at == NOW + 1
-
-
-def test_a_store_without_a_connection_left_makes_requests_wait(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others are using the limit there: going on without it would exceed it."""
-    limit = fleet.limits[0]
-
-    def refuse(**_kind: object) -> None:
-        raise NoConnectionLeftError("too many clients already")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(fleet.store, "begin", refuse)
-        assert [limit.reserve().taken for _ in range(3)] == [False] * 3
-
-    assert limit.reserve().taken
