@@ -14,7 +14,7 @@ from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import TableRow
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.forgetting import forgotten_until
-from pihupulse_provider.store.ledger import Job, Ledger, Mark, keeps_id
+from pihupulse_provider.store.ledger import Job, JobTakenOverError, Ledger, Mark, keeps_id
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class LedgerWriter:
         self._time = time
         self._undated: dict[bytes, Mark] = {}
         self._began_at = ledger.now()
+        self._stalls = ledger.store.stalls
         self._job: Job | None = None
         self._fingerprint: str | None = None
         self._away_until = 0.0
@@ -82,11 +83,16 @@ class LedgerWriter:
     async def mark(self, rows: Sequence[TableRow]) -> float:
         """Record that these are about to be sent, and return when this run had the job (epoch seconds).
 
-        :raises JobTakenOverError: if another run has taken it.
+        :raises JobTakenOverError: if another run has taken it, or may have gone on without the store.
         """
         items = [(row.item, row.key) for row in rows]
         service_time = self._time.earliest if self._time.is_known else None
         marked_at = await self._write(lambda job: self.ledger.mark(job, items, service_time))
+        if self.ledger.store.stalls > self._stalls:
+            raise JobTakenOverError(
+                "This process was stopped while it held the lock of the store, for so long that a newer run of this "
+                "task may have gone on without the store"
+            )
         if marked_at is None:
             now = self.ledger.now()
             self._rows.set_unmarked(rows, now)

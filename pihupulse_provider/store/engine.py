@@ -23,7 +23,13 @@ from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.store import migrations
 from pihupulse_provider.store.direct_append import DirectConnection, EventRow, append_on_postgresql, append_on_sqlite
 from pihupulse_provider.store.postgresql import has_none_left, messages, postgresql_engine, write_temporary_file
-from pihupulse_provider.store.sqlite import SqliteFile, network_file_system, sqlite_engine, sqlite_path
+from pihupulse_provider.store.sqlite import (
+    SqliteFile,
+    network_file_system,
+    others_gave_up,
+    sqlite_engine,
+    sqlite_path,
+)
 from pihupulse_provider.store.store_url import parse_store_url, shown_url, without_secrets
 
 log = logging.getLogger(__name__)
@@ -54,6 +60,8 @@ class Store:
 
     :param url: a SQLAlchemy URL of SQLite or PostgreSQL.
     :param wall_clock: the machine's time in epoch seconds, which is SQLite's time; PostgreSQL has a clock of its own.
+    :ivar stalls: how often this process kept SQLite's lock for so long, as it was stopped, that others may have gone on
+        without the store.
     :raises ConfigurationError: if the URL can't be read, names another database, or its driver is missing.
     """
 
@@ -72,6 +80,7 @@ class Store:
         is_current = self._file.is_current if self._file is not None else lambda _info: True
         self._direct = DirectConnection(self._engine, is_current)
         weakref.finalize(self, _dispose, self._engine, self._direct, os.getpid()).atexit = False
+        self.stalls = 0
         self._upgraded: object = None
         self._lock = threading.Lock()
 
@@ -99,7 +108,10 @@ class Store:
         with self._failing():
             self._upgrade()
             with (self._durable if durable else self._passing).begin() as connection:
+                locked_at = time.monotonic()
                 yield connection
+            if self.is_sqlite and others_gave_up(time.monotonic() - locked_at):
+                self.stalls += 1
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

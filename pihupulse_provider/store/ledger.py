@@ -76,13 +76,10 @@ _OWNER = "t"
 
 
 class JobTakenOverError(PihuPulseError):
-    """A newer run of the same job has begun, so this one must not create anything more."""
+    """A newer run of the same job has begun, or may have, so this one must not create anything more."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "A newer run of this task has taken over its creates; this one stops here. Nothing is lost: the other run "
-            "continues from the same ledger."
-        )
+    def __init__(self, why: str = "A newer run of this task has taken over its creates") -> None:
+        super().__init__(f"{why}; this one stops here. Nothing is lost: the other run, or a retry, continues.")
 
 
 class Mark(NamedTuple):

@@ -24,6 +24,9 @@ from pihupulse_provider.store.store_url import quiet_engine
 
 log = logging.getLogger(__name__)
 _LOCK_SECONDS = 30
+"""How long is waited for SQLite's write lock, which nobody can take from a process that is stopped."""
+_MOST_KEPT = 0.9
+"""The share of that for which a process may keep it, and be sure that nobody has gone on without the store."""
 _LARGEST_LOG = 4000
 """Pages, of 4 kB: after so many SQLite brings its log into the file. With its default of 1,000, what many transactions
 change, such as the pages of an index, is written and synced four times as often."""
@@ -196,6 +199,11 @@ def _user(number: int) -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return str(number)
+
+
+def others_gave_up(kept_seconds: float) -> bool:
+    """Return whether others may have stopped waiting for a lock that was kept for so long."""
+    return kept_seconds > _MOST_KEPT * _LOCK_SECONDS
 
 
 def sqlite_engine(url: URL, file: SqliteFile | None) -> Engine:

@@ -83,15 +83,12 @@ def assert_each_once(world, count):
 
 
 def take_away(store, away):
-    """Put a folder where the database was, so that nobody can open it."""
-    store.rename(away)
-    while True:
-        try:
-            return store.mkdir()
-        except FileExistsError:  # a thread of the import has just made a new one
-            store.unlink()
+    """Put what nobody can open where the database was, at no moment leaving its place empty."""
+    away.hardlink_to(store)
+    nothing = store.with_name("nothing")
+    nothing.symlink_to(store.parent)
+    nothing.replace(store)
 
 
 def bring_back(store, away):
-    store.rmdir()
-    away.rename(store)
+    away.replace(store)

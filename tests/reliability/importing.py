@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import resource
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -19,6 +21,7 @@ from pihupulse_provider.creating.create_run import CreateRun
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.resources import CandidateResource, ScreeningResource
+from pihupulse_provider.store import sqlite
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.ledger import JOBS, Ledger
 from tests.forking import Forks
@@ -106,6 +109,22 @@ class Importer:
         return output
 
 
+class StoppedInTransaction(Ledger):
+    """Stops its process in the transaction with which it marks rows for the second time."""
+
+    turns = 0
+
+    def mark(self, *arguments):
+        self.turns += 1
+        return super().mark(*arguments)
+
+    def skew(self, connection):
+        if self.turns == 2:
+            self.turns += 1
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return super().skew(connection)
+
+
 def load():
     """Load what is loaded when it is needed."""
     for name in ("alembic.migration", "alembic.operations", "alembic.script", "psycopg2"):
@@ -122,6 +141,8 @@ def main():
     parser.add_argument("--retry", action="store_true")
     parser.add_argument("--per-minute", type=int)
     parser.add_argument("--wait", action="store_true")
+    parser.add_argument("--stop-in-transaction", action="store_true")
+    parser.add_argument("--lock-seconds", type=float, default=sqlite._LOCK_SECONDS)
     parser.add_argument("--largest-file", type=int, help="bytes beyond which the kernel lets no file grow")
     parser.add_argument("--since", type=float, required=True)
     arguments = parser.parse_args()
@@ -133,7 +154,9 @@ def main():
     source, created = RESOURCES[arguments.resource](arguments.count)
     since = datetime.fromtimestamp(arguments.since, UTC)
     options = CreateOptions(JOB, not arguments.retry, since, on_existing="create")
-    ledger = Ledger(Store(arguments.store_url), service)
+    sqlite._LOCK_SECONDS = arguments.lock_seconds
+    kind = StoppedInTransaction if arguments.stop_in_transaction else Ledger
+    ledger = kind(Store(arguments.store_url), service)
     if arguments.wait:
         print("ready", flush=True)
         sys.stdin.readline()

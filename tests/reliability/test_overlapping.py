@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +112,24 @@ def test_a_try_that_was_stopped_and_goes_on_sends_nothing_more(forks, sandbox, s
     assert stopped.returncode != 0
     assert sandbox.count("POST /candidates" if resource == "candidates" else "POST /screenings") == posts
     assert_each_once(sandbox, resource, count)
+
+
+def test_a_try_that_was_stopped_while_nobody_else_could_use_the_store_sends_nothing_more(forks, sandbox, tmp_path):
+    """SQLite's lock can't be taken from it, so its successor goes on without the store."""
+    count = 200
+    importer = Importer(forks, sandbox, "candidates", f"sqlite:///{tmp_path}/store.db", count)
+    importer.arguments = ["--lock-seconds", "2"]
+    stopped = importer.start("--stop-in-transaction")
+    await_that(lambda: is_stopped(stopped))
+    try:
+        assert f"{count} candidates created" in importer.finish()
+    finally:
+        stopped.send_signal(signal.SIGCONT)
+
+    assert "may have gone on without the store" in output_of(stopped)
+    assert stopped.returncode != 0
+    assert_each_once(sandbox, "candidates", count)
+
+
+def is_stopped(process):
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
