@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from tests.dag_runs import DagRuns
 
 _numbers = count(1)
-_SLOWEST = ("integration", "reliability", "dags")
+_SLOWEST = ("integration", "reliability", "dags", "waits")
 """Groups of tests that begin first where several processes share the tests: the first two mostly wait."""
-_ROOMS_WITH_DAGS = {"cli", "docs", "operators", "plugins", "sensors", "transfers", "triggers"}
-_FILES_WITH_DAGS = {
-    "test_examples.py",
-    "test_retry_policy.py",
-    "test_receiver_and_airflow.py",
-    "test_wait_histories.py",
+_SHARING_AN_AIRFLOW = {
+    "dags": {
+        *("cli", "docs", "operators", "plugins", "transfers"),
+        *("test_examples.py", "test_retry_policy.py", "test_receiver_and_airflow.py"),
+    },
+    "waits": {"sensors", "triggers", "test_wait_histories.py"},
 }
 """Rooms and files that share an Airflow in this process, which takes twenty seconds to make."""
 
@@ -75,8 +75,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 def _group(nodeid: str) -> str:
     path = nodeid.partition("::")[0].split("/")
-    is_with_dags = path[1] in _ROOMS_WITH_DAGS or (path[-1] in _FILES_WITH_DAGS and path[1] != "integration")
-    return "dags" if is_with_dags else path[1]
+    sharing = {path[1], path[-1]} if path[1] != "integration" else set()
+    return next((group for group, parts in _SHARING_AN_AIRFLOW.items() if sharing & parts), path[1])
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,7 @@ def upgrade(connection: Connection, version: str | None) -> None:
     with _upgrading, Operations.context(context):
         for revision in reversed(list(script.iterate_revisions(HEAD, version or "base"))):
             revision.module.upgrade()
-            context.stamp(script, revision.revision)
+        context.stamp(script, HEAD)
 
 
 @cache
