@@ -96,9 +96,9 @@ class RowTable(TemporaryDatabase):
         :param decided_at: from when on what they sent has been carried out, or never will be.
         """
         self.run_many(
-            "UPDATE rows SET state = CASE WHEN ?1 IS NULL THEN 1 ELSE 2 END, id = ?1, at = ?2, service_time = ?3, "
-            "decided_at = ?4, recorded = 1 WHERE item = ?5 AND state = 0",
-            ((mark.object_id, mark.at, mark.service_time, decided_at, mark.item) for mark in marks),
+            "UPDATE rows SET state = CASE WHEN ? IS NULL THEN 1 ELSE 2 END, id = ?, at = ?, service_time = ?, "
+            "decided_at = ?, recorded = 1 WHERE item = ? AND state = 0",
+            ((one.object_id, one.object_id, one.at, one.service_time, decided_at, one.item) for one in marks),
         )
 
     def some_created(self, most: int) -> list[tuple[str, str]]:
