@@ -1,19 +1,19 @@
-"""Plays what may befall a fleet that shares a rate limit, at random and in virtual time.
+"""Random histories of a rate limit that a fleet shares, in virtual time.
 
-By hand: ``python -m tests.store.limit_histories 1000 100``.
+``python -m tests.store.limit_histories FIRST COUNT [--tell]`` plays some.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
 import random
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from pihupulse_provider.api import Plan
+from tests.histories import play_many, told_log
 from tests.store.virtual_fleet import Fleet
 
 CALM_AFTER = 100.0
@@ -43,7 +43,7 @@ class Chances:
     killed: bool
 
     @classmethod
-    def draw(cls, dice: random.Random, rates: list[int]) -> Chances:
+    def draw(cls, dice: random.Random, rates: Sequence[int]) -> Chances:
         rate = dice.choice(rates)
         reading = dice.choice(["bucket", "window"])
         kinds = ["refused", "unanswered", "slow", "late", "500", "bare 429", "retry-after", "gateway"]
@@ -81,14 +81,18 @@ class Chances:
 class History:
     """One history; :meth:`play` it once."""
 
-    def __init__(self, number: int, url: str, rates: list[int]) -> None:
+    def __init__(self, number: int, url: str, rates: Sequence[int]) -> None:
         self.dice = random.Random(number)
         self.chances = chances = Chances.draw(self.dice, rates)
+        self.told: list[str] = []
         service = {name: getattr(chances, name) for name in ("rate", "burst", "reading", "reset", "headers", "skew")}
         times = {"latency": chances.latency, "store_seconds": chances.store_seconds}
         self.fleet = Fleet(url, self.dice, **times, **service)
         self.fleet.faults, self.fleet.store_faults = chances.faults, chances.store_faults
         self._calm_at = max([120.0, *(fault[1] for fault in [*chances.faults, *chances.store_faults])]) + CALM_AFTER
+
+    def tell(self, text: str) -> None:
+        self.told.append(f"{self.fleet.hub.now:9.3f} {text}")
 
     def play(self) -> str | None:
         """Return what is wrong; None if nothing is."""
@@ -139,34 +143,13 @@ def _gap(moments, begin):
     return max(later - earlier for earlier, later in pairwise(sorted(at for at in moments if at >= begin)))
 
 
-def play(number: int, rates: list[int]) -> tuple[History, str | None]:
+def play(number: int, rates: Sequence[int] = (60, 100, 300, 1000, 3000)) -> tuple[History, str | None]:
     """Play a history; return it, and what is wrong in the end."""
-    logger = logging.getLogger("pihupulse_provider")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            history = History(number, f"sqlite:///{folder}/store.db", rates)
+    with tempfile.TemporaryDirectory() as folder:
+        history = History(number, f"sqlite:///{folder}/store.db", rates)
+        with told_log(history.tell):
             return history, history.play()
-    finally:
-        logger.setLevel(level)
-
-
-def main() -> int:
-    """Play many; return 0 if all end well."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("first", type=int)
-    parser.add_argument("count", type=int)
-    options = parser.parse_args()
-    bad = 0
-    for number in range(options.first, options.first + options.count):
-        history, wrong = play(number, [60, 100, 300, 1000, 3000])
-        if wrong is not None:
-            bad += 1
-            print(f"{number}: {wrong} ({history.chances})", flush=True)
-    print(f"{options.count - bad} ended well, {bad} did not")
-    return int(bad > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play_many(play, __doc__))
