@@ -29,6 +29,8 @@ from pihupulse_provider.webhooks.http import Response, refusal
 _FED_AT_ONCE = 16 * 1024
 """Bytes that are parsed between two looks at the bounds."""
 _OPEN_FILES = 4096
+_TAKES_NAMES = (0, 41)
+"""The uvicorn that surely takes a protocol's name; 0.35, which the constraints of Airflow 3.0 name, does not."""
 
 _MALFORMED = refusal(400, "malformed", "This is not an HTTP/1.1 request.")
 _TOO_SLOW = refusal(408, "too_slow", "The head of the request took too long.")
@@ -218,6 +220,12 @@ def _close_one(connections: Iterable[BoundedProtocol], *, before: float) -> bool
     return True
 
 
+def _protocol() -> Any:
+    """Return the protocol, by name if uvicorn takes that: a worker then imports it once it answers its parent."""
+    takes_names = tuple(map(int, uvicorn.__version__.split(".")[:2])) >= _TAKES_NAMES
+    return f"{__name__}:{BoundedProtocol.__name__}" if takes_names else BoundedProtocol
+
+
 def run(application: str, *, host: str, port: int, workers: int = 1) -> None:
     """Serve until stopped.
 
@@ -232,7 +240,7 @@ def run(application: str, *, host: str, port: int, workers: int = 1) -> None:
         host=host,
         port=port,
         workers=workers,
-        http=f"{__name__}:{BoundedProtocol.__name__}",  # imported by a worker once it answers its parent
+        http=_protocol(),
         lifespan="on",
         access_log=False,
         proxy_headers=False,

@@ -136,7 +136,7 @@ def test_the_log_tells_once_of_an_outage_and_once_of_its_end(
 
     connect(Service(*[REFUSED] * 6, GOOD)).call("list_templates")
 
-    lines = [record.getMessage() for record in caplog.records]
+    lines = [record.getMessage() for record in caplog.records if record.name == "pihupulse_provider.api.retry"]
     assert len(lines) == 2
     assert "could not be sent" in lines[0]
     assert lines[1] == "PihuPulse responds again."

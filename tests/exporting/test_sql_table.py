@@ -169,9 +169,10 @@ class TestReplace:
 def wait_until_locked(engine, future):
     """Wait until what a future does waits for a lock of PostgreSQL, or is over."""
     waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    with engine.connect() as connection:
-        while not future.done() and not connection.execute(waiting).scalar_one():
-            connection.rollback()
+    is_waiting = 0
+    while not is_waiting and not future.done():
+        with engine.connect() as connection:
+            is_waiting = connection.execute(waiting).scalar_one()
 
 
 class TestErrors:
