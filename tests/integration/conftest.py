@@ -21,8 +21,8 @@ SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "8",
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
     "AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS": "pihupulse_default",
-    # Nobody changes a DAG's file, and reading one takes a process of its own. Airflow 3.0 begins to watch an asset when a
-    # DAG that is not paused is read again.
+    # Nobody changes a DAG's file, and reading one takes a process of its own. Airflow 3.0 begins to watch an asset when
+    # a DAG that is not paused is read again.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600" if AIRFLOW_V_3_1_PLUS else "15",
     # A triggerer that was killed is given up for dead after 8 seconds instead of 30.
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
