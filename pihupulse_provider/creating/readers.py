@@ -20,11 +20,15 @@ from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text
 from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 from pihupulse_provider.creating.lines import BadRowError, Lines, reading_lines
-from pihupulse_provider.exporting.file_formats import Format, check_format, format_of, import_pyarrow
+from pihupulse_provider.exporting.file_formats import (
+    PYARROW_VALUE_ERRORS,
+    Format,
+    check_format,
+    format_of,
+    import_pyarrow,
+)
 
 _PARQUET_BATCH = 1000
-_NOT_FOR_PYTHON = (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError)
-"""What pyarrow raises for values that Python has no place for, such as a date in the year 20000."""
 _SEPARATOR_LINE = re.compile("sep=(.)")
 _PACKED = ".gz"
 
@@ -239,7 +243,7 @@ def _parquet_rows(table: Any, names: Sequence[str], broken: tuple[type[Exception
 def _cells(column: Any) -> list[Any]:
     try:
         cells: list[Any] = column.to_pylist()
-    except _NOT_FOR_PYTHON:
+    except PYARROW_VALUE_ERRORS:
         return [_cell(value) for value in column]
     return cells
 
@@ -247,5 +251,5 @@ def _cells(column: Any) -> list[Any]:
 def _cell(value: Any) -> Any:
     try:
         return value.as_py()
-    except _NOT_FOR_PYTHON as error:
+    except PYARROW_VALUE_ERRORS as error:
         return Unreadable(f"can't be read from the Parquet file ({type(error).__name__})")

@@ -60,6 +60,10 @@ def check_format(name: str) -> Format:
     raise ConfigurationError(f"format is {name!r}: choose one of {', '.join(FORMATS)}.")
 
 
+PYARROW_VALUE_ERRORS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"""What pyarrow raises for a value that does not fit its type, or Python, such as a date in the year 20000."""
+
+
 def import_pyarrow() -> Any:
     """Return pyarrow with its ``parquet``. :raises ConfigurationError: saying how to install it."""
     try:
@@ -77,9 +81,6 @@ _FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20
 """Where a spreadsheet would begin a formula: also behind what it may take for the end of a cell."""
 _NO_FORMULA = re.compile(r"[+-]?[\d\s().-]+")
 """Phone and other numbers: there is nothing to run in them."""
-
-_NO_PLACE = (ArithmeticError, NotImplementedError, TypeError, ValueError)
-"""What pyarrow raises for a value that does not fit its type."""
 
 
 class Writer(Protocol):
@@ -165,7 +166,7 @@ class _Parquet:
         """Write what is held back to make row groups of a useful size."""
         try:
             table = self._table(self._rows)
-        except _NO_PLACE:
+        except PYARROW_VALUE_ERRORS:
             raise StorageError(self._problem()) from None
         self._writer.write_table(table)
         self._rows.clear()
@@ -175,7 +176,7 @@ class _Parquet:
             for field, value in row.items():
                 try:
                     self._table([{field: value}])
-                except _NO_PLACE:
+                except PYARROW_VALUE_ERRORS:
                     identifier = row.get("id") or row.get("screening_id")
                     return f"Parquet has no place for the {field} of {identifier}: export it as JSON Lines or CSV."
         return "Parquet has no place for a value: export it as JSON Lines or CSV."
