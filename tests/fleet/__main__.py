@@ -22,7 +22,7 @@ from tests.demo.console import Progress, table
 from tests.fleet.balancer import Balancer
 from tests.fleet.faults import Faults
 from tests.fleet.fleet import Fleet
-from tests.fleet.report import Ended, drained, flatness, outcome
+from tests.fleet.report import Ended, drained, faults_and_cost, flatness, outcome
 from tests.integration.airflow import AirflowError
 from tests.servers import Postgres, empty_database
 
@@ -88,13 +88,17 @@ def _run(options: argparse.Namespace, home: Path, server: Postgres, airflow_url:
                 tasks = fleet.all_tasks()
             finally:
                 fleet.stop()
-        rows, good = outcome(sandbox, folder, options, ended, tasks, balancer.taken, connections)
+        rows, good = outcome(sandbox, folder, options, ended, tasks, balancer.taken, connections, faults)
         print(table(("", "", ""), rows))
         if faults.begun:
             wrong = {
                 part: f"clock {fleet.clocks[part]:+} s" if part in fleet.clocks else "no C compiler" for part in clocks
             }
-            print(table(("after", "fault"), [*wrong.items(), *faults.begun]))
+            rows = [
+                *((part, clock, "") for part, clock in wrong.items()),
+                *faults_and_cost(sandbox, options.rate, faults),
+            ]
+            print(table(("after", "fault", "of the plan until the next"), rows))
         print("What each part held: the medians of the second and the last third of the time, and the most.")
         print(table(("part", "memory MB", "threads", "handles"), flatness(fleet.samples)))
     if not good:

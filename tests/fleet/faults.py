@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from pihupulse_provider.sandbox import Sandbox
 from tests.fleet.fleet import Fleet
@@ -22,16 +23,25 @@ _HEALTHY_SECONDS = 60.0
 """How long a fault waits until the fleet is up again after the one before."""
 
 
+class Begun(NamedTuple):
+    """A fault, and when it began (epoch seconds)."""
+
+    at: float
+    name: str
+
+
 class Faults:
     """Each fault once, one after the other; with a seed in an order of its own.
 
     :param gentle: only restart each part, as an upgrade does.
-    :ivar begun: what went wrong, with the seconds since the beginning.
+    :ivar begun: what went wrong.
+    :ivar unusable: from when until when PihuPulse was away, or refused the API key.
     :ivar key_is_valid: unset while the API key is revoked.
     """
 
     def __init__(self, fleet: Fleet, sandbox: Sandbox, server: Postgres, seed: int | None, *, gentle: bool) -> None:
-        self.begun: list[tuple[str, str]] = []
+        self.begun: list[Begun] = []
+        self.unusable: list[tuple[float, float]] = []
         self._fleet = fleet
         self._seed = seed
         self._sandbox = sandbox
@@ -47,7 +57,7 @@ class Faults:
         self._all = {
             **{f"kill -9 of {one}": partial(fleet.kill, one) for one in _PARTS},
             "PostgreSQL restarted": partial(_restart, server),
-            "PihuPulse away": partial(self._spoil, _AWAY_SECONDS, "drop"),
+            "PihuPulse away": self._go_away,
             "PihuPulse slow": partial(self._spoil, _DISORDER_SECONDS, "latency", seconds=3.0),
             "PihuPulse answers 500": partial(self._spoil, _DISORDER_SECONDS, "error", probability=0.5),
             "the API key revoked": self._revoke_key,
@@ -70,20 +80,27 @@ class Faults:
         self._fleet.await_health(_HEALTHY_SECONDS)
 
     def _run(self) -> None:
-        begun, names = time.monotonic(), list(self._all)
+        names = list(self._all)
         if self._seed is not None:
             random.Random(self._seed).shuffle(names)
         for name in names:
             self._fleet.await_health(_HEALTHY_SECONDS)
             if self._ended.wait(_BETWEEN_SECONDS):
                 return
-            self.begun.append((f"{time.monotonic() - begun:.0f} s", name))
+            self.begun.append(Begun(time.time(), name))
             self._all[name]()
 
+    def _go_away(self) -> None:
+        began = time.time()
+        self._spoil(_AWAY_SECONDS, "drop")
+        self.unusable.append((began, time.time()))
+
     def _revoke_key(self) -> None:
+        began = time.time()
         self.key_is_valid.clear()
         self._spoil(_DISORDER_SECONDS, "error", status=401)
         self.key_is_valid.set()
+        self.unusable.append((began, time.time()))
 
     def _spoil(self, lasting: float, kind: str, **options: object) -> None:
         self._sandbox.fail(kind, **options)

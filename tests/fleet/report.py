@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from pihupulse_provider.sandbox import Sandbox
+from tests.fleet.faults import Faults
 
 Row = tuple[str, Any, str]
 _HELD = ("memory", "threads", "handles")
@@ -36,6 +37,7 @@ def outcome(
     tasks: Sequence[Mapping[str, Any]],
     taken: Mapping[int, int],
     connections: int,
+    faults: Faults,
 ) -> tuple[list[Row], bool]:
     """Return the table's rows, and whether all is as it should be."""
     emails = Counter(one["email"] for one in sandbox.candidates)
@@ -64,7 +66,8 @@ def outcome(
     rows.append(("tries beyond the first", sum(further), f"of {len(tasks)} tasks; the most of one: {max(further)}"))
     rows.append(("tasks cleared", ended.cleared, "as the API key had been revoked"))
     if options.runs == 1:
-        rows.append(("import: time over the plan's least", f"{_over_least(sandbox, options):.3f}", ""))
+        usable = "while PihuPulse was there and took the key" if faults.unusable else ""
+        rows.append(("import: share of the plan", f"{_of_plan(sandbox, options, faults.unusable):.3f}", usable))
     rows.append(("429s", sandbox.count(status=429), f"of {sandbox.count()} requests"))
     waiting = sandbox.count("GET /screenings") + sandbox.count("GET /candidates/:id")
     rows.append(("requests of waiting", waiting, f"for {options.runs * options.screenings} screenings"))
@@ -82,12 +85,34 @@ def _disagreeing(sandbox: Sandbox, folder: Path) -> int:
     return len({json.loads(line)["id"] for line in lines} ^ had)
 
 
-def _over_least(sandbox: Sandbox, options: Namespace) -> float:
-    """Return how long the import took, by the least that the plan allows for that many requests."""
+def _of_plan(sandbox: Sandbox, options: Namespace, unusable: Sequence[tuple[float, float]]) -> float:
+    """Return which share of the plan's requests the import used, but for the time when it could use none."""
+    began, ended = _import(sandbox)
+    seconds = ended - began - sum(max(0.0, min(until, ended) - max(at, began)) for at, until in unusable)
+    used = [
+        one.at
+        for one in sandbox.requests
+        if began <= one.at <= ended and one.status != 429 and not any(at <= one.at <= until for at, until in unusable)
+    ]
+    return (len(used) - options.rate // 20) * 60 / options.rate / seconds if seconds > 0 else 0.0
+
+
+def _import(sandbox: Sandbox) -> tuple[float, float]:
     sent = [one.at for one in sandbox.requests if one.route == "/candidates" and one.method == "POST"]
-    between = [one for one in sandbox.requests if sent[0] <= one.at <= sent[-1] and one.status != 429]
-    least = (len(between) - options.rate // 20) * 60 / options.rate
-    return (sent[-1] - sent[0]) / least if least > 0 else 0.0
+    return sent[0], sent[-1]
+
+
+def faults_and_cost(sandbox: Sandbox, rate: int, faults: Faults) -> list[tuple[str, str, str]]:
+    """Return each fault, and the share of the plan that was used from it until the next, while the import went on."""
+    began, ended = _import(sandbox)
+    until = [*(one.at for one in faults.begun[1:]), ended]
+    rows = []
+    for (at, name), next_at in zip(faults.begun, until, strict=True):
+        seconds = min(next_at, ended) - at
+        used = sum(at <= one.at < min(next_at, ended) and one.status != 429 for one in sandbox.requests)
+        share = f"{used * 60 / rate / seconds:.2f}" if seconds > 0 else "the import was over"
+        rows.append((f"{at - began:.0f} s", name, share))
+    return rows
 
 
 def _doubled(counts: Counter[str]) -> int:
