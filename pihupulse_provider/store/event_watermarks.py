@@ -56,7 +56,10 @@ class EventWatermarks:
         self._key = {"connection": connection, "account": account, "kind": kind}
 
     def claim(self, every: float, since: float | None = None) -> bool:
-        """Return whether it is time for a reading, and nobody else began one in the last ``every`` seconds.
+        """Return whether it is time for a reading: nobody else has read a page of the list for ``every`` seconds.
+
+        So one that takes longer is not joined by others, which would make it longer still; and one that ends with an
+        error is made up for as late as if it had ended well: a thousand waits do not all ask what can't answer.
 
         :param since: from when on the next reading, whoever makes it, is to report events (epoch seconds).
         """
@@ -69,11 +72,6 @@ class EventWatermarks:
             is_due = sa.or_(begun_at <= now - every, begun_at > now)
             due = sa.update(readings_table).where(*self._is_of(readings_table), is_due)
             return connection.execute(due.values(begun_at=now)).rowcount == 1
-
-    def release(self) -> None:
-        """Make a reading due at once, because the last one did not come to its end."""
-        with self._store.begin() as connection:
-            connection.execute(sa.update(readings_table).where(*self._is_of(readings_table)).values(begun_at=0.0))
 
     def reach(self) -> Reach:
         """Return from when on events are reported and wanted; after a claim."""
@@ -102,12 +100,12 @@ class EventWatermarks:
         return {subject: known[name] for subject, name in names.items() if name in known}
 
     def advance(self, stages: Mapping[str, int]) -> None:
-        """Remember stages; none goes back, even if two readings overlap."""
+        """Remember the stages on a page that was read; none goes back, even if two readings overlap."""
         stages = {_storable(subject): stage for subject, stage in stages.items()}
-        lock = sa.select(readings_table.c.begun_at).where(*self._is_of(readings_table)).with_for_update()
+        goes_on = sa.update(readings_table).where(*self._is_of(readings_table))
         this = (*self._is_of(progress_table), progress_table.c.subject == sa.bindparam("one"))
         with self._store.begin() as connection:
-            connection.execute(lock)
+            connection.execute(goes_on.values(begun_at=self._store.now(connection)))
             known = self._stages(connection, stages)
             fresh = [{**self._key, "subject": one, "stage": stage} for one, stage in stages.items() if one not in known]
             further = [{"one": one, "now": stage} for one, stage in stages.items() if stage > known.get(one, stage)]

@@ -131,7 +131,7 @@ class Poller:
         """Read the lists that show the events, and return how many events were new.
 
         :param events: their names; all five if empty.
-        :param every: a list that was read, by anybody, in the last so many seconds is not read again.
+        :param every: a list that was read, or begun to be, by anybody in the last so many seconds is not read again.
         :param since: what happened from that time on (epoch seconds) is reported, by the next reading, even if nothing
             followed the list then.
         :raises PihuPulseError: if PihuPulse or the store can't be reached; the reading is made up for next time.
@@ -143,11 +143,7 @@ class Poller:
         progress = EventWatermarks(self._inbox.store, self._connection, self._client.account.key, followed.kind)
         if not progress.claim(every, None if since is None else max(since, self._clock() - self._retention)):
             return 0
-        try:
-            return self._read(followed, progress)
-        except BaseException:
-            progress.release()
-            raise
+        return self._read(followed, progress)
 
     def _read(self, followed: Followed[Any], progress: EventWatermarks) -> int:
         reach = progress.reach()

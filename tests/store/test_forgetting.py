@@ -9,6 +9,7 @@ from pihupulse_provider.api import Account
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.forgetting import Forgotten, forget_jobs, forgotten_until
 from pihupulse_provider.store.ledger import CREATES, JobTakenOverError, Ledger, Mark
+from tests.api.drivers import Clock
 
 ACCOUNT = Account("pp_key")
 NOW = 1_700_000_000.0
@@ -16,19 +17,9 @@ DAY = 86400.0
 ITEMS = [(bytes([number]) * 16, b"k" * 16) for number in range(3)]
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture

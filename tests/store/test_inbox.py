@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import Delivery, EventFilter, Inbox
+from tests.api.drivers import Clock
 from tests.servers import empty_database
 from tests.store.pooler import pooled
 
@@ -39,16 +40,6 @@ for start in range(0, count, size):
     inbox.append([Delivery("c", WebhookEvent.parse(body), body) for body in bodies])
     time.sleep(0.0005)  # SQLite lets who asks again at once go first
 """
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

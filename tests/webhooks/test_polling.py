@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.event_watermarks import EventWatermarks
 from pihupulse_provider.store.inbox import Delivery, Inbox
 from pihupulse_provider.webhooks.polling import Poller, candidate_steps
+from tests.api.drivers import Clock
 from tests.webhooks.conftest import stored
 
 CREATED = "screening.created"
@@ -27,6 +29,19 @@ RETENTION = 30 * 86400.0
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(start_seconds=3600, screening_seconds=3600) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The store's clock."""
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", wall_clock=clock)
+    yield store
+    store.dispose()
 
 
 @pytest.fixture
@@ -95,7 +110,7 @@ def test_what_came_since_a_reader_waits_is_told_once(
     assert poller.poll(ALL_STAGES) == 3
 
 
-def test_what_a_reader_waits_for_is_told_by_the_sweep_of_another(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+def test_what_a_reader_waits_for_is_told_by_the_reading_of_another(sandbox: Sandbox, poller: Poller, inbox: Inbox):
     since = now(sandbox)
     (one,) = add(sandbox)
     sandbox.complete(one)
@@ -116,7 +131,7 @@ def test_no_more_is_told_than_the_inbox_keeps(sandbox: Sandbox, poller: Poller, 
     assert {screening for _, screening in reported(inbox)} == {new}
 
 
-def test_what_happens_during_the_first_sweep_is_told(
+def test_what_happens_during_the_first_reading_is_told(
     sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ):
     *_, last = add(sandbox, 150)
@@ -132,7 +147,7 @@ def test_what_happens_during_the_first_sweep_is_told(
     assert reported(inbox) == [(event, last) for event in ALL_STAGES[1:]]
 
 
-def test_a_sweep_that_begins_during_the_first_hides_nothing_of_it(
+def test_a_reading_that_begins_during_the_first_hides_nothing_of_it(
     sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ):
     """The first takes long; what it no longer sees, because it has read that page, the second reports."""
@@ -154,7 +169,7 @@ def test_a_sweep_that_begins_during_the_first_hides_nothing_of_it(
     assert [event for event, _ in reported(inbox)] == ALL_STAGES[1:]
 
 
-def test_a_first_sweep_that_broke_off_is_made_up_for(
+def test_a_first_reading_that_broke_off_is_made_up_for(
     sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ):
     *_, last = add(sandbox, 150)
@@ -190,22 +205,51 @@ def test_only_lists_that_show_the_wanted_events_are_read(sandbox: Sandbox, polle
     assert sandbox.count("GET /screenings") == 1
 
 
-def test_all_who_share_a_store_share_the_sweeps(sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox):
+def test_all_who_share_a_store_share_the_readings(sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox):
     others = [Poller(inbox, client, "pihupulse_default", retention=RETENTION) for _ in range(10)]
     for one in [poller, *others]:
         one.poll(["report.generated"], every=60)
     assert sandbox.count("GET /screenings") == 1
 
 
-def test_a_sweep_that_broke_off_is_made_up_for(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+def test_a_reading_that_broke_off_is_made_up_for_by_the_next_and_not_at_once(
+    sandbox: Sandbox, poller: Poller, inbox: Inbox, clock: Clock
+):
+    """A hundred waits do not ask one after the other while PihuPulse is away."""
     (waiting,) = add(sandbox)
     poller.poll(ALL_STAGES)
     sandbox.complete(waiting)
-    sandbox.fail_next("drop")
+    sandbox.fail("drop")
     with pytest.raises(NoAnswerError):
         poller.poll(ALL_STAGES)
+    for _ in range(10):
+        assert poller.poll(ALL_STAGES, every=60) == 0
+    sandbox.heal()
+    clock.now += 60
     assert poller.poll(ALL_STAGES, every=60) == 3
     assert len(reported(inbox)) == 3
+
+
+def test_a_reading_that_takes_long_is_not_joined_by_others(
+    sandbox: Sandbox,
+    client: Client,
+    poller: Poller,
+    inbox: Inbox,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    add(sandbox, 450)
+    run = client.run
+    other = Poller(inbox, Client(client.account), "pihupulse_default", retention=RETENTION)
+
+    def slow(*call: Any, **options: Any) -> Any:
+        clock.now += 40
+        assert other.poll(ALL_STAGES, every=60) == 0
+        return run(*call, **options)
+
+    monkeypatch.setattr(client, "run", slow)
+    poller.poll(ALL_STAGES, every=60)
+    assert sandbox.count("GET /screenings") == 5
 
 
 def test_another_account_behind_the_connection_begins_anew(sandbox: Sandbox, poller: Poller, inbox: Inbox):
