@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EISDIR
 from pathlib import Path
@@ -68,13 +67,6 @@ def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
 def _open_local(path: str) -> IO[bytes]:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
-
-
-def write_json_lines(path: StoragePath, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records as JSON Lines. :raises StorageError: if they can't be written."""
-    with atomic_file(path) as file:
-        for record in records:
-            file.write(json.dumps(record).encode() + b"\n")
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:

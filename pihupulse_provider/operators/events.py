@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import Context
@@ -74,10 +74,12 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         wanted = EventFilter(connection=self.pihupulse_conn_id, events=events)
         batch = inbox.read_all(wanted, after=stretch.start, until=stretch.end, limit=self._limit())
         self.log.info("Read %d events up to position %d.", len(batch.events), batch.end)
-        output = self._output(batch.events)
-        if stretch.end is None:
-            cursor.commit(stretch.start, batch.end, reader)
-        return output
+
+        def commit() -> None:
+            if stretch.end is None:
+                cursor.commit(stretch.start, batch.end, reader)
+
+        return self._output(batch.events, commit)
 
     def _limit(self) -> int | None:
         limit = int(self.limit) if self.limit not in (None, "") else None
@@ -85,9 +87,11 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
             raise ConfigurationError(f"limit is {limit}: it must be at least 1, or None for all events.")
         return limit
 
-    def _output(self, entries: Sequence[InboxEvent]) -> Any:
+    def _output(self, entries: Sequence[InboxEvent], commit: Callable[[], None]) -> Any:
         events = [entry.document() if self.include_personal else entry.public() for entry in entries]
         if self.results_path is None:
+            commit()
             return events
-        write_lines("results_path", self.results_path, events)
+        # Another try may have read more, and written that there: who finds the cursor moved leaves its file alone.
+        write_lines("results_path", self.results_path, events, commit)
         return {"results_path": self.results_path, "events": len(events)}

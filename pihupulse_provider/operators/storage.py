@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.errors import SourceError
 from pihupulse_provider.creating.readers import FileFormat, Source
-from pihupulse_provider.exporting.atomic_file import atomic_file, write_json_lines
+from pihupulse_provider.exporting.atomic_file import atomic_file
 
 _PROVIDERS = {
     "s3": "amazon[s3fs]",
@@ -74,10 +75,21 @@ def check_writable(argument: str, path: str | None) -> None:
             raise _Done
 
 
-def write_lines(argument: str, path: str | None, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records as JSON Lines, unless the path is None. :raises StorageError: if they can't be written."""
+def write_lines(
+    argument: str, path: str | None, records: Iterable[Mapping[str, Any]], commit: Callable[[], None] | None = None
+) -> None:
+    """Write records as JSON Lines, unless the path is None.
+
+    :param commit: called once they are written, before the file takes its place; if it fails, the file does not.
+    :raises StorageError: if they can't be written.
+    """
     if path is not None:
-        write_json_lines(storage_path(argument, path), records)
+        with atomic_file(storage_path(argument, path)) as file:
+            for record in records:
+                file.write(json.dumps(record).encode() + b"\n")
+            if commit is not None:
+                file.flush()
+                commit()
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from tests.webhooks.inboxes import cursor_of, receive
 
 @pytest.fixture
 def dag_of(dag_runs, pihupulse_sandbox):
-    def make(operator=PihuPulseReadEventsOperator, **options):
-        with dag_runs.dag(retries=1) as dag:
+    def make(operator=PihuPulseReadEventsOperator, retries=1, **options):
+        with dag_runs.dag(retries=retries) as dag:
             operator(task_id="read", **options)
         return dag
 
@@ -62,15 +62,36 @@ def test_a_task_that_dies_after_reading_loses_nothing(dag_runs, dag_of, consumer
 
 def test_two_runs_at_once_do_not_both_get_an_event(dag_runs, dag_of, consumer):
     class Overtaken(PihuPulseReadEventsOperator):
-        def _output(self, entries):
+        def _output(self, entries, commit):
             if entries:
                 cursor_of(consumer).seek(entries[-1].position)
-            return super()._output(entries)
+            return super()._output(entries, commit)
 
     receive(f"s1-{consumer}")
     run = dag_runs.run(dag_of(Overtaken, consumer=consumer))
     assert [type(error) for error in run.errors["read", -1]] == [CursorMovedError]
     assert screenings(run) == []
+
+
+def test_a_try_that_was_overtaken_leaves_the_file_of_the_later_one(dag_runs, dag_of, consumer, tmp_path):
+    """A worker that was frozen wakes up when the retry, which read more, has written the same file."""
+    path = tmp_path / "events.jsonl"
+
+    class Frozen(PihuPulseReadEventsOperator):
+        def _output(self, entries, commit):
+            if not path.exists():
+                receive(f"s2-{consumer}")
+                assert dag_runs.run(dag_of(consumer=consumer, results_path=str(path))).xcom("read")["events"] == 2
+            return super()._output(entries, commit)
+
+    receive(f"s1-{consumer}")
+    run = dag_runs.run(dag_of(Frozen, consumer=consumer, results_path=str(path), retries=0))
+    assert [type(error) for error in run.errors["read", -1]] == [CursorMovedError]
+    assert [json.loads(line)["screening_id"] for line in path.read_text().splitlines()] == [
+        f"s1-{consumer}",
+        f"s2-{consumer}",
+    ]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_cursor_set_back_reads_again(dag_runs, dag_of, consumer):
