@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import IO, Any
@@ -21,6 +21,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.models import Item, Model, value_types
+from pihupulse_provider.exporting.atomic_file import StorageError
 
 MODES = ("upsert", "append", "replace")
 _CHUNK = 1000
@@ -66,12 +67,20 @@ class SqlTable:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # it would write the rest, on a disk that is full
+            self._file.close()
 
     def write(self, rows: Sequence[Model]) -> None:
-        """Keep some objects until :meth:`publish`."""
+        """Keep some objects until :meth:`publish`. :raises StorageError: if the disk is full."""
         fields = set(self._fields)
-        self._file.write(b"".join(row.model_dump_json(include=fields).encode() + b"\n" for row in rows))
+        try:
+            self._file.write(b"".join(row.model_dump_json(include=fields).encode() + b"\n" for row in rows))
+            self._file.flush()
+        except OSError as error:
+            raise StorageError(
+                f"The temporary file of this task can't be written: {error.strerror}. Free some disk space, or point "
+                f"TMPDIR of the worker to a larger disk (it is in {tempfile.gettempdir()})."
+            ) from error
 
     def publish(self) -> None:
         """Put all that was written into the table, in one transaction. :raises TableError: if that fails."""
@@ -96,7 +105,12 @@ class SqlTable:
         elif (insert := _UPSERTS.get(self._engine.dialect.name)) is not None:
             statement = insert(table)
             others = {field: statement.excluded[field] for field in self._fields if field != self._key}
-            connection.execute(statement.on_conflict_do_update(index_elements=[self._key], set_=others), rows)
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=[self._key], set_=others)
+                if others
+                else statement.on_conflict_do_nothing(index_elements=[self._key]),
+                rows,
+            )
         else:
             latest = {row[self._key]: row for row in rows}
             connection.execute(sa.delete(table).where(table.c[self._key].in_(list(latest))))

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from pihupulse_provider.api import ConfigurationError
 from pihupulse_provider.api.models import Candidate, Report, Screening, Template
+from pihupulse_provider.exporting.atomic_file import StorageError
 from pihupulse_provider.exporting.sql_table import SqlTable, TableError
+from tests.full_disk import files_of_at_most
 
 _numbers = count(1)
 FIELDS = list(Candidate.model_fields)
@@ -100,6 +102,11 @@ class TestUpsert:
         land(engine, name, [ADA.model_copy(update={"name": None})], fields=["id", "status"])
         assert rows(engine, name, "id, name") == [{"id": "c1", "name": "Ada"}]
 
+    def test_ids_alone_are_added_once(self, engine, name):
+        land(engine, name, [ADA])
+        land(engine, name, [ADA, ALAN, ALAN], fields=["id"])
+        assert rows(engine, name, "id, name") == [{"id": "c1", "name": "Ada"}, {"id": "c2", "name": None}]
+
     def test_an_object_that_comes_twice_is_there_once(self, engine, name):
         land(engine, name, [ALAN, ALAN])
         assert len(rows(engine, name)) == 1
@@ -176,6 +183,13 @@ def wait_until_locked(engine, future):
 
 
 class TestErrors:
+    def test_a_full_disk_of_the_worker_is_named_and_leaves_the_table_as_it_was(self, engine, name):
+        land(engine, name, [ADA])
+        full = pytest.raises(StorageError, match=r"temporary file of this task can't be written.*TMPDIR")
+        with full, files_of_at_most(65536), SqlTable(engine, name, Candidate, FIELDS, "replace") as table:
+            table.write([ALAN] * 1000)
+        assert [row["id"] for row in rows(engine, name)] == ["c1"]
+
     def test_a_missing_column_is_named(self, engine, name):
         with engine.begin() as connection:
             connection.execute(sa.text(f"CREATE TABLE {name} (id VARCHAR(20) PRIMARY KEY)"))

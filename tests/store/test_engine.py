@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import socket
 import sqlite3
 import subprocess
@@ -13,7 +12,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from sqlalchemy.engine import make_url
 from pihupulse_provider.store import postgresql, sqlite
 from pihupulse_provider.store.engine import Store, StoreError, open_store
 from pihupulse_provider.store.store_url import parse_store_url
+from tests.full_disk import files_of_at_most
 from tests.servers import free_port
 
 counters = sa.Table(
@@ -149,7 +148,7 @@ def test_full_disk_is_a_store_error_and_passes(sqlite_path: Path) -> None:
     store = Store(f"sqlite:///{sqlite_path}")
     _count(store)
 
-    with _files_of_at_most(4096), pytest.raises(StoreError), store.begin() as connection:
+    with files_of_at_most(4096), pytest.raises(StoreError), store.begin() as connection:
         connection.execute(counters.insert(), [{"name": f"{number}", "value": number} for number in range(5000)])
 
     _count(store)
@@ -347,13 +346,3 @@ def _open_files(path: Path) -> list[Path]:
     # A descriptor can be gone by the time it is looked at.
     targets = (Path(os.path.realpath(descriptor)) for descriptor in Path("/proc/self/fd").iterdir())
     return [target for target in targets if target.parent == path.parent.resolve()]
-
-
-@contextmanager
-def _files_of_at_most(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

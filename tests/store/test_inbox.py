@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pihupulse_provider.api.events import WebhookEvent
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import Delivery, EventFilter, Inbox
 from tests.api.drivers import Clock
+from tests.full_disk import files_of_at_most
 from tests.servers import empty_database
 from tests.store.pooler import pooled
 
@@ -268,16 +268,12 @@ def test_a_full_disk_stores_none_of_them_and_the_next_ones_once_there_is_room(tm
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     inbox = Inbox(store)
     inbox.append([delivery(0)])
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (160 * 1024, hard))
-    try:
+    with files_of_at_most(160 * 1024):
         with pytest.raises(StoreError):
             inbox.append([delivery(number, padding="x" * 1000) for number in range(1, 200)])
         with pytest.raises(StoreError):
             inbox.check()
         assert len(inbox.read(EVERYTHING).events) == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     inbox.check()
     assert inbox.append([delivery(1)]) == [True]
     store.dispose()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,6 +18,7 @@ from pihupulse_provider.store import sqlite
 from pihupulse_provider.store.direct_append import EventRow
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.sqlite import network_file_system
+from tests.full_disk import files_of_at_most
 
 AS_NOBODY = """
 import os, sys
@@ -283,7 +282,7 @@ def test_a_folder_that_went_away_is_made_again(tmp_path: Path) -> None:
 
 def test_a_full_disk_fails_each_time_until_there_is_room(store: Store, path: Path) -> None:
     _note(store, "first")
-    with _files_of_at_most(4096):
+    with files_of_at_most(4096):
         for _ in range(3):
             with pytest.raises(StoreError):
                 _note(store, "x" * 100_000)
@@ -342,16 +341,6 @@ def test_a_reader_keeps_no_writer_waiting(path: Path, store: Store) -> None:
 
     assert notes(path) == ["first", "second"]
     other.dispose()
-
-
-@contextmanager
-def _files_of_at_most(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
