@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -65,6 +66,22 @@ def _moment(text: str) -> datetime:
         raise ArgumentTypeError(f"{text} is not an ISO 8601 time such as 2026-05-31T14:00") from None
 
 
+def _number(kind: type[int | float], least: int, most: float = math.inf, why: str = "") -> Callable[[str], int | float]:
+    """Return what reads a number within bounds."""
+
+    def read(text: str) -> int | float:
+        try:
+            number = kind(text)
+        except ValueError:
+            raise ArgumentTypeError(f"{text} is not a {'whole ' if kind is int else ''}number") from None
+        if not least <= number <= most:
+            bounds = f"at least {least}" if most == math.inf else f"from {least} to {most:g}"
+            raise ArgumentTypeError(f"must be {bounds}, not {text}{why}")
+        return number
+
+    return read
+
+
 def _since(description: str) -> Argument:
     return Argument("--since", f"{description} ISO 8601, in UTC unless it has an offset.", {"type": _moment})
 
@@ -78,8 +95,8 @@ COMMANDS = (
         "receiver:serve",
         (
             Argument("--host", "The address to listen on.", {"default": "127.0.0.1"}),
-            Argument("--port", "The port to listen on.", {"type": int, "default": DEFAULT_PORT}),
-            Argument("--workers", "The number of processes.", {"type": int, "default": 1}),
+            Argument("--port", "The port to listen on.", {"type": _number(int, 0, 65535), "default": DEFAULT_PORT}),
+            Argument("--workers", "The number of processes.", {"type": _number(int, 1), "default": 1}),
         ),
     ),
     Command(
@@ -110,7 +127,7 @@ COMMANDS = (
             _CONNECTION,
             Argument("--event", f"Only events of this name, such as {SCREENING_COMPLETED}; all if left out."),
             _since("Only events received since this time; all if left out."),
-            Argument("--limit", "The most events to list.", {"type": int, "default": 50}),
+            Argument("--limit", "The most events to list.", {"type": _number(int, 1), "default": 50}),
         ),
     ),
     Command("consumers", "List the consumers of the inbox and how far each has read.", "store:consumers"),
@@ -122,7 +139,7 @@ COMMANDS = (
             _CONNECTION,
             Argument("--consumer", "The consumer's name; the command consumers lists them.", {"required": True}),
             _since("Read again what was received since this time."),
-            Argument("--position", "Read again what comes after this position.", {"type": int}),
+            Argument("--position", "Read again what comes after this position.", {"type": _number(int, 0, 2**53)}),
         ),
     ),
     Command(
@@ -133,7 +150,7 @@ COMMANDS = (
             Argument(
                 "--days",
                 "Delete events older than this many days; [pihupulse] inbox_retention_days if left out.",
-                {"type": float},
+                {"type": _number(float, 0)},
             ),
         ),
     ),
@@ -145,7 +162,10 @@ COMMANDS = (
             Argument(
                 "--days",
                 "Forget imports and creates that last sent something more than this many days ago.",
-                {"type": float, "required": True},
+                {
+                    "type": _number(float, 1, why=": a task that is still at work needs what is known of it"),
+                    "required": True,
+                },
             ),
         ),
     ),

@@ -16,8 +16,6 @@ from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.store.retention import prune_before
 
-_FEWEST_DAYS = 1.0
-
 
 @command
 def events(arguments: Namespace) -> None:
@@ -80,8 +78,6 @@ def prune(arguments: Namespace) -> None:
 @command
 def forget(arguments: Namespace) -> None:
     """Delete what is known of jobs that sent nothing in the days given."""
-    if not arguments.days >= _FEWEST_DAYS:
-        raise ConfigurationError("--days must be at least 1: a task that is still at work needs what is known of it.")
     store = settings.store()
     forgotten = forget_jobs(store, _days_ago(store, arguments.days))
     print(

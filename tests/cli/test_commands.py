@@ -122,8 +122,27 @@ def test_forgetting_deletes_what_the_ledger_has_of_old_jobs(run):
     ledger = Ledger(settings.store(), Account("key"))
     ledger.mark(ledger.open("dag/run/task/-1"), [(b"i" * 16, b"k" * 16)])
     assert run("forget", "--days", "400").startswith("Forgot 0 creates of 0 jobs")
-    with pytest.raises(SystemExit, match="--days must be at least 1"):
-        run("forget", "--days", "0.5")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("serve --port 99999", "--port: must be from 0 to 65535, not 99999"),
+        ("serve --workers 0", "--workers: must be at least 1, not 0"),
+        ("serve --workers two", "--workers: two is not a whole number"),
+        ("events --limit -1", "--limit: must be at least 1, not -1"),
+        ("prune --days -1", "--days: must be at least 0, not -1"),
+        ("prune --days nan", "--days: must be at least 0, not nan"),
+        ("forget --days 0.5", "--days: must be at least 1, not 0.5: a task that is still at work needs what is known"),
+        ("replay --consumer land --position -1", "--position: must be from 0 to"),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused_before_anything_is_done(run, capsys, given, problem):
+    receive("s1")
+    with pytest.raises(SystemExit):
+        run(*given.split())
+    assert problem in capsys.readouterr().err
+    assert inbox().head() == len(inbox().read(EventFilter()).events) == 1
 
 
 @pytest.fixture
