@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _numbers = count(1)
 _SLOWEST = ("integration", "reliability", "dags", "waits")
-"""Groups of tests that begin first where several processes share the tests: the first two mostly wait."""
+"""Groups of tests that stay together, and begin first, where several processes share the tests."""
 _SHARING_AN_AIRFLOW = {
     "dags": {
         *("cli", "docs", "operators", "plugins", "transfers"),
@@ -57,26 +57,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the rooms that take longest."""
+    """Begin with the groups that take longest."""
     items.sort(key=lambda item: _SLOWEST.index(group) if (group := _group(item.nodeid)) in _SLOWEST else len(_SLOWEST))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Where several processes share the tests, they take them room by room."""
+    """Where several processes share the tests, they take them group by group."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByRoom(LoadScopeScheduling):
+    class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return _group(nodeid)
 
-    return ByRoom(config, log) if config.option.dist == "loadscope" else None
+    return ByGroup(config, log) if config.option.dist == "loadscope" else None
 
 
 def _group(nodeid: str) -> str:
-    path = nodeid.partition("::")[0].split("/")
-    sharing = {path[1], path[-1]} if path[1] != "integration" else set()
-    return next((group for group, parts in _SHARING_AN_AIRFLOW.items() if sharing & parts), path[1])
+    """Return one of the slowest groups, or the file."""
+    file = nodeid.partition("::")[0]
+    room, name = Path(file).parts[1], Path(file).name
+    sharing = {room, name} if room != "integration" else set()
+    alone = room if room in _SLOWEST else file
+    return next((group for group, parts in _SHARING_AN_AIRFLOW.items() if sharing & parts), alone)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import fsspec
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from pihupulse_provider.exporting.atomic_file import StorageError, atomic_file, write_json_lines
+from pihupulse_provider.exporting.atomic_file import StorageError, atomic_file
 from pihupulse_provider.exporting.temporary_database import TemporaryDatabase
 
 
@@ -20,18 +20,23 @@ def path(tmp_path):
     return ObjectStoragePath(f"file://{tmp_path}/folder/file.jsonl")
 
 
+def write(path, text):
+    with atomic_file(path) as file:
+        file.write(text)
+
+
 def test_folders_are_made_and_nothing_else_is_left(path, tmp_path):
-    write_json_lines(path, [{"row": 1}, {"row": 2}])
+    write(path, b"whole")
     assert [one.name for one in (tmp_path / "folder").iterdir()] == ["file.jsonl"]
-    assert (tmp_path / "folder" / "file.jsonl").read_text() == '{"row": 1}\n{"row": 2}\n'
+    assert (tmp_path / "folder" / "file.jsonl").read_text() == "whole"
 
 
 def test_a_reader_sees_the_old_file_until_the_new_one_is_complete(path, tmp_path):
-    write_json_lines(path, [{"row": 1}])
+    write(path, b"old")
     with atomic_file(path) as file:
         file.write(b"half")
         file.flush()
-        assert (tmp_path / "folder" / "file.jsonl").read_text() == '{"row": 1}\n'
+        assert (tmp_path / "folder" / "file.jsonl").read_text() == "old"
     assert (tmp_path / "folder" / "file.jsonl").read_text() == "half"
 
 
@@ -80,8 +85,8 @@ def test_a_folder_of_that_name_is_not_written_into(path, tmp_path):
 
 def test_a_file_of_another_file_system_has_no_modes():
     memory = fsspec.filesystem("memory")
-    write_json_lines(SimpleNamespace(fs=memory, path="/bucket/folder/file.jsonl"), [{"row": 1}])
-    assert memory.cat("/bucket/folder/file.jsonl") == b'{"row": 1}\n'
+    write(SimpleNamespace(fs=memory, path="/bucket/folder/file.jsonl"), b"whole")
+    assert memory.cat("/bucket/folder/file.jsonl") == b"whole"
 
 
 def test_a_temporary_database_is_its_owners_alone_and_has_no_name():
