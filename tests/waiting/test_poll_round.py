@@ -212,6 +212,40 @@ def test_a_list_that_changes_while_it_is_read_is_read_again_before_anything_coun
     assert "s2" in round_.seen
 
 
+def test_what_a_second_reading_of_a_list_that_stays_does_not_show_either_is_missing():
+    service, round_ = account_of(4, per_page=2), PollRound({"s9": None}, ListPositions())
+    while requests := round_.requests():
+        for request in requests:
+            round_.take_page(request.number, service.page(request.number))
+            del service.rows[4 - min(1, round_.sent) :]
+    assert round_.missing == {"s9"}
+    assert round_.sent == 4
+
+
+def test_what_a_whole_list_does_not_show_is_missing_although_nobody_knows_its_candidate():
+    round_ = run(account_of(250), {"s3": None, "s999": None}, ListPositions())
+    assert (round_.seen, round_.missing, round_.sent) == ({"s3"}, {"s999"}, 3)
+
+
+def test_the_candidate_that_a_list_has_shown_is_asked_once_the_screening_is_gone():
+    service, positions = account_of(20_000), ListPositions()
+    run(service, {"s50": None}, positions)
+    del service.rows[50]
+    round_ = run(service, {"s50": None}, positions)
+    assert round_.missing == {"s50"}
+    assert round_.sent <= 4
+
+
+def test_rows_that_move_in_a_list_of_the_same_length_are_followed():
+    """The first page shows by how much; each other page that is read is the right one."""
+    service, positions = account_of(20_000), ListPositions()
+    wanted = dict.fromkeys(f"s{row}" for row in (30, 31, *range(350, 3000, 300), *range(351, 3000, 300)))
+    run(service, wanted, positions)
+    service.rows[:0] = [screening(30_000 + number) for number in range(60)]
+    del service.rows[20_000:]
+    assert run(service, wanted, positions).sent == 10
+
+
 class Stuck(Service):
     """A cache on the way ignores which page was asked for, and the list says that it has a million."""
 
@@ -249,6 +283,7 @@ def test_a_list_without_the_page_that_failed_is_no_proof_that_a_screening_is_gon
                 round_.take_page(request.number, service.page(request.number))
     assert not round_.missing
     assert round_.sent == 3
+    assert isinstance(round_.error, ServerError)
 
 
 def test_a_round_is_broken_off_when_more_fails_than_not():
@@ -256,6 +291,7 @@ def test_a_round_is_broken_off_when_more_fails_than_not():
     (first,) = round_.requests()
     round_.fail(first, ServerError("No", status=500))
     (second,) = round_.requests()
+    assert second == PageRequest(1)
     with pytest.raises(ServerError):
         round_.fail(second, ServerError("No", status=500))
 
