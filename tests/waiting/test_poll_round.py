@@ -139,8 +139,11 @@ def owners(numbers):
     return {f"s{number}": f"c{number}" for number in numbers}
 
 
-def test_a_thousand_new_screenings_in_a_large_account_take_a_request_for_each_hundred():
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_thousand_new_screenings_in_a_large_account_take_a_request_for_each_hundred(newest_first):
     service, positions, wanted = account_of(20_000), ListPositions(), owners(range(19_000, 20_000))
+    if newest_first:
+        service.rows.reverse()
     assert [run(service, wanted, positions).sent for _ in range(3)] == [11, 10, 10]
 
 
