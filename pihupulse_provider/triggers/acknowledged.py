@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from itertools import takewhile
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
@@ -29,9 +30,10 @@ class AcknowledgedStream(SharedStreamProducer):
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Move the cursor past the events that are stored."""
-        for item in batch:
-            if not item.outcome.is_clean:
-                raise NotAcknowledgedError(
-                    f"The event at position {item.broker_payload[0]} was not stored as asset event."
-                )
-        await self._stream.commit(*batch[-1].broker_payload)
+        clean = list(takewhile(lambda item: item.outcome.is_clean, batch))
+        if clean:
+            await self._stream.commit(*clean[-1].broker_payload)
+        if len(clean) < len(batch):
+            raise NotAcknowledgedError(
+                f"The event at position {batch[len(clean)].broker_payload[0]} was not stored as asset event."
+            )

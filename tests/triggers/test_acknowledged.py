@@ -43,6 +43,15 @@ if find_spec("airflow.triggers.shared_stream"):
         _, again = await stream(consumer, 1)
         assert again[0][0] == entries[0][0]
 
+    async def test_those_stored_before_it_do_not(consumer):
+        receive(f"s1-{consumer}")
+        receive(f"s2-{consumer}")
+        producer, (first, second) = await stream(consumer, 2)
+        with pytest.raises(Exception, match="was not stored"):
+            await producer.advance([item(first), item(second, acked=0, failed=1)])
+        _, again = await stream(consumer, 1)
+        assert again[0][0] == second[0]
+
     async def test_what_was_read_before_a_replay_does_not_move_the_cursor(consumer):
         """Else a triggerer that is killed during the replay would skip what is left of it."""
         receive(f"s1-{consumer}")
