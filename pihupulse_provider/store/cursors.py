@@ -77,17 +77,16 @@ class Cursor:
 
     def stretch(self, reader: str, default: int = 0) -> Stretch:
         """Return what a reader is to read: the stretch that it committed before, or all that comes next."""
-        query = sa.select(reads_table.c.start_position, reads_table.c.end_position).where(
-            *self._is_of(reads_table, reader)
-        )
         with self._store.read() as connection:
-            committed = connection.execute(query).first()
-        return Stretch(*committed) if committed else Stretch(self.position(default))
+            committed = self._committed(connection, reader)
+        return committed or Stretch(self.position(default))
 
     def commit(self, start: int, end: int, reader: str | None = None) -> None:
         """Move from ``start`` to ``end``, and remember the stretch for the reader.
 
-        :raises CursorMovedError: if the cursor is not at ``start`` any more.
+        Two tries of a reader may commit the same stretch, which is one and the same to both.
+
+        :raises CursorMovedError: if the cursor is not at ``start`` any more, or the reader was given another stretch.
         """
         with self._store.begin() as connection:
             columns, now = cursors_table.c, self._store.now(connection)
@@ -96,7 +95,10 @@ class Cursor:
                 .where(*self._is_of(cursors_table), columns.position == start)
                 .values(position=end, moved_at=now)
             )
-            if moved.rowcount != 1:
+            given = self._committed(connection, reader) if reader is not None else None
+            if given == Stretch(start, end):
+                return
+            if moved.rowcount != 1 or given is not None:
                 raise CursorMovedError(
                     f"The cursor of the consumer {self._key['consumer']!r} was moved while its events were read. Use "
                     "a consumer for each DAG, and let one run at a time read (max_active_runs=1); a retry reads on "
@@ -119,6 +121,12 @@ class Cursor:
     def _is_of(self, table: sa.Table, reader: str | None = None) -> list[sa.sql.ColumnElement[bool]]:
         key = dict(self._key) if reader is None else {**self._key, "reader": _digest(reader)}
         return [table.c[name] == value for name, value in key.items()]
+
+    def _committed(self, connection: Connection, reader: str) -> Stretch | None:
+        columns = reads_table.c
+        query = sa.select(columns.start_position, columns.end_position).where(*self._is_of(reads_table, reader))
+        committed = connection.execute(query).first()
+        return Stretch(*committed) if committed else None
 
     def _position(self, connection: Connection, default: int) -> int:
         """Return where the cursor is, after making it if need be."""

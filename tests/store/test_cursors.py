@@ -74,6 +74,25 @@ def test_a_reader_that_comes_again_gets_the_same_stretch(cursor: Cursor):
     assert cursor.stretch("run 2") == Stretch(5, 8)
 
 
+@pytest.mark.parametrize("end", [0, 5], ids=["nothing new", "something new"])
+def test_two_tries_of_a_reader_may_both_commit_what_both_read(cursor: Cursor, end: int):
+    start = cursor.stretch("run 1").start
+    cursor.commit(start, end, "run 1")
+    cursor.commit(start, end, "run 1")
+    assert cursor.stretch("run 1") == Stretch(0, end)
+    assert cursor.position() == end
+
+
+def test_a_try_of_a_reader_does_not_add_to_what_another_was_given(cursor: Cursor):
+    """One try found nothing, and is done; another of the same run is still at work, and something came."""
+    start = cursor.stretch("run 1").start
+    cursor.commit(start, start, "run 1")
+    with pytest.raises(CursorMovedError):
+        cursor.commit(start, 5, "run 1")
+    assert cursor.stretch("run 1") == Stretch(0, 0)
+    assert cursor.stretch("run 2") == Stretch(0)
+
+
 def test_two_readers_of_one_stretch_do_not_both_get_it(cursor: Cursor):
     stretch = cursor.stretch("run 1")
     assert cursor.stretch("run 2") == stretch
