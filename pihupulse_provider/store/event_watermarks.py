@@ -63,13 +63,22 @@ class EventWatermarks:
 
         :param since: from when on the next reading, whoever makes it, is to report events (epoch seconds).
         """
-        with self._store.begin() as connection:
-            insert_once(connection, readings_table, {**self._key, "begun_at": 0.0})
-            self._lower(connection, readings_table.c.wanted_since, since)
+        columns = readings_table.c
+        query = sa.select(columns.begun_at, columns.wanted_since).where(*self._is_of(readings_table))
+        with self._store.read() as connection:
+            known = connection.execute(query).first()
             now = self._store.now(connection)
-            begun_at = readings_table.c.begun_at
+        # What is read often, and found to be due seldom, does not keep writers from SQLite's one lock.
+        is_wanted = known is not None and (since is None or (known[1] is not None and known[1] <= since))
+        if known is not None and is_wanted and now - every < known[0] <= now:
+            return False
+        with self._store.begin() as connection:
+            if known is None:
+                insert_once(connection, readings_table, {**self._key, "begun_at": 0.0})
+            self._lower(connection, columns.wanted_since, since)
+            now = self._store.now(connection)
             # What began later than now began before the clock was set back.
-            is_due = sa.or_(begun_at <= now - every, begun_at > now)
+            is_due = sa.or_(columns.begun_at <= now - every, columns.begun_at > now)
             due = sa.update(readings_table).where(*self._is_of(readings_table), is_due)
             return connection.execute(due.values(begun_at=now)).rowcount == 1
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from pihupulse_provider.api import Client, NoAnswerError, RetryPolicy
 from pihupulse_provider.api.account import Account
@@ -15,7 +16,7 @@ from pihupulse_provider.api.models import Candidate
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.event_watermarks import EventWatermarks
-from pihupulse_provider.store.inbox import Delivery, Inbox
+from pihupulse_provider.store.inbox import Delivery, Inbox, head_table
 from pihupulse_provider.webhooks.polling import Poller, candidate_steps
 from tests.api.drivers import Clock
 from tests.webhooks.conftest import stored
@@ -250,6 +251,15 @@ def test_a_reading_that_takes_long_is_not_joined_by_others(
     monkeypatch.setattr(client, "run", slow)
     poller.poll(ALL_STAGES, every=60)
     assert sandbox.count("GET /screenings") == 5
+
+
+def test_whoever_finds_that_no_reading_is_due_keeps_no_writer_waiting(poller: Poller, inbox: Inbox, store: Store):
+    poller.poll(ALL_STAGES, since=100.0)
+    writer = Store(store._url.render_as_string(hide_password=False))
+    with writer.begin() as writing:
+        writing.execute(sa.update(head_table).values(position=head_table.c.position))
+        assert poller.poll(ALL_STAGES, every=60, since=200.0) == 0
+    writer.dispose()
 
 
 def test_another_account_behind_the_connection_begins_anew(sandbox: Sandbox, poller: Poller, inbox: Inbox):
