@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic
 
@@ -31,6 +31,9 @@ from pihupulse_provider.api.models import Candidate, ItemT, Page, Screening
 from pihupulse_provider.api.pagination import RepeatedPages
 from pihupulse_provider.store.event_watermarks import EventWatermarks, Reach
 from pihupulse_provider.store.inbox import Delivery, Inbox
+
+_FIRST_PASSES = 3
+"""How often a list is read at first at the most, while its length changes under the reading."""
 
 
 @dataclass(frozen=True)
@@ -146,15 +149,23 @@ class Poller:
         return self._read(followed, progress)
 
     def _read(self, followed: Followed[Any], progress: EventWatermarks) -> int:
-        reach = progress.reach()
         updates: _Updates | None = None
         stored = 0
-        for page in self._pages(followed):
-            if updates is None:
-                updates = _Updates.of(reach, self._served_at(page))
-                if updates.first:
-                    progress.begin(updates.since)
-            stored += self._take(followed, progress, page, updates)
+        for _ in range(_FIRST_PASSES):
+            lengths = set()
+            for page in self._pages(followed):
+                reach = progress.reach()
+                if updates is None:
+                    updates = _Updates.of(reach, self._served_at(page))
+                    if updates.first:
+                        progress.begin(updates.since)
+                # Another first reading may have ended meanwhile: what is new from then on is not taken for older.
+                updates = replace(updates, first=reach.reported is None)
+                stored += self._take(followed, progress, page, updates)
+                lengths.add(page.meta.total_count)
+            # What shifted out of sight would look as if it were created before the next reading.
+            if updates is None or not updates.first or len(lengths) == 1:
+                break
         if updates is not None:
             progress.reported(updates.since)
         return stored

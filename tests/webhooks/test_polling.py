@@ -170,6 +170,65 @@ def test_a_reading_that_begins_during_the_first_hides_nothing_of_it(
     assert [event for event, _ in reported(inbox)] == ALL_STAGES[1:]
 
 
+def test_what_shifts_out_of_sight_of_the_first_reading_is_not_told(
+    sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+):
+    add(sandbox, 350)
+    run, pages = client.run, []
+
+    def deleted_meanwhile(*call: Any, **options: Any) -> Any:
+        page = run(*call, **options)
+        pages.append(page)
+        if len(pages) == 2:
+            sandbox.delete(page.data[0].id)
+        return page
+
+    monkeypatch.setattr(client, "run", deleted_meanwhile)
+    assert poller.poll([CREATED]) == 0
+    assert poller.poll([CREATED]) == 0
+    (new,) = add(sandbox)
+    assert poller.poll([CREATED]) == 1
+    assert reported(inbox) == [(CREATED, new)]
+
+
+def test_a_list_that_changes_all_the_time_is_followed_all_the_same(
+    sandbox: Sandbox, client: Client, poller: Poller, monkeypatch: pytest.MonkeyPatch
+):
+    add(sandbox, 150)
+    run = client.run
+
+    def growing(*call: Any, **options: Any) -> Any:
+        page = run(*call, **options)
+        add(sandbox)
+        return page
+
+    monkeypatch.setattr(client, "run", growing)
+    assert poller.poll([CREATED]) == 0
+    monkeypatch.setattr(client, "run", run)
+    assert sandbox.count("GET /screenings") == 6
+    add(sandbox)
+    assert poller.poll([CREATED]) >= 1
+
+
+def test_a_first_reading_that_outlasts_another_hides_nothing_that_comes_after_that(
+    sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+):
+    add(sandbox, 250)
+    run, new = client.run, []
+
+    def overtaken(*call: Any, **options: Any) -> Any:
+        monkeypatch.setattr(client, "run", run)
+        page = run(*call, **options)
+        poller.poll([CREATED])
+        new.extend(add(sandbox))
+        return page
+
+    monkeypatch.setattr(client, "run", overtaken)
+    poller.poll([CREATED])
+    poller.poll([CREATED])
+    assert reported(inbox) == [(CREATED, one) for one in new]
+
+
 def test_a_first_reading_that_broke_off_is_made_up_for(
     sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ):
