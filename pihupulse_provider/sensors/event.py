@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
+    AirflowSkipException,
     BaseSensorOperator,
     Context,
     PokeReturnValue,
@@ -30,8 +31,6 @@ from pihupulse_provider.triggers.waiting import BACKSTOP
 
 DUE = "{{ dag_run.run_after.isoformat() }}"
 """When the DAG run was due to start; unlike the time when it did start, clearing the run does not move it."""
-_LAST_POLL_SHARED = 1.0
-"""Seconds: who polls a last time shares that poll with those that do so at the same time."""
 
 
 class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
@@ -102,14 +101,23 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         self._check_event()
         try:
             return super().execute(context)
-        except AirflowSensorTimeout:
-            # Airflow's own, whose message says how many seconds went by.
-            raise self._timed_out(self._wanted()) from None
+        except (AirflowSensorTimeout, AirflowSkipException) as over:
+            # With soft_fail Airflow skips the task at its limit, and for some errors.
+            if over.__cause__ is not None:
+                raise
+        try:
+            return self.end_at_limit(context)
+        except AirflowSensorTimeout as over:
+            if self.soft_fail:
+                raise AirflowSkipException(str(over)) from None
+            raise
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once; defer afterwards if that is wanted and there is no such event yet."""
         wanted = self._wanted()
-        found = self._find(wanted, every=self.poke_interval)
+        if self.source == "polling":
+            poller(self.hook).poll(wanted.events, every=self.poke_interval, since=wanted.since)
+        found = first_event(Inbox(self.hook.store), wanted)
         if found is not None:
             ShownWait(self.hook, context).end()
             return PokeReturnValue(True, self._output(found))
@@ -139,7 +147,9 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
     def end_at_limit(self, context: Context) -> Any:
         """Poll once more, and return the event if it has come."""
         wanted = self._wanted()
-        found = self._find(wanted, every=min(self.poke_interval, _LAST_POLL_SHARED))
+        if self.source == "polling":
+            poller(self.hook).poll_anew(wanted.events, since=wanted.since)
+        found = first_event(Inbox(self.hook.store), wanted)
         if found is None:
             raise self._timed_out(wanted)
         return self._output(found)
@@ -159,11 +169,6 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         now = clock.now()
         next_at = None if self.deferrable and self.source == "webhooks" else now + float(self.poke_interval)
         ShownWait(self.hook, context).put(lambda task: event_wait(task, wanted, self._began_at, next_at))
-
-    def _find(self, wanted: EventFilter, every: float) -> InboxEvent | None:
-        if self.source == "polling":
-            poller(self.hook).poll(wanted.events, every=every, since=wanted.since)
-        return first_event(Inbox(self.hook.store), wanted)
 
     def _defer(self, wanted: EventFilter) -> None:
         self.defer(

@@ -27,10 +27,13 @@ readings_table = sa.Table(
     sa.Column("connection", sa.String(LONGEST), primary_key=True),
     sa.Column("account", sa.String(32), primary_key=True),
     sa.Column("kind", sa.String(16), primary_key=True),
-    sa.Column("begun_at", sa.Float(53), nullable=False),
+    sa.Column("begun_at", sa.Float(53), nullable=False),  # when the last reading ended; ahead while one goes on
     sa.Column("told_since", sa.Float(53)),
     sa.Column("wanted_since", sa.Float(53)),
 )
+
+_LEASE = 60.0
+"""Seconds that a page may take: then the reading counts as given up, as that of a process that was killed."""
 
 
 class Reach(NamedTuple):
@@ -56,10 +59,10 @@ class EventWatermarks:
         self._key = {"connection": connection, "account": account, "kind": kind}
 
     def claim(self, every: float, since: float | None = None) -> bool:
-        """Return whether it is time for a reading: nobody else has read a page of the list for ``every`` seconds.
+        """Return whether it is time for a reading, which then is this one's: to go on with, and to end.
 
-        So one that takes longer is not joined by others, which would make it longer still; and one that ends with an
-        error is made up for as late as if it had ended well: a thousand waits do not all ask what can't answer.
+        It is time unless somebody else is at one, or one has ended in the last ``every`` seconds, well or not: a
+        thousand waits do not all ask what can't answer. With 0 it always is.
 
         :param since: from when on the next reading, whoever makes it, is to report events (epoch seconds).
         """
@@ -68,19 +71,31 @@ class EventWatermarks:
         with self._store.read() as connection:
             known = connection.execute(query).first()
             now = self._store.now(connection)
-        # What is read often, and found to be due seldom, does not keep writers from SQLite's one lock.
+        # What is asked often, and is so seldom, does not keep writers from SQLite's one lock.
         is_wanted = known is not None and (since is None or (known[1] is not None and known[1] <= since))
-        if known is not None and is_wanted and now - every < known[0] <= now:
+        if known is not None and is_wanted and every and now - every < known[0] <= now + _LEASE:
             return False
         with self._store.begin() as connection:
             if known is None:
                 insert_once(connection, readings_table, {**self._key, "begun_at": 0.0})
             self._lower(connection, columns.wanted_since, since)
             now = self._store.now(connection)
-            # What began later than now began before the clock was set back.
-            is_due = sa.or_(columns.begun_at <= now - every, columns.begun_at > now)
+            # What lasts longer than a lease was said before the clock was set back.
+            is_due = sa.or_(columns.begun_at <= now - every, columns.begun_at > now + _LEASE) if every else sa.true()
             due = sa.update(readings_table).where(*self._is_of(readings_table), is_due)
-            return connection.execute(due.values(begun_at=now)).rowcount == 1
+            return connection.execute(due.values(begun_at=now + _LEASE)).rowcount == 1
+
+    def is_being_read(self) -> bool:
+        """Return whether somebody is at a reading."""
+        query = sa.select(readings_table.c.begun_at).where(*self._is_of(readings_table))
+        with self._store.read() as connection:
+            now = self._store.now(connection)
+            return now < (connection.execute(query).scalar() or 0.0) <= now + _LEASE
+
+    def end(self) -> None:
+        """Say that a reading has ended before the list's end."""
+        with self._store.begin() as connection:
+            self._hold(connection, 0.0)
 
     def reach(self) -> Reach:
         """Return from when on events are reported and wanted; after a claim."""
@@ -97,8 +112,9 @@ class EventWatermarks:
             self._lower(connection, readings_table.c.wanted_since, since)
 
     def reported(self, since: float) -> None:
-        """Say that a whole reading reported the events from that time (epoch seconds) on."""
+        """Say that a reading has ended, and that it reported all events from that time (epoch seconds) on."""
         with self._store.begin() as connection:
+            self._hold(connection, 0.0)
             self._lower(connection, readings_table.c.told_since, since)
 
     def stages(self, subjects: Iterable[str]) -> dict[str, int]:
@@ -111,10 +127,9 @@ class EventWatermarks:
     def advance(self, stages: Mapping[str, int]) -> None:
         """Remember the stages on a page that was read; none goes back, even if two readings overlap."""
         stages = {_storable(subject): stage for subject, stage in stages.items()}
-        goes_on = sa.update(readings_table).where(*self._is_of(readings_table))
         this = (*self._is_of(progress_table), progress_table.c.subject == sa.bindparam("one"))
         with self._store.begin() as connection:
-            connection.execute(goes_on.values(begun_at=self._store.now(connection)))
+            self._hold(connection, _LEASE)
             known = self._stages(connection, stages)
             fresh = [{**self._key, "subject": one, "stage": stage} for one, stage in stages.items() if one not in known]
             further = [{"one": one, "now": stage} for one, stage in stages.items() if stage > known.get(one, stage)]
@@ -122,6 +137,11 @@ class EventWatermarks:
                 connection.execute(sa.insert(progress_table), fresh)
             if further:
                 connection.execute(sa.update(progress_table).where(*this).values(stage=sa.bindparam("now")), further)
+
+    def _hold(self, connection: Connection, seconds: float) -> None:
+        """Have the list count as being read for so long."""
+        query = sa.update(readings_table).where(*self._is_of(readings_table))
+        connection.execute(query.values(begun_at=self._store.now(connection) + seconds))
 
     def _lower(self, connection: Connection, column: sa.Column[float], since: float | None) -> None:
         if since is not None:

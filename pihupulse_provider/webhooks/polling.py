@@ -8,7 +8,9 @@ that a reader wants events from. Of stages without a time, those that the first 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic
@@ -29,9 +31,14 @@ from pihupulse_provider.api.events import (
 )
 from pihupulse_provider.api.models import Candidate, ItemT, Page, Screening
 from pihupulse_provider.api.pagination import RepeatedPages
+from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.event_watermarks import EventWatermarks, Reach
 from pihupulse_provider.store.inbox import Delivery, Inbox
 
+_SHARED_SECONDS = 1.0
+"""Seconds after a reading in which those who want another one gather for it."""
+_LOOK_SECONDS = 0.4
+"""How often they look whether it has begun, and whether it has ended: more than once while they gather."""
 _FIRST_PASSES = 3
 """How often a list is read at first at the most, while its length changes under the reading."""
 
@@ -106,6 +113,12 @@ SCREENINGS = Followed(
 LISTS: tuple[Followed[Any], ...] = (CANDIDATES, SCREENINGS)
 
 
+def _showing(events: Sequence[str]) -> list[Followed[Any]]:
+    """Return the lists that show some of the events; all if none is named."""
+    wanted = set(events) or set(EVENTS)
+    return [followed for followed in LISTS if wanted.intersection(followed.events)]
+
+
 class Poller:
     """Derives the events of a connection from polling; all that share a store share the readings.
 
@@ -113,6 +126,7 @@ class Poller:
     :param connection: the connection that the events are stored for.
     :param retention: how long the inbox keeps events, in seconds; none that happened before is reported.
     :param clock: returns the time in epoch seconds.
+    :param sleep: waits that many seconds.
     """
 
     def __init__(
@@ -123,7 +137,9 @@ class Poller:
         *,
         retention: float,
         clock: Callable[[], float] = process_clock.now,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._sleep = sleep
         self._inbox = inbox
         self._client = client
         self._connection = connection
@@ -139,14 +155,45 @@ class Poller:
             followed the list then.
         :raises PihuPulseError: if PihuPulse or the store can't be reached; the reading is made up for next time.
         """
-        wanted = set(events) or set(EVENTS)
-        return sum(self._poll(followed, every, since) for followed in LISTS if wanted.intersection(followed.events))
+        return sum(self._poll(followed, every, since) for followed in _showing(events))
+
+    def poll_anew(self, events: Sequence[str] = (), *, since: float | None = None) -> int:
+        """Return how many events were new once the lists have been read from now on, be it by somebody else.
+
+        All that ask for it at the same time share a reading, and one that goes on already is waited for first.
+        """
+        return sum(self._poll_anew(followed, since) for followed in _showing(events))
 
     def _poll(self, followed: Followed[Any], every: float, since: float | None) -> int:
-        progress = EventWatermarks(self._inbox.store, self._connection, self._client.account.key, followed.kind)
-        if not progress.claim(every, None if since is None else max(since, self._clock() - self._retention)):
-            return 0
-        return self._read(followed, progress)
+        progress = self._progress(followed)
+        return self._read_to_its_end(followed, progress) if progress.claim(every, self._kept(since)) else 0
+
+    def _poll_anew(self, followed: Followed[Any], since: float | None) -> int:
+        progress = self._progress(followed)
+        was_free = is_anew = False
+        while not progress.claim(_SHARED_SECONDS, self._kept(since)):
+            if progress.is_being_read():
+                is_anew = was_free
+            elif is_anew:
+                return 0
+            else:
+                was_free = True
+            self._sleep(_LOOK_SECONDS)
+        return self._read_to_its_end(followed, progress)
+
+    def _progress(self, followed: Followed[Any]) -> EventWatermarks:
+        return EventWatermarks(self._inbox.store, self._connection, self._client.account.key, followed.kind)
+
+    def _kept(self, since: float | None) -> float | None:
+        return None if since is None else max(since, self._clock() - self._retention)
+
+    def _read_to_its_end(self, followed: Followed[Any], progress: EventWatermarks) -> int:
+        try:
+            return self._read(followed, progress)
+        except BaseException:
+            with suppress(StoreError):
+                progress.end()
+            raise
 
     def _read(self, followed: Followed[Any], progress: EventWatermarks) -> int:
         updates: _Updates | None = None

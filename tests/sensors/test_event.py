@@ -8,10 +8,16 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowSensorTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowNotFoundException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.api import ConfigurationError, UnauthorizedError, clock
+from pihupulse_provider.hooks.webhooks import poller
 from pihupulse_provider.sensors.event import PihuPulseEventSensor
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from tests.webhooks.inboxes import receive, receive_later
@@ -22,6 +28,16 @@ TIMED_MODES = [mode for mode in MODES if AIRFLOW_V_3_1_PLUS or mode != "reschedu
 TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
 FIRED = ("resume", {"event": {"end": "timeout"}})
 numbers = count(1)
+
+
+class FirstTry:
+    """A task instance that was not rescheduled."""
+
+    dag_id = run_id = task_id = "wait"
+    map_index, try_number = -1, 1
+
+    def get_first_reschedule_date(self, _context):
+        return None
 
 
 @pytest.fixture(params=MODES, ids=str)
@@ -246,6 +262,37 @@ class TestLimit:
             task_id="wait", event="screening.completed", screening_id=screening_id, since=None, deferrable=True
         )
         assert sensor.resume_execution(*resume, {})["screening_id"] == screening_id
+
+    @pytest.fixture
+    def store(self, monkeypatch, tmp_path):
+        """A store of its own: other sandboxes have had the same ids."""
+        monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
+
+    def last_looks(self, **options):
+        return PihuPulseEventSensor(
+            task_id="wait",
+            event="screening.completed",
+            since=None,
+            source="polling",
+            poke_interval=3600,
+            timeout=0,
+            **options,
+        )
+
+    @pytest.mark.parametrize("mode", ["poke", "reschedule"])
+    def test_a_sensor_that_pokes_polls_at_its_limit_whoever_polled_before(
+        self, store, pihupulse_sandbox, pending, mode
+    ):
+        sensor = self.last_looks(screening_id=pending, mode=mode)
+        poller(sensor.hook).poll(["screening.completed"])
+        pihupulse_sandbox.complete(pending, score := next(numbers))
+        assert sensor.execute({"ti": FirstTry()})["score"] == score
+
+    @pytest.mark.parametrize(("soft_fail", "error"), [(False, AirflowSensorTimeout), (True, AirflowSkipException)])
+    def test_if_that_shows_nothing_it_times_out(self, store, pihupulse_sandbox, pending, soft_fail, error):
+        sensor = self.last_looks(screening_id=pending, soft_fail=soft_fail)
+        with pytest.raises(error, match=r"No screening\.completed of screening"):
+            sensor.execute({})
 
     def test_else_it_times_out(self, pihupulse_sandbox):
         sensor = PihuPulseEventSensor(

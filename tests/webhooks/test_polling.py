@@ -64,6 +64,11 @@ def now(sandbox: Sandbox) -> float:
     return sandbox.account.clock.now()
 
 
+def watermarks(store: Store, poller: Poller) -> EventWatermarks:
+    """Return those of the list of screenings, as another process has them."""
+    return EventWatermarks(store, "pihupulse_default", poller._client.account.key, "screenings")
+
+
 def reported(inbox: Inbox) -> list[tuple[str, str | None]]:
     return [(entry.event.event, entry.event.screening_id) for entry in stored(inbox)]
 
@@ -310,6 +315,93 @@ def test_a_reading_that_takes_long_is_not_joined_by_others(
     monkeypatch.setattr(client, "run", slow)
     poller.poll(ALL_STAGES, every=60)
     assert sandbox.count("GET /screenings") == 5
+
+
+def test_a_page_that_takes_longer_than_the_interval_is_waited_for(
+    sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """A slow PihuPulse is not asked by more and more."""
+    add(sandbox)
+    run = client.run
+    other = Poller(inbox, Client(client.account), "pihupulse_default", retention=RETENTION)
+
+    def slow(*call: Any, **options: Any) -> Any:
+        for _ in range(10):
+            clock.now += 5
+            assert other.poll(ALL_STAGES, every=5) == 0
+        return run(*call, **options)
+
+    monkeypatch.setattr(client, "run", slow)
+    poller.poll(ALL_STAGES, every=5)
+    assert sandbox.count("GET /screenings") == 1
+
+
+def test_a_reading_that_was_killed_is_made_up_for(sandbox: Sandbox, poller: Poller, store: Store, clock: Clock):
+    (waiting,) = add(sandbox)
+    poller.poll(ALL_STAGES)
+    clock.now += 60
+    assert watermarks(store, poller).claim(5.0)
+    sandbox.complete(waiting)
+    clock.now += 66
+    assert poller.poll(ALL_STAGES, every=5) == 3
+
+
+@pytest.mark.parametrize("step", [-3000.0, 3000.0])
+def test_a_clock_that_is_set_while_a_list_is_read_does_not_stop_polling(
+    sandbox: Sandbox, poller: Poller, store: Store, clock: Clock, step: float
+):
+    add(sandbox)
+    poller.poll(ALL_STAGES)
+    watermarks(store, poller).claim(0.0)
+    clock.now += step
+    assert poller.poll(ALL_STAGES, every=60) == 0
+    assert sandbox.count("GET /screenings") == 2
+
+
+def test_who_asks_for_a_new_reading_waits_for_one_that_goes_on_and_then_reads(
+    sandbox: Sandbox, client: Client, inbox: Inbox, store: Store, clock: Clock
+):
+    (waiting,) = add(sandbox)
+    poller = Poller(inbox, client, "pihupulse_default", retention=RETENTION)
+    poller.poll(ALL_STAGES)
+    clock.now += 60
+    other = watermarks(store, poller)
+    assert other.claim(5.0)
+    sandbox.complete(waiting)
+
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        waits.append(seconds)
+        assert len(waits) < 100
+        if len(waits) == 20:
+            other.end()
+
+    last = Poller(inbox, client, "pihupulse_default", retention=RETENTION, sleep=sleep)
+    assert last.poll_anew(ALL_STAGES) == 3
+
+
+def test_those_who_ask_for_a_new_reading_share_it(sandbox: Sandbox, client: Client, inbox: Inbox, clock: Clock):
+    """A hundred sensors that end at the same time do not all read the list."""
+
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        waits.append(seconds)
+        assert len(waits) < 100
+        if len(waits) == 2:
+            other.claim(0.0)
+        elif len(waits) == 10:
+            other.end()
+
+    poller = Poller(inbox, client, "pihupulse_default", retention=RETENTION, sleep=sleep)
+    other = watermarks(inbox.store, poller)
+    poller.poll(ALL_STAGES)
+    assert poller.poll_anew(ALL_STAGES) == 0
+    assert len(waits) == 10
+    assert sandbox.count("GET /screenings") == 1
 
 
 def test_whoever_finds_that_no_reading_is_due_keeps_no_writer_waiting(poller: Poller, inbox: Inbox, store: Store):
