@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from itertools import takewhile
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
@@ -24,9 +25,10 @@ class AcknowledgedStream(SharedStreamProducer):
 
     async def open_stream(self) -> AsyncIterator[tuple[InboxEvent, tuple[int, int]]]:
         """Yield each event with its position and the reading that it comes from."""
-        async for entry in self._stream.entries():
-            if entry is not None:
-                yield entry, (entry.position, self._stream.reading)
+        async with aclosing(self._stream.entries()) as entries:
+            async for entry in entries:
+                if entry is not None:
+                    yield entry, (entry.position, self._stream.reading)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Move the cursor past the events that are stored."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterable
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,11 +16,12 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.hooks.webhooks import EventSource, poller
+from pihupulse_provider.hooks.webhooks import EventSource
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
 from pihupulse_provider.triggers.base import loaded_hook
+from pihupulse_provider.triggers.event_polls import poll_events
 from pihupulse_provider.waiting.inbox_tail import InboxReader, InboxTail, shared_tail
 
 if TYPE_CHECKING:
@@ -49,16 +51,22 @@ class EventStream:
         self._outage = OutageLog(log)
         self._stuck = OutageLog(log)
 
-    async def entries(self) -> AsyncIterator[InboxEvent | None]:
+    async def entries(self) -> AsyncGenerator[InboxEvent | None, None]:
         """Yield each event, and None once a second while there is none."""
         tail = shared_tail((await loaded_hook(self._trigger.pihupulse_conn_id)).store)
-        while True:
-            async with self._cursor_in_use:
-                self._committed = await self._cursor_position(tail)
-                self.reading += 1
-            async with tail.reading(self._wanted, self._committed) as reader:
-                async for entry in self._until_moved(tail, reader):
-                    yield entry
+        polling = asyncio.create_task(self._keep_polling())
+        try:
+            while True:
+                async with self._cursor_in_use:
+                    self._committed = await self._cursor_position(tail)
+                    self.reading += 1
+                async with tail.reading(self._wanted, self._committed) as reader:
+                    async for entry in self._until_moved(tail, reader):
+                        yield entry
+                        if polling.done():
+                            polling.result()
+        finally:
+            polling.cancel()
 
     async def commit(self, position: int, reading: int) -> None:
         """Move the cursor to where everything has been taken care of that was read since it was set.
@@ -93,8 +101,6 @@ class EventStream:
     async def _until_moved(self, tail: InboxTail, reader: InboxReader) -> AsyncIterator[InboxEvent | None]:
         """Yield events until somebody else has set the cursor."""
         while not await self._is_moved(tail):
-            if self._trigger.source == "polling":
-                await self._poll()
             ends_at = clock.now() + _CURSOR_SECONDS
             while (left := ends_at - clock.now()) > 0:
                 for entry in await reader.read(left):
@@ -110,14 +116,17 @@ class EventStream:
         default = await tail.insist(tail.inbox.head) if self._trigger.start == "latest" else 0
         return await tail.insist(lambda: cursor.position(default))
 
-    async def _poll(self) -> None:
-        try:
-            hook = await loaded_hook(self._trigger.pihupulse_conn_id)
-            await asyncio.to_thread(poller(hook).poll, self._trigger.events, every=self._trigger.poll_interval)
-        except PihuPulseError as error:
-            self._outage.failed("A poll of PihuPulse failed, and is made up for later: %s", error)
-        else:
-            self._outage.recovered("PihuPulse can be polled again.")
+    async def _keep_polling(self) -> None:
+        """Poll, if that is where events come from, while those that are there are yielded."""
+        while self._trigger.source == "polling":
+            try:
+                hook = await loaded_hook(self._trigger.pihupulse_conn_id)
+                await poll_events(hook, self._trigger.events, every=self._trigger.poll_interval)
+            except PihuPulseError as error:
+                self._outage.failed("A poll of PihuPulse failed, and is made up for later: %s", error)
+            else:
+                self._outage.recovered("PihuPulse can be polled again.")
+            await asyncio.sleep(_CURSOR_SECONDS)
 
     def _cursor(self, hook: PihuPulseHook) -> Cursor:
         return Cursor(hook.store, self._trigger.pihupulse_conn_id, self._trigger.consumer)
@@ -175,15 +184,16 @@ class PihuPulseEventTrigger(BaseEventTrigger):
         """Yield the events, where Airflow has no shared streams (before 3.3)."""
         stream = EventStream(self)
         handed_on: deque[tuple[float, int, int]] = deque()
-        async for entry in stream.entries():
-            if entry is not None:
-                yield self._event(entry)
-                handed_on.append((clock.now(), entry.position, stream.reading))
-            stored: tuple[int, int] | None = None
-            while handed_on and handed_on[0][0] <= clock.now() - _STORED_WITHIN:
-                stored = handed_on.popleft()[1:]
-            if stored is not None:
-                await stream.commit(*stored)
+        async with aclosing(stream.entries()) as entries:
+            async for entry in entries:
+                if entry is not None:
+                    yield self._event(entry)
+                    handed_on.append((clock.now(), entry.position, stream.reading))
+                stored: tuple[int, int] | None = None
+                while handed_on and handed_on[0][0] <= clock.now() - _STORED_WITHIN:
+                    stored = handed_on.popleft()[1:]
+                if stored is not None:
+                    await stream.commit(*stored)
 
     def shared_stream_key(self) -> Hashable:
         """Return what triggers that share a cursor have in common (Airflow 3.3)."""

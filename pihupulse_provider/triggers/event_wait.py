@@ -13,10 +13,11 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.hooks.webhooks import EventSource, poller
+from pihupulse_provider.hooks.webhooks import EventSource
 from pihupulse_provider.store.activity import Activity, TaskRef
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.base import hand_over, loaded_hook
+from pihupulse_provider.triggers.event_polls import poll_events
 from pihupulse_provider.waiting.inbox_tail import shared_tail
 from pihupulse_provider.waiting.wait_board import shared_board
 
@@ -108,8 +109,7 @@ class EventWaitTrigger(BaseTrigger):
         outage = OutageLog(self.log)
         while True:
             try:
-                poll = poller(hook).poll
-                await asyncio.to_thread(poll, wanted.events, every=self.poll_interval, since=wanted.since)
+                await poll_events(hook, wanted.events, every=self.poll_interval, since=wanted.since)
                 outage.recovered("PihuPulse can be polled again.")
             except PihuPulseError as error:
                 if error.permanent:

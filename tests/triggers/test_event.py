@@ -153,6 +153,14 @@ class TestAssetEvents:
             pihupulse_sandbox.complete(screening, 91)
             assert await next_of(payloads, 1) == [screening]
 
+    async def test_it_hands_on_what_comes_while_the_lists_are_read(self, consumer, pihupulse_sandbox):
+        trigger = PihuPulseEventTrigger(consumer=consumer, source="polling", events=["screening.started"])
+        pihupulse_sandbox.fail("latency", seconds=6)
+        async with running(trigger) as payloads:
+            await asyncio.sleep(0.5)
+            receive(f"s1-{consumer}", "screening.started")
+            assert await next_of(payloads, 1, seconds=3) == [f"s1-{consumer}"]
+
 
 class TestWaits:
     async def test_hundreds_share_their_reads(self, pihupulse_sandbox, monkeypatch):
@@ -176,15 +184,32 @@ class TestWaits:
         events = await asyncio.gather(*waits)
         assert len({event.payload["position"] for event in events}) == 300
 
+    async def test_a_slow_pihupulse_holds_up_only_the_polls(self, pihupulse_sandbox, consumer):
+        pihupulse_sandbox.fail("latency", seconds=4)
+        polled = [_wait_for("never", seconds=5, source="polling", poll_interval=0.1) for _ in range(40)]
+        waits = [asyncio.create_task(anext(trigger.run())) for trigger in polled]
+        try:
+            await asyncio.sleep(1)
+            requests = pihupulse_sandbox.count()
+            waiting = asyncio.create_task(anext(_wait_for(f"s1-{consumer}").run()))
+            receive(f"s1-{consumer}")
+            async with asyncio.timeout(2):
+                assert "position" in (await waiting).payload
+            assert requests <= 2
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
     async def test_it_ends_in_time_when_nothing_comes(self, pihupulse_sandbox):
         event = await anext(_wait_for("never", seconds=0.3).run())
         assert event.payload == {"end": "timeout"}
 
 
-def _wait_for(screening_id, seconds=None):
+def _wait_for(screening_id, seconds=None, source="webhooks", poll_interval=60.0):
     wanted = EventFilter(connection="pihupulse_default", screening_id=screening_id)
     return EventWaitTrigger.for_event(
-        wanted, seconds=seconds, source="webhooks", poll_interval=60.0, pihupulse_conn_id="pihupulse_default"
+        wanted, seconds=seconds, source=source, poll_interval=poll_interval, pihupulse_conn_id="pihupulse_default"
     )
 
 
