@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -137,7 +138,8 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
             self._seconds = event["seconds"] if "seconds" in event else max(0.0, event["until"] - clock.now())
             return self.execute(context)
         found = Inbox(self.hook.store).at(event["position"])
-        if found is None:
+        # What a store that has taken the place of another one has there is something else.
+        if found is None or not replace(self._wanted(), since=None).matches(found):
             raise PihuPulseError(
                 f"The {self.event} at position {event['position']} is not in the inbox any more: check that the "
                 "workers and the triggerer have the same [pihupulse] store_url."

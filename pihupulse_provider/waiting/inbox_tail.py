@@ -18,7 +18,7 @@ from typing import TypeVar
 from pihupulse_provider.api.events import SCREENING_COMPLETED
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.store.engine import Store, StoreError
-from pihupulse_provider.store.inbox import PAGE, EventFilter, Inbox, InboxEvent
+from pihupulse_provider.store.inbox import PAGE, Batch, EventFilter, Inbox, InboxEvent
 from pihupulse_provider.waiting.per_loop import PerLoop
 from pihupulse_provider.waiting.wait_spec import SUCCEEDED
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot
@@ -63,6 +63,7 @@ class InboxTail:
             yield reader
         finally:
             self._readers.remove(reader)
+            reader.end()
 
     async def insist(self, read: Callable[[], Result]) -> Result:
         """Return what a read of the inbox gives, as soon as it can be read."""
@@ -103,6 +104,8 @@ class InboxReader:
 
     def __init__(self, tail: InboxTail, wanted: EventFilter, position: int) -> None:
         self.position = position
+        self._returned = position
+        self._look: asyncio.Task[Batch] | None = None
         self._tail = tail
         self._wanted = wanted
         self._heard: list[InboxEvent] | None = None
@@ -114,9 +117,16 @@ class InboxReader:
         self._heard, self._heard_from = [], max(self._tail.position, self.position)
 
     def go_back(self) -> None:
-        """Go on from the tail, which another store has set back."""
-        self.position = min(self.position, self._tail.position)
+        """Go on past what was returned, or from the tail if that is behind it: another store has set it back."""
+        self.position = min(self._returned, self._tail.position)
+        self._look = None
         self.begin()
+        self._arrival.set()
+
+    def end(self) -> None:
+        """Look no further."""
+        if self._look is not None:
+            self._look.cancel()
 
     def hear(self, events: list[InboxEvent]) -> None:
         """Take what came into the inbox."""
@@ -141,15 +151,21 @@ class InboxReader:
                 while not (events := await self._next(limit)):
                     self._arrival.clear()
                     await self._arrival.wait()
+                self._returned = self.position
                 return events
         return []
 
     async def _next(self, limit: int) -> list[InboxEvent]:
         while self.position < self._heard_from:
-            until = self._heard_from
-            read = partial(self._tail.inbox.read, self._wanted, after=self.position, until=until, limit=limit)
-            batch = await self._tail.insist(read)
-            self.position = batch.end
+            if self._look is None:
+                until = self._heard_from
+                read = partial(self._tail.inbox.read, self._wanted, after=self.position, until=until, limit=limit)
+                self._look = asyncio.create_task(self._tail.insist(read))
+            # It goes on when the time is over: else one that takes longer than that would never be done.
+            batch = await asyncio.shield(look := self._look)
+            if self._look is not look:
+                continue
+            self._look, self.position = None, batch.end
             if batch.events:
                 return batch.events
         heard = self._heard or []

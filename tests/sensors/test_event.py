@@ -16,9 +16,11 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
-from pihupulse_provider.api import ConfigurationError, UnauthorizedError, clock
+from pihupulse_provider.api import ConfigurationError, PihuPulseError, UnauthorizedError, clock
+from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import poller
 from pihupulse_provider.sensors.event import PihuPulseEventSensor
+from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from tests.webhooks.inboxes import receive, receive_later
 
@@ -300,6 +302,14 @@ class TestLimit:
         )
         with pytest.raises(AirflowSensorTimeout, match="within 30 days"):
             sensor.resume_execution(*TIMED_OUT, {})
+
+
+def test_what_another_store_has_in_the_place_of_the_event_is_not_returned(pihupulse_sandbox, screening_id):
+    receive(screening_id, "screening.started")
+    position = Inbox(settings.store()).head()
+    sensor = PihuPulseEventSensor(task_id="wait", event="screening.completed", screening_id=screening_id, since=None)
+    with pytest.raises(PihuPulseError, match="is not in the inbox any more"):
+        sensor.resume_execution("resume", {"event": {"position": position}}, {})
 
 
 class TestLog:

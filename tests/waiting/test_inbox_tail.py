@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -70,6 +71,35 @@ async def test_a_store_that_is_set_back_is_read_on(inbox, monkeypatch):
         await asyncio.sleep(2 * inbox_tail.READ_SECONDS)
         receive(emptied, "s3")
         assert await ids(reader, 1) == ["s3"]
+
+
+async def test_a_wait_hears_of_what_was_in_the_other_store_before_the_tail_noticed(inbox, monkeypatch):
+    receive(inbox, "s1", "s2", "s3")
+    other = Inbox(Store(str(inbox.store).replace("store.db", "other.db")))
+    tail = InboxTail(inbox)
+    async with tail.reading(EventFilter(screening_id="wanted")) as reader:
+        assert await reader.read(0.1) == []
+        receive(other, "wanted", "s4")
+        monkeypatch.setattr(tail, "inbox", other)
+        assert await ids(reader, 1) == ["wanted"]
+
+
+async def test_a_look_that_takes_longer_than_its_reader_waits_is_not_in_vain(inbox, monkeypatch):
+    receive(inbox, "s1")
+    read, looks = Inbox.read, []
+
+    def slow(self, wanted, **options):
+        if wanted.screening_id:
+            looks.append(wanted)
+            time.sleep(0.3)
+        return read(self, wanted, **options)
+
+    monkeypatch.setattr(Inbox, "read", slow)
+    async with InboxTail(inbox).reading(EventFilter(screening_id="s1")) as reader:
+        assert await reader.read(0.05) == []
+        found = [one for _ in range(10) for one in await reader.read(0.1)]
+    assert [one.position for one in found] == [1]
+    assert len(looks) == 1
 
 
 async def test_a_slow_reader_loses_nothing_and_keeps_its_order(inbox):
