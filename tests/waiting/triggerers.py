@@ -7,20 +7,19 @@ import importlib
 import json
 import logging
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import httpx
 import pytest
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
-from pihupulse_provider.api import AsyncClient, Client, MemoryRateLimit, clock
+from pihupulse_provider.api import AsyncClient, Client, MemoryRateLimit
 from pihupulse_provider.api.retry import RetryPolicy
 from pihupulse_provider.triggers import watch
-from pihupulse_provider.waiting import inbox_tail, per_loop
+from pihupulse_provider.waiting import inbox_tail
 from pihupulse_provider.waiting.inbox_tail import completed_screenings, shared_tail
 from tests.creating.processes import Network
+from tests.virtual_processes import VirtualProcesses
 from tests.waiting.virtual_inbox import InboxView
 
 log = logging.getLogger("pihupulse_provider.tests")
@@ -116,6 +115,8 @@ class Deferral:
 class Airflow:
     """Gives deferrals to the triggerers that live, and ends those that take too long."""
 
+    process: type[Process] = Process
+
     def __init__(self, history: Any) -> None:
         self.history = history
         self.wrong: list[str] = []
@@ -125,7 +126,7 @@ class Airflow:
 
     def start_triggerer(self):
         self._number += 1
-        triggerer = Process(self.history, f"triggerer {self._number}")
+        triggerer = self.process(self.history, f"triggerer {self._number}")
         self.history.tell(f"{triggerer.name} starts, its clock {triggerer.apart} s off")
         self._triggerers.append(triggerer)
         for deferral in self._deferrals:
@@ -223,52 +224,16 @@ class Task:
                 step, arguments = resume, (self, client, self._connection, bare)
 
 
-class Processes:
-    """Has each task of an event loop act for the process that began it."""
+class Processes(VirtualProcesses):
+    """Processes that wait for screenings."""
 
     def __init__(self, history: Any, patch: pytest.MonkeyPatch) -> None:
-        def get(per_loop_, key, make):
-            return self._kept(per_loop_, key, make)
-
-        self._history = history
-        self._owners: WeakKeyDictionary[asyncio.Task[Any], Process | None] = history.owners
-        history.loop.set_task_factory(self._make_task)
-        patch.setattr(clock, "time", SimpleNamespace(clock_gettime=self._steady_time))
-        patch.setattr(asyncio, "to_thread", self._in_thread)
-        patch.setattr(per_loop.PerLoop, "get", get)
-        patch.setattr(watch, "loaded_hook", self._loaded_hook)
+        super().__init__(history, patch)
+        patch.setattr(watch, "loaded_hook", self.loaded_hook)
         patch.setattr(watch, "forget", lambda _connection: None)
         patch.setattr(watch, "screening_updates", self._updates)
         patch.setattr(inbox_tail, "Inbox", lambda store: store)
         patch.setattr(inbox_tail, "READ_SECONDS", 1.0)
 
-    def _owner(self):
-        task = asyncio.current_task(self._history.loop)
-        return None if task is None else self._owners.get(task)
-
-    def _make_task(self, loop, work, **options):
-        task = asyncio.Task(work, loop=loop, **options)
-        self._owners[task] = self._owner()
-        return task
-
-    def _steady_time(self, _clock):
-        return (self._owner() or self._history).now() - clock._STARTED_AT
-
-    def _kept(self, per_loop_, key, make):
-        kept = self._owner().kept.setdefault(per_loop_, {})
-        if key not in kept:
-            kept[key] = make()
-        return kept[key]
-
-    async def _in_thread(self, function, *args, **kwargs):
-        await asyncio.sleep(self._history.dice.choice([0, 0, 0.001, 0.05, self._history.dice.random()]))
-        result = function(*args, **kwargs)
-        await asyncio.sleep(self._history.dice.choice([0, 0, 0.001, 0.01]))
-        return result
-
-    async def _loaded_hook(self, _connection):
-        await asyncio.sleep(0.01)
-        return self._owner()
-
     def _updates(self, connection):
-        return self._owner().updates if self._history.chances.webhooks and connection == CONNECTION else None
+        return self.owner().updates if self._history.chances.webhooks and connection == CONNECTION else None
