@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+SLOW = ({"seconds": 20.0}, {"seconds": 100.0}, {"seconds": 100.0, "probability": 0.5})
+
 
 @dataclass
 class Chances:

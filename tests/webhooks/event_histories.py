@@ -38,7 +38,7 @@ from tests.histories import in_words, play_many, told_log
 from tests.virtual_time import VirtualLoop
 from tests.waiting.chances import TROUBLES
 from tests.waiting.triggerers import CONNECTION
-from tests.webhooks.event_chances import Chances
+from tests.webhooks.event_chances import SLOW, Chances
 from tests.webhooks.event_expectations import Reading, Stage, what_is_wrong
 from tests.webhooks.event_lives import Lives
 from tests.webhooks.event_machines import Machines
@@ -47,7 +47,6 @@ from tests.webhooks.event_readers import AssetReader, Consumer, SensorTask, Trig
 PAGE = 10
 SETTLES = 150.0
 """Seconds after the trouble in which what it has left under way comes to its end."""
-SLOW = ({"seconds": 20.0}, {"seconds": 100.0}, {"seconds": 100.0, "probability": 0.5})
 
 
 class History:
