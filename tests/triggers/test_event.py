@@ -7,7 +7,7 @@ import importlib
 import inspect
 import json
 import time
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
@@ -16,7 +16,7 @@ from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, Inbox
-from pihupulse_provider.triggers.event import PihuPulseEventTrigger
+from pihupulse_provider.triggers.event import EventStream, PihuPulseEventTrigger
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from pihupulse_provider.triggers.watch import WatchTrigger
 from pihupulse_provider.waiting.inbox_tail import READ_SECONDS
@@ -134,6 +134,25 @@ class TestAssetEvents:
             receive(f"s2-{consumer}")
             assert await next_of(payloads, 1) == [f"s2-{consumer}"]
             assert not failures
+
+    async def test_nothing_comes_again_after_a_commit_of_which_nothing_was_heard(self, consumer, monkeypatch):
+        commit, failures = Cursor.commit, [StoreError("the connection was lost")]
+
+        def unheard_once(self, *arguments):
+            commit(self, *arguments)
+            if failures:
+                raise failures.pop()
+
+        monkeypatch.setattr(Cursor, "commit", unheard_once)
+        receive(f"s1-{consumer}")
+        receive(f"s2-{consumer}")
+        stream = EventStream(PihuPulseEventTrigger(consumer=consumer))
+        async with aclosing(stream.entries()) as entries:
+            first, second = [await anext(entries) for _ in range(2)]
+            await stream.commit(first.position, stream.reading)
+            assert [await anext(entries) for _ in range(2)] == [None, None]
+            await stream.commit(second.position, stream.reading)
+        assert cursor_of(consumer).position() == second.position
 
     async def test_a_new_consumer_may_begin_with_what_comes_next(self, consumer):
         receive(f"s1-{consumer}")

@@ -209,7 +209,8 @@ class History:
         here, head = cursor.position(), Inbox(self.store).head()
         position = self.dice.choice([self.dice.randrange(here + 1), self.dice.randrange(here, head + 1)])
         cursor.seek(position)
-        reader.seeks.append((self.loop.time(), position))
+        if position != here:  # else what was handed on just now need not come again
+            reader.seeks.append((self.loop.time(), position))
         self.tell(f"the cursor of {reader.name} is set from {here} to {position}")
 
     async def _trouble(self):

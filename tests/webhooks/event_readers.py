@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
+from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     TaskDeferred,
     timezone,
 )
-from airflow.sdk.exceptions import AirflowRescheduleException
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from pihupulse_provider.api.errors import PihuPulseError
