@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseSensorOperator, timezone
+from airflow.providers.common.compat.sdk import BaseSensorOperator
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
 from pihupulse_provider.store.engine import Store, StoreError
@@ -87,7 +88,7 @@ class Machines(VirtualProcesses):
         super().__init__(history, patch)
         sensors = BaseSensorOperator.__module__
         patch.setattr(f"{sensors}.time", SimpleNamespace(monotonic=self._now, sleep=block))
-        patch.setattr(f"{sensors}.timezone", SimpleNamespace(utcnow=lambda: timezone.from_timestamp(self._now())))
+        patch.setattr(f"{sensors}.timezone", SimpleNamespace(utcnow=lambda: datetime.fromtimestamp(self._now(), UTC)))
         patch.setattr(history.loop, "run_in_executor", self._in_executor)
         patch.setattr(
             polling.Poller.__init__, "__kwdefaults__", {**polling.Poller.__init__.__kwdefaults__, "sleep": block}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,6 @@ from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     TaskDeferred,
-    timezone,
 )
 from sqlalchemy.util.concurrency import greenlet_spawn
 
@@ -161,7 +161,7 @@ class SensorTask:
 
     def make(self):
         kind = "candidate_id" if self.event == "candidate.created" else "screening_id"
-        since = None if self.since is None else timezone.from_timestamp(START + self.since).isoformat()
+        since = None if self.since is None else datetime.fromtimestamp(START + self.since, UTC).isoformat()
         options = {"deferrable": True} if self.mode == "deferrable" else {"mode": self.mode, "deferrable": False}
         return PihuPulseEventSensor(
             task_id=self.name.replace(" ", "-"),
@@ -203,7 +203,7 @@ class SensorTask:
             try:
                 return await self.history.run_in(process, greenlet_spawn(run, *arguments, context))
             except AirflowRescheduleException as reschedule:
-                first_at = first_at or timezone.from_timestamp(process.now())
+                first_at = first_at or datetime.fromtimestamp(process.now(), UTC)
                 await asyncio.sleep(max(0.0, reschedule.reschedule_date.timestamp() - process.now()))
                 arguments = ()
             except TaskDeferred as deferred:
