@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import random
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,6 +13,55 @@ import pytest
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.waiting import per_loop
+from tests.creating.processes import FAULTS
+from tests.creating.world import START
+from tests.virtual_time import VirtualLoop
+
+
+class ProcessHistory:
+    """A random history of such processes, which a number decides.
+
+    :param chances: draws, with dice, until when there is trouble, how slow the slowest response is, and which share of
+        requests is lost meanwhile.
+    """
+
+    def __init__(self, number: int, chances: Any) -> None:
+        self.dice = random.Random(number)
+        self.chances = chances(self.dice)
+        self.loop = VirtualLoop(0.0)
+        self.told: list[str] = []
+        self.wrong: list[str] = []
+        self.owners: WeakKeyDictionary[asyncio.Task[Any], Any] = WeakKeyDictionary()
+        self.served: set[asyncio.Task[Any]] = set()
+
+    def now(self):
+        return START + self.loop.time()
+
+    def tell(self, text):
+        self.told.append(f"{self.loop.time():9.3f} {text}")
+
+    def is_troubled(self):
+        return self.loop.time() < self.chances.trouble_lasts
+
+    def latency(self):
+        return self.dice.choice([0, 0.001, self.chances.slowest * self.dice.random(), self.chances.slowest])
+
+    def fault(self, _process):
+        is_lost = self.is_troubled() and self.dice.random() < self.chances.share_lost
+        return self.dice.choice(FAULTS) if is_lost else None
+
+    def serve(self, work):
+        """Do something in the service, of which no process is a part."""
+        task = self.run_in(None, work)
+        self.served.add(task)
+        task.add_done_callback(self.served.discard)
+        return task
+
+    def run_in(self, process, work):
+        """Start a task of a process."""
+        task = self.loop.create_task(work, context=contextvars.Context())
+        self.owners[task] = process
+        return task
 
 
 class VirtualProcesses:

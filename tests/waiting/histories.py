@@ -9,13 +9,10 @@ end every wait must have ended as what it waited for says, and soon after that w
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
-import random
 import sys
 from collections import Counter
 from typing import Any
-from weakref import WeakKeyDictionary
 
 os.environ.setdefault("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
 
@@ -25,10 +22,8 @@ from pihupulse_provider.api import Account, MemoryRateLimit, endpoints
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.triggers import waiting
 from pihupulse_provider.waiting import shared_poller
-from tests.creating.processes import FAULTS
-from tests.creating.world import START
 from tests.histories import in_words, play_many, told_log
-from tests.virtual_time import VirtualLoop
+from tests.virtual_processes import ProcessHistory
 from tests.waiting.chances import TROUBLES, Chances
 from tests.waiting.expectations import PAGE, Life, Wait, judge
 from tests.waiting.triggerers import CONNECTION, Airflow, Processes, Task
@@ -38,18 +33,14 @@ SETTLES = 120.0
 """Seconds after the trouble in which what it has left under way comes to its end."""
 
 
-class History:
+class History(ProcessHistory):
     """One history; :meth:`play` it once."""
 
     waiting = waiting
 
     def __init__(self, number: int, patch: pytest.MonkeyPatch) -> None:
-        self.dice = random.Random(number)
-        self.chances = chances = Chances.draw(self.dice)
-        self.loop = VirtualLoop(0.0)
-        self.told: list[str] = []
-        self.wrong: list[str] = []
-        self.owners: WeakKeyDictionary[asyncio.Task[Any], Any] = WeakKeyDictionary()
+        super().__init__(number, Chances.draw)
+        chances = self.chances
         self.inbox: list[Any] = []
         self.lives: dict[str, Life] = {}
         self.waits: list[Wait] = []
@@ -67,15 +58,11 @@ class History:
         self.limit = MemoryRateLimit(clock=self.now) if chances.shares_limit else None
         self.calm_from = chances.trouble_lasts + SETTLES if chances.trouble_lasts else 0.0
         self._away: list[tuple[float, float, Any]] = []
-        self._served: set[asyncio.Task[Any]] = set()
         # So that few screenings take several pages.
         patch.setattr(endpoints.list_screenings, "__defaults__", (1, PAGE))
         self._watch_rounds(patch)
         Processes(self, patch)
         self.airflow = Airflow(self)
-
-    def now(self):
-        return START + self.loop.time()
 
     def store_now(self):
         return self.now() + self.chances.store_apart
@@ -83,29 +70,6 @@ class History:
     def is_store_away(self, process):
         now = self.loop.time()
         return any(begin <= now < end and whose in (None, process.name) for begin, end, whose in self._away)
-
-    def tell(self, text):
-        self.told.append(f"{self.loop.time():9.3f} {text}")
-
-    def latency(self):
-        return self.dice.choice([0, 0.001, self.chances.slowest * self.dice.random(), self.chances.slowest])
-
-    def fault(self, process):
-        is_troubled = self.loop.time() < self.chances.trouble_lasts
-        return self.dice.choice(FAULTS) if is_troubled and self.dice.random() < self.chances.share_lost else None
-
-    def serve(self, work):
-        """Do something in the service, of which no process is a part."""
-        task = self.run_in(None, work)
-        self._served.add(task)
-        task.add_done_callback(self._served.discard)
-        return task
-
-    def run_in(self, process, work):
-        """Start a task of a process."""
-        task = self.loop.create_task(work, context=contextvars.Context())
-        self.owners[task] = process
-        return task
 
     def play(self) -> str | None:
         """Return what is wrong in the end; None if nothing is."""

@@ -9,16 +9,12 @@ have been stored once, and everybody must have been given what was theirs. A num
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
-import random
 import sqlite3
 import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
-from weakref import WeakKeyDictionary
 
 os.environ.setdefault("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
 
@@ -32,10 +28,9 @@ from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.webhooks.polling import Poller
-from tests.creating.processes import FAULTS
 from tests.creating.world import START
 from tests.histories import in_words, play_many, told_log
-from tests.virtual_time import VirtualLoop
+from tests.virtual_processes import ProcessHistory
 from tests.waiting.chances import TROUBLES
 from tests.waiting.triggerers import CONNECTION
 from tests.webhooks.event_chances import SLOW, Chances
@@ -49,16 +44,12 @@ SETTLES = 150.0
 """Seconds after the trouble in which what it has left under way comes to its end."""
 
 
-class History:
+class History(ProcessHistory):
     """One history; :meth:`play` it once."""
 
     def __init__(self, number: int, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        self.dice = random.Random(number)
-        self.chances = chances = Chances.draw(self.dice)
-        self.loop = VirtualLoop(0.0)
-        self.told: list[str] = []
-        self.wrong: list[str] = []
-        self.owners: WeakKeyDictionary[asyncio.Task[Any], Any] = WeakKeyDictionary()
+        super().__init__(number, Chances.draw)
+        chances = self.chances
         self.stores: list[Store] = []
         self.store_apart = 0.0
         self.wrote_nothing = 0
@@ -82,7 +73,6 @@ class History:
         self.limit = MemoryRateLimit(clock=self.now)
         self.calm_from = chances.trouble_lasts + SETTLES if chances.trouble_lasts else 0.0
         self.away: list[tuple[float, float, bool]] = []
-        self._served: set[asyncio.Task[Any]] = set()
         # So that few rows take several pages.
         patch.setattr(endpoints, "MAX_PAGE_SIZE", PAGE)
         patch.setattr(endpoints.list_screenings, "__defaults__", (1, PAGE))
@@ -94,14 +84,8 @@ class History:
         self.consumers: list[Consumer] = []
         self.awaited: list[tuple[str, str]] = []
 
-    def now(self):
-        return START + self.loop.time()
-
     def store_now(self):
         return self.now() + self.store_apart
-
-    def is_troubled(self):
-        return self.loop.time() < self.chances.trouble_lasts
 
     def is_store_away(self, *, writes):
         now = self.loop.time()
@@ -109,29 +93,6 @@ class History:
 
     def is_struck(self):
         return self.is_troubled() and self.dice.random() < self.chances.share_failing
-
-    def tell(self, text):
-        self.told.append(f"{self.loop.time():9.3f} {text}")
-
-    def latency(self):
-        return self.dice.choice([0, 0.001, self.chances.slowest * self.dice.random(), self.chances.slowest])
-
-    def fault(self, _process):
-        is_lost = self.is_troubled() and self.dice.random() < self.chances.share_lost
-        return self.dice.choice(FAULTS) if is_lost else None
-
-    def serve(self, work):
-        """Do something in the service, of which no process is a part."""
-        task = self.run_in(None, work)
-        self._served.add(task)
-        task.add_done_callback(self._served.discard)
-        return task
-
-    def run_in(self, process, work):
-        """Start a task of a process."""
-        task = self.loop.create_task(work, context=contextvars.Context())
-        self.owners[task] = process
-        return task
 
     def play(self) -> str | None:
         """Return what is wrong in the end; None if nothing is."""
