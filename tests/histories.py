@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 @contextmanager
@@ -29,6 +33,15 @@ def told_log(tell: Callable[[str], None]) -> Iterator[None]:
 def in_words(wrong: BaseException | str | None) -> str | None:
     """Return what is wrong in the end as a text."""
     return "".join(traceback.format_exception(wrong)) if isinstance(wrong, BaseException) else wrong
+
+
+def play_in_folder(make: Callable[[int, Path, pytest.MonkeyPatch], Any], number: int) -> tuple[Any, str | None]:
+    """Play a history that keeps files; return it, and what is wrong in the end."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        history = make(number, Path(folder), patch)
+        with told_log(history.tell):
+            wrong = history.play()
+    return history, in_words(wrong)
 
 
 def play_many(play: Callable[[int], tuple[Any, str | None]], description: str | None) -> int:

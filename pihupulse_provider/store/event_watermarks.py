@@ -72,9 +72,10 @@ class EventWatermarks:
             known = connection.execute(query).first()
             now = self._store.now(connection)
         # What is asked often, and is so seldom, does not keep writers from SQLite's one lock.
-        is_wanted = known is not None and (since is None or (known[1] is not None and known[1] <= since))
-        if known is not None and is_wanted and every and now - every < known[0] <= now + _LEASE:
-            return False
+        if known is not None and every and now - every < known.begun_at <= now + _LEASE:
+            is_wanted = since is None or (known.wanted_since is not None and known.wanted_since <= since)
+            if is_wanted:
+                return False
         with self._store.begin() as connection:
             if known is None:
                 insert_once(connection, readings_table, {**self._key, "begun_at": 0.0})

@@ -13,7 +13,6 @@ import contextvars
 import random
 import sqlite3
 import sys
-import tempfile
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ from pihupulse_provider.store import ledger
 from tests.creating.importing import JOB, KilledError, people
 from tests.creating.processes import FAULTS, FailingStore, Network, Process, current, in_virtual_thread
 from tests.creating.world import START
-from tests.histories import in_words, play_many, told_log
+from tests.histories import play_in_folder, play_many
 from tests.virtual_time import VirtualLoop
 
 PAGE = 10
@@ -295,11 +294,7 @@ class History:
 
 def play(number: int) -> tuple[History, str | None]:
     """Play a history; return it, and what is wrong in the end."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        history = History(number, Path(folder), patch)
-        with told_log(history.tell):
-            wrong = history.play()
-    return history, in_words(wrong)
+    return play_in_folder(History, number)
 
 
 if __name__ == "__main__":

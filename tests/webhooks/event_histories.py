@@ -12,7 +12,6 @@ import asyncio
 import os
 import sqlite3
 import sys
-import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.webhooks.polling import Poller
 from tests.creating.world import START
-from tests.histories import in_words, play_many, told_log
+from tests.histories import in_words, play_in_folder, play_many
 from tests.virtual_processes import ProcessHistory
 from tests.waiting.chances import TROUBLES
 from tests.waiting.triggerers import CONNECTION
@@ -254,11 +253,7 @@ class History(ProcessHistory):
 
 def play(number: int) -> tuple[History, str | None]:
     """Play a history; return it, and what is wrong in the end."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        history = History(number, Path(folder), patch)
-        with told_log(history.tell):
-            wrong = history.play()
-    return history, in_words(wrong)
+    return play_in_folder(History, number)
 
 
 if __name__ == "__main__":

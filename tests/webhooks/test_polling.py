@@ -295,6 +295,9 @@ def test_a_reading_that_broke_off_is_made_up_for_by_the_next_and_not_at_once(
     assert len(reported(inbox)) == 3
 
 
+@pytest.mark.parametrize(
+    ("screenings", "looks", "seconds", "every", "pages"), [(450, 1, 40, 60, 5), (1, 10, 5, 5, 1)], ids=["pages", "page"]
+)
 def test_a_reading_that_takes_long_is_not_joined_by_others(
     sandbox: Sandbox,
     client: Client,
@@ -302,38 +305,26 @@ def test_a_reading_that_takes_long_is_not_joined_by_others(
     inbox: Inbox,
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
+    screenings: int,
+    looks: int,
+    seconds: float,
+    every: float,
+    pages: int,
 ):
-    add(sandbox, 450)
+    """Be it for its pages, or for one that takes longer than the interval: nobody asks a slow PihuPulse for more."""
+    add(sandbox, screenings)
     run = client.run
     other = Poller(inbox, Client(client.account), "pihupulse_default", retention=RETENTION)
 
     def slow(*call: Any, **options: Any) -> Any:
-        clock.now += 40
-        assert other.poll(ALL_STAGES, every=60) == 0
+        for _ in range(looks):
+            clock.now += seconds
+            assert other.poll(ALL_STAGES, every=every) == 0
         return run(*call, **options)
 
     monkeypatch.setattr(client, "run", slow)
-    poller.poll(ALL_STAGES, every=60)
-    assert sandbox.count("GET /screenings") == 5
-
-
-def test_a_page_that_takes_longer_than_the_interval_is_waited_for(
-    sandbox: Sandbox, client: Client, poller: Poller, inbox: Inbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
-):
-    """A slow PihuPulse is not asked by more and more."""
-    add(sandbox)
-    run = client.run
-    other = Poller(inbox, Client(client.account), "pihupulse_default", retention=RETENTION)
-
-    def slow(*call: Any, **options: Any) -> Any:
-        for _ in range(10):
-            clock.now += 5
-            assert other.poll(ALL_STAGES, every=5) == 0
-        return run(*call, **options)
-
-    monkeypatch.setattr(client, "run", slow)
-    poller.poll(ALL_STAGES, every=5)
-    assert sandbox.count("GET /screenings") == 1
+    poller.poll(ALL_STAGES, every=every)
+    assert sandbox.count("GET /screenings") == pages
 
 
 def test_a_reading_that_was_killed_is_made_up_for(sandbox: Sandbox, poller: Poller, store: Store, clock: Clock):
