@@ -216,6 +216,7 @@ class Store:
         return self._url if self._file is None else self._file.identity()
 
     def _upgrade_locked(self) -> None:
+        migrations.load()
         with self._durable.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})

@@ -221,6 +221,34 @@ with Store(sys.argv[1]).read():
     assert (first, second) == (1, 0)
 
 
+def test_what_an_upgrade_needs_is_loaded_before_others_wait_for_it(empty_url: str) -> None:
+    """On a busy machine that takes seconds, after which PostgreSQL closes a connection whose transaction is idle."""
+    code = """
+import sys
+import sqlalchemy as sa
+from pihupulse_provider.store.engine import Store
+store = Store(sys.argv[1])
+transactions = 0
+opened = []
+loaded = []
+def begin(connection):
+    global transactions
+    transactions += 1
+    opened.append(connection)
+def watch(event, of):
+    if event == "open" and opened and str(of[0]).endswith((".py", ".pyc")):
+        loaded.append(of[0])
+sys.addaudithook(watch)
+sa.event.listen(store._engine, "begin", begin)
+sa.event.listen(store._engine, "commit", lambda connection: opened.clear())
+with store.read():
+    print(transactions, loaded)
+"""
+    done = subprocess.run([sys.executable, "-c", code, empty_url], check=False, capture_output=True, text=True)
+
+    assert done.stdout == "3 []\n", done.stderr
+
+
 def test_the_newest_revision_is_the_packages(tmp_path: Path) -> None:
     folder = str(Path(migrations.__file__).parent)
     script = ScriptDirectory(folder, version_locations=[folder])

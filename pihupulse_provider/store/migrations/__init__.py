@@ -29,6 +29,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 if TYPE_CHECKING:
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
     from alembic.script import ScriptDirectory
 
 HEAD = "0006"
@@ -49,22 +51,26 @@ def current_version(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection, version: str | None) -> None:
     """Run the revisions from a version to :data:`HEAD`, in the transaction of the connection."""
-    # Heavy, and hardly ever needed.
-    from alembic.migration import MigrationContext
-    from alembic.operations import Operations
-
-    script = _scripts()
-    context = MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE})
-    with _upgrading, Operations.context(context):
+    migration, operations, script = load()
+    context = migration.configure(connection, opts={"version_table": _VERSION_TABLE})
+    with _upgrading, operations.context(context):
         for revision in reversed(list(script.iterate_revisions(HEAD, version or "base"))):
             revision.module.upgrade()
         context.stamp(script, HEAD)
 
 
 @cache
-def _scripts() -> ScriptDirectory:
-    """Return the revisions, read once a process."""
+def load() -> tuple[type[MigrationContext], type[Operations], ScriptDirectory]:
+    """Load what an upgrade needs, once a process: heavy, and hardly ever needed.
+
+    Before the transaction of the upgrade begins: nobody should wait at its lock for a disk, and PostgreSQL closes a
+    connection whose transaction stands still for as long as a busy machine may take.
+    """
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
     from alembic.script import ScriptDirectory
 
     folder = str(Path(__file__).parent)
-    return ScriptDirectory(folder, version_locations=[folder])
+    script = ScriptDirectory(folder, version_locations=[folder])
+    script.get_heads()  # reads the revisions
+    return MigrationContext, Operations, script
