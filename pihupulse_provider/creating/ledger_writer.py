@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from pihupulse_provider.api.clock import ServerTime
@@ -14,7 +14,7 @@ from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import TableRow
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.forgetting import forgotten_until
-from pihupulse_provider.store.ledger import Job, JobTakenOverError, Ledger, Mark, keeps_id
+from pihupulse_provider.store.ledger import Job, JobTakenOverError, Ledger, Mark, Run, keeps_id
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class LedgerWriter:
         self._rows = rows
         self._time = time
         self._undated: dict[bytes, Mark] = {}
-        self._began_at = ledger.now()
+        self._run = Run(ledger.now())
         self._stalls = ledger.store.stalls
         self._job: Job | None = None
         self._fingerprint: str | None = None
@@ -53,7 +53,7 @@ class LedgerWriter:
         self._catching_up = asyncio.Lock()
         self._outage = OutageLog(log)
 
-    def open(self, fingerprint: str | None, decided_after: float) -> Job | None:
+    async def open(self, fingerprint: str | None, decided_after: float) -> Job | None:
         """Take the job, and load what earlier tries did; None when the store can't be reached.
 
         :param fingerprint: of the source; None where it does not matter.
@@ -62,22 +62,25 @@ class LedgerWriter:
         """
         self._fingerprint = fingerprint
         try:
-            job = self.ledger.open(self._name, fingerprint)
-            if job.fingerprint != fingerprint:
-                if job.marked_at is not None:
-                    raise SourceChangedError(
-                        "The source has changed since an earlier try of this task created some of its rows, so it "
-                        "can't be told which of them are done. Restore the source and retry, or start a new DAG run "
-                        'for the new source: with on_existing="skip" it leaves out what exists already.'
-                    )
-                self.ledger.adopt_source(job, fingerprint)
-            now = self.ledger.now()
-            marks = (mark._replace(at=surely_before(mark.at, now)) for mark in self.ledger.marks(job))
-            self._rows.remember(marks, now + decided_after)
+            self._job = await _twice(lambda: asyncio.to_thread(self._open, decided_after))
         except StoreError as error:
             self._went_away(error)
-            return None
-        self._job = job
+        return self._job
+
+    def _open(self, decided_after: float) -> Job:
+        fingerprint = self._fingerprint
+        job = self.ledger.open(self._name, fingerprint, run=self._run)
+        if job.fingerprint != fingerprint:
+            if job.marked_at is not None:
+                raise SourceChangedError(
+                    "The source has changed since an earlier try of this task created some of its rows, so it can't be "
+                    "told which of them are done. Restore the source and retry, or start a new DAG run for the new "
+                    'source: with on_existing="skip" it leaves out what exists already.'
+                )
+            self.ledger.adopt_source(job, fingerprint)
+        now = self.ledger.now()
+        marks = (mark._replace(at=surely_before(mark.at, now)) for mark in self.ledger.marks(job))
+        self._rows.remember(marks, now + decided_after)
         return job
 
     async def mark(self, rows: Sequence[TableRow]) -> float:
@@ -147,15 +150,10 @@ class LedgerWriter:
 
     async def _write(self, write: Callable[[Job], T]) -> T | None:
         try:
-            return await self._write_once(write)
-        except StoreError:
-            # It may be there, and another run have the job: a process that is stopped in a transaction finds its
-            # connection closed when it goes on.
-            try:
-                return await self._write_once(write)
-            except StoreError as error:
-                self._went_away(error)
-                return None
+            return await _twice(lambda: self._write_once(write))
+        except StoreError as error:
+            self._went_away(error)
+            return None
 
     async def _write_once(self, write: Callable[[Job], T]) -> T | None:
         job = await self._caught_up()
@@ -175,8 +173,7 @@ class LedgerWriter:
             if self.ledger.now() < self._away_until:
                 return None
             if self._job is None:
-                open_late = self.ledger.open
-                self._job = await asyncio.to_thread(open_late, self._name, self._fingerprint, begun_at=self._began_at)
+                self._job = await asyncio.to_thread(self.ledger.open, self._name, self._fingerprint, run=self._run)
             if self._behind:
                 await self._record_backlog(self._job)
             if self._undated and self._time.is_known:
@@ -218,6 +215,17 @@ class LedgerWriter:
         )
         self._behind = True
         self._away_until = self.ledger.now() + _RETRY_SECONDS
+
+
+async def _twice(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Make another attempt before the store counts as away: it may be there, and another run have the job.
+
+    A process that is stopped in a transaction finds its connection closed when it goes on.
+    """
+    try:
+        return await attempt()
+    except StoreError:
+        return await attempt()
 
 
 def surely_before(moment: float, now: float) -> float:

@@ -7,7 +7,6 @@ and does not find it lets it be sent again.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -86,13 +85,13 @@ class Recovery:
         # An earlier run finds out that it has lost the job with its next mark, and so may send that much longer.
         decided_after = _SLOWEST * self._client.account.timeout + SHOWN_AFTER + MARK_HOLDS
         self._earlier_decided_at = self._ledger.now() + decided_after
-        job = await asyncio.to_thread(self._writer.open, fingerprint, decided_after)
+        job = await self._writer.open(fingerprint, decided_after)
         if is_first or not (job is None or job.is_new):
             return job
         log.info("The store knows nothing of this task's earlier tries: waiting for what they may have sent last.")
         while (job is None or job.is_new) and (left := self._earlier_decided_at - self._ledger.now()) > 0:
             await self._sleep(left if job else min(left, _STORE_SECONDS))
-            job = job or await asyncio.to_thread(self._writer.open, fingerprint, decided_after)
+            job = job or await self._writer.open(fingerprint, decided_after)
         return job
 
     async def look_before_sending(self, *, read_all: bool) -> None:

@@ -97,6 +97,21 @@ class Mark(NamedTuple):
     service_time: float | None = None
 
 
+@dataclass
+class Run:
+    """A run of a job, which may have to take it more than once: while the store is away, or where its answer is lost.
+
+    :ivar began_at: when it began, by this process's clock (epoch seconds). ``is_late``: whether it has tried to take
+        the job, so that a run that began after it may have it. ``owner``: what it tried to take it as, whether or not
+        it heard of it. ``is_first``: whether the ledger did not know the job before.
+    """
+
+    began_at: float
+    is_late: bool = False
+    owner: str = ""
+    is_first: bool = False
+
+
 @dataclass(frozen=True)
 class Job:
     """A job as the ledger has it; times are epoch seconds of this process's clock.
@@ -139,24 +154,27 @@ class Ledger:
         """Return the keyed hash (16 bytes) of some values."""
         return blake2b(json.dumps(parts).encode(), digest_size=16, key=self._hash_key).digest()
 
-    def open(self, name: str, fingerprint: str | None = None, *, begun_at: float | None = None) -> Job:
+    def open(self, name: str, fingerprint: str | None = None, *, run: Run | None = None) -> Job:
         """Return the job of that name and take it: whoever took it before can't mark any more.
 
-        :param begun_at: when this run began, if it comes late because the store was away; None if it begins now.
-        :raises JobTakenOverError: if a run that began later than that has the job.
+        :param run: what takes it; None for one that begins now and does not try again.
+        :raises JobTakenOverError: if the run comes late, and one that began after it has the job.
         """
+        run = run or Run(self.now())
+        is_late, run.is_late = run.is_late, True
         with self.store.begin() as connection:
             skew = self.skew(connection)
-            started_at = skew + (self.now() if begun_at is None else begun_at)
+            started_at = skew + (run.began_at if is_late else self.now())
             wanted = {"account": self._account, "name": name}
             connection.execute(_NEW_JOB, {**wanted, "at": started_at, "fingerprint": fingerprint})
             found = connection.execute(sa.select(JOBS).filter_by(**wanted).with_for_update()).one()
-            owner = _owner(found.owner, started_at, is_late=begun_at is not None)
-            connection.execute(sa.update(JOBS).where(JOBS.c.id == found.id).values(owner=owner))
+            if not run.owner or found.owner != run.owner:
+                run.owner, run.is_first = _owner(found.owner, started_at, is_late=is_late), not found.owner
+                connection.execute(sa.update(JOBS).where(JOBS.c.id == found.id).values(owner=run.owner))
         return Job(
             found.id,
-            is_new=not found.owner,
-            owner=owner,
+            is_new=run.is_first,
+            owner=run.owner,
             marked_at=_sum(found.marked_at, -skew),
             fingerprint=found.fingerprint,
             marked_service_time=_sum(found.marked_at, found.service_ahead),

@@ -163,33 +163,52 @@ class TestTakenOver:
 
 
 class StoppedInTransaction(Ledger):
-    """Is stopped for a while as it marks rows; meanwhile another try does them all."""
+    """Is stopped for a while in a transaction of a method's; meanwhile another try does all rows."""
 
-    stopped = False
+    def __init__(self, world, method, after):
+        super().__init__(Store(world.store_url), world.account, clock=world.now)
+        self.world, self.method, self.after = world, method, after
+        self.patch, self.is_stopped = None, False
+
+    def open(self, *arguments, **options):
+        self.begin("open")
+        return super().open(*arguments, **options)
 
     def mark(self, *arguments):
-        self.is_marking = True
+        self.begin("mark")
         return super().mark(*arguments)
+
+    def begin(self, method):
+        if self.patch is None and method == self.method and self.world.count("POST /candidates") >= self.after:
+            self.patch = pytest.MonkeyPatch()
+            self.patch.setattr(postgresql, "_LONGEST_IDLE", "200ms")
 
     def skew(self, connection):
         skew = super().skew(connection)
-        if self.is_marking and not self.stopped and self.world.count("POST /candidates") >= 40:
-            self.stopped = True
+        if self.patch is not None and not self.is_stopped:
+            self.is_stopped = True
+            self.patch.undo()
+            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
             self.world.sandbox.advance(75)
             thread = Thread(target=run, args=(self.world, people(100)), kwargs={"first_try": False})
             thread.start()
             thread.join()
+            while self.is_there(pid):
+                pass
         return skew
 
+    def is_there(self, pid):
+        with Store(self.world.store_url).read() as connection:
+            return connection.exec_driver_sql(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}").first()
 
-def test_a_try_that_was_stopped_in_a_transaction_stops_nobody_and_sends_nothing_more(empty_postgres_url, monkeypatch):
-    monkeypatch.setattr(postgresql, "_LONGEST_IDLE", "200ms")
+
+@pytest.mark.parametrize(("method", "after"), [("open", 0), ("mark", 0), ("mark", 40)])
+def test_a_try_that_was_stopped_in_a_transaction_stops_nobody_and_sends_nothing_more(empty_postgres_url, method, after):
     world = World(empty_postgres_url, start_seconds=1e9)
-    ledger = StoppedInTransaction(Store(world.store_url), world.account, clock=world.now)
-    ledger.world, ledger.is_marking = world, False
+    ledger = StoppedInTransaction(world, method, after)
     with pytest.raises(JobTakenOverError):
         run(world, people(100), ledger=ledger)
-    assert ledger.stopped
+    assert ledger.is_stopped
     assert_each_once(world, 100)
 
 

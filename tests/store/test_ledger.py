@@ -8,7 +8,7 @@ import pytest
 
 from pihupulse_provider.api import Account
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.ledger import JobTakenOverError, Ledger, Mark
+from pihupulse_provider.store.ledger import JobTakenOverError, Ledger, Mark, Run
 
 ACCOUNT = Account("pp_key")
 NOW = 1_700_000_000.0
@@ -38,6 +38,10 @@ def mark(number, object_id=None, at=NOW):
 
 def sent(*numbers):
     return [(mark(number).item, mark(number).key) for number in numbers]
+
+
+def late(began_at):
+    return Run(began_at, is_late=True)
 
 
 def about(moment):
@@ -94,22 +98,37 @@ def test_what_an_earlier_run_did_while_the_store_was_away_is_known_all_the_same(
 
 def test_a_run_that_comes_late_does_not_take_the_job_from_one_that_began_after_it(ledger, name):
     """Its store was away when it began, and is back when another try has begun."""
-    ledger.open(name, begun_at=NOW - 60)
-    ledger.open(name, begun_at=NOW - 30)
+    ledger.open(name, run=late(NOW - 60))
+    ledger.open(name, run=late(NOW - 30))
     with pytest.raises(JobTakenOverError):
-        ledger.open(name, begun_at=NOW - 60)
+        ledger.open(name, run=late(NOW - 60))
     later = ledger.open(name)
     assert not later.is_new
     with pytest.raises(JobTakenOverError):
-        ledger.open(name, begun_at=NOW - 1)
+        ledger.open(name, run=late(NOW - 1))
 
 
 def test_a_run_that_comes_late_takes_the_job_from_one_that_began_a_moment_before_it(ledger, name):
-    """And from itself: it may not have heard that it has the job already."""
-    for _ in range(2):
-        ledger.open(name, begun_at=NOW - 60)
-    later = ledger.open(name, begun_at=NOW - 59.9)
+    ledger.open(name, run=late(NOW - 60))
+    later = ledger.open(name, run=late(NOW - 59.9))
     ledger.mark(later, sent(1))
+
+
+def test_a_run_that_did_not_hear_that_it_has_the_job_has_it_still(name, tmp_path):
+    """Unless another run has taken it since: the answer to a commit can be lost, or the store go away after it."""
+    now = NOW
+    store = Store(f"sqlite:///{tmp_path}/store.db", wall_clock=lambda: now)
+    ledger = Ledger(store, ACCOUNT, clock=lambda: now)
+    run = Run(now)
+    now += 1
+    unheard = ledger.open(name, run=run)
+    now += 10
+    heard = ledger.open(name, run=run)
+    assert heard == unheard
+    assert heard.is_new
+    ledger.open(name)
+    with pytest.raises(JobTakenOverError):
+        ledger.open(name, run=run)
 
 
 @pytest.mark.parametrize("apart", [0.0, 600.0, -600.0])
@@ -117,13 +136,13 @@ def test_a_run_that_comes_late_counts_from_when_it_began_by_its_own_clock(name, 
     now = NOW
     store = Store(f"sqlite:///{tmp_path}/store.db", wall_clock=lambda: now)
     first = Ledger(store, ACCOUNT, clock=lambda: now)
-    late = Ledger(store, ACCOUNT, clock=lambda: now + apart)
+    other = Ledger(store, ACCOUNT, clock=lambda: now + apart)
     job = first.open(name)
     now += 100
     with pytest.raises(JobTakenOverError):
-        late.open(name, begun_at=NOW - 1 + apart)
+        other.open(name, run=late(NOW - 1 + apart))
     first.mark(job, sent(1))
-    late.open(name, begun_at=NOW + 1 + apart)
+    other.open(name, run=late(NOW + 1 + apart))
     with pytest.raises(JobTakenOverError):
         first.mark(job, sent(2))
 
