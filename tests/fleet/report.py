@@ -68,6 +68,7 @@ def outcome(
     if options.runs == 1:
         usable = "while PihuPulse was there and took the key" if faults.unusable else ""
         rows.append(("import: share of the plan", f"{_of_plan(sandbox, options, faults.unusable):.3f}", usable))
+        rows.append(("import: by the minute", " ".join(_by_the_minute(sandbox, options.rate)), "of the plan"))
     rows.append(("429s", sandbox.count(status=429), f"of {sandbox.count()} requests"))
     waiting = sandbox.count("GET /screenings") + sandbox.count("GET /candidates/:id")
     rows.append(("requests of waiting", waiting, f"for {options.runs * options.screenings} screenings"))
@@ -95,6 +96,12 @@ def _of_plan(sandbox: Sandbox, options: Namespace, unusable: Sequence[tuple[floa
         if began <= one.at <= ended and one.status != 429 and not any(at <= one.at <= until for at, until in unusable)
     ]
     return (len(used) - options.rate // 20) * 60 / options.rate / seconds if seconds > 0 else 0.0
+
+
+def _by_the_minute(sandbox: Sandbox, rate: int) -> list[str]:
+    began, ended = _import(sandbox)
+    minutes = Counter(int((one.at - began) // 60) for one in sandbox.requests if one.at < ended and one.status != 429)
+    return [f"{minutes[minute] / rate:.2f}" for minute in range(int((ended - began) // 60))]
 
 
 def _import(sandbox: Sandbox) -> tuple[float, float]:

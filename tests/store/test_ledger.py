@@ -114,6 +114,17 @@ def test_a_run_that_comes_late_takes_the_job_from_one_that_began_a_moment_before
     ledger.mark(later, sent(1))
 
 
+def test_a_run_that_begins_takes_the_job_although_the_stores_clock_was_set_back(name, tmp_path):
+    now = NOW
+    ledger = Ledger(Store(f"sqlite:///{tmp_path}/store.db", wall_clock=lambda: now), ACCOUNT, clock=lambda: NOW)
+    earlier = ledger.open(name)
+    now -= 3600
+    later = ledger.open(name)
+    ledger.mark(later, sent(1))
+    with pytest.raises(JobTakenOverError):
+        ledger.mark(earlier, sent(2))
+
+
 def test_a_run_that_did_not_hear_that_it_has_the_job_has_it_still(name, tmp_path):
     """Unless another run has taken it since: the answer to a commit can be lost, or the store go away after it."""
     now = NOW
