@@ -34,6 +34,7 @@ wheel: setup
 
 docs: setup
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 ## Speed beside named alternatives; by hand, on a quiet machine. ARGS names some of them.
 bench:

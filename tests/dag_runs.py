@@ -25,6 +25,8 @@ from airflow.sdk.execution_time import supervisor
 from fastapi import FastAPI
 
 from pihupulse_provider.api import RetryPolicy
+from pihupulse_provider.hooks import settings
+from pihupulse_provider.store.overview import Overview, Wanted, read_overview
 
 try:
     from airflow.sdk.listener import get_listener_manager
@@ -63,6 +65,7 @@ class Run:
 
     def __init__(self, api: Api, dag_id: str, run_id: str, errors: Mapping[tuple[str, int], list[Any]]):
         self._api = api
+        self._dag_id = dag_id
         self._path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}"
         self.errors = errors
 
@@ -89,6 +92,15 @@ class Run:
         """Return the rendered template fields of a task."""
         mapped = f"/{map_index}" if map_index >= 0 else ""
         return dict(self._get(f"/taskInstances/{task_id}{mapped}")["rendered_fields"])
+
+    def shown(self) -> list[str]:
+        """Return the tasks of the DAG that the PihuPulse page shows as waiting."""
+
+        def read(overview: Overview) -> dict[str, Any]:
+            return {"waits": overview.tasks(["wait"], Wanted(dag_id=self._dag_id), 100)}
+
+        waits = read_overview(settings.store(), lambda dag_ids: dag_ids, read)["waits"]
+        return [row.task_id for row in waits.rows]
 
     def _get(self, path: str, **params: Any) -> Any:
         return self._api.get(self._path + path, **params).raise_for_status().json()

@@ -90,7 +90,8 @@ def list_screenings(page: int = 1, limit: int = MAX_PAGE_SIZE) -> Call[Page[Scre
 def create_screening(screening: NewScreening) -> Call[Screening]:
     """POST /screenings."""
     named = _named(candidate_id=screening.candidate_id, template_id=screening.template_id)
-    return Call("POST /screenings", "POST", "/screenings", Screening, body=screening, asked_for=named)
+    absent = "There is no such candidate, or no such template"
+    return Call("POST /screenings", "POST", "/screenings", Screening, body=screening, asked_for=named, absent=absent)
 
 
 def list_templates() -> Call[Page[Template]]:

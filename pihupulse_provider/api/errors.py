@@ -27,8 +27,8 @@ The class follows the HTTP status alone: the reference's sample 404 carries the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 __all__ = [
     "BadRequestError",
@@ -50,6 +50,9 @@ __all__ = [
     "UnauthorizedError",
     "UnconfirmedCreateError",
 ]
+
+
+ChoiceT = TypeVar("ChoiceT", bound=str)
 
 
 class PihuPulseError(Exception):
@@ -76,6 +79,14 @@ class ConfigurationError(PihuPulseError, ValueError):
     """A connection, a setting or an argument that can't work; the message says which, where and what to do."""
 
     permanent = True
+
+
+def check_choice(argument: str, value: str, choices: Iterable[ChoiceT]) -> ChoiceT:
+    """Return the value of an argument if it is one of a few. :raises ConfigurationError: saying which there are."""
+    known = {choice: choice for choice in choices}
+    if value not in known:
+        raise ConfigurationError(f"{argument} is {value!r}: choose one of {', '.join(known)}.")
+    return known[value]
 
 
 class TransportError(PihuPulseError):

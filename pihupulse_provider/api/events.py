@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from pihupulse_provider.api.clock import read_iso
-from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 
 CANDIDATE_CREATED = "candidate.created"
 SCREENING_CREATED = "screening.created"
@@ -29,6 +29,16 @@ NAME_PATTERN = rf"[^{_NOT_IN_NAMES}]{{1,255}}"
 none that stands for what was no character."""
 _NAME = re.compile(rf"[^{_NOT_IN_NAMES}\ud800-\udfff]{{1,255}}")
 """The same, also without half a surrogate pair, which JSON text may hold, escaped, though it is no character."""
+
+
+def check_events(argument: str, names: Iterable[Any], *, allow_unknown: bool) -> None:
+    """Check the names of events. :raises ConfigurationError: if one is not documented, unless that is allowed."""
+    unknown = [name for name in names if name not in EVENTS]
+    if unknown and not allow_unknown:
+        raise ConfigurationError(
+            f"{argument} is {unknown[0]!r}, and the events that PihuPulse documents are {', '.join(EVENTS)}. If it is "
+            "a new one, set allow_unknown_event=True."
+        )
 
 
 class EventError(PihuPulseError, ValueError):

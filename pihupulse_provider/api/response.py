@@ -153,7 +153,7 @@ def _advice(call: Call[Any], response: Response, error: Mapping[str, Any]) -> st
     if not error and status != 429:
         return f"It sent {_kind_of(response.body)} where PihuPulse describes the error. {_NOT_PIHUPULSE}"
     if status == 404:
-        checks = f"{call.absent}: check it, and which account the API key belongs to."
+        checks = f"{call.absent}: check it, which account the API key belongs to, and the connection's host."
         return checks if call.asked_for else _NOT_PIHUPULSE
     return _ADVICE.get(status, _ADVICE[400])
 

@@ -14,6 +14,7 @@ from pihupulse_provider.creating.errors import SourceError
 
 LONGEST_ROW = 2**20
 """Characters of a line, and of a CSV record over several lines."""
+_OTHERS = "'utf-16' (Excel's Unicode text) or 'cp1252'"
 _UNDECODED = "\udfff"
 """Stands for bytes that are no text in the file's encoding; no text that was decoded holds it."""
 codecs.register_error("pihupulse.undecoded", lambda error: (_UNDECODED, error.end))  # type: ignore[attr-defined]
@@ -53,7 +54,7 @@ class Lines:
         if self._length > LONGEST_ROW or (self._length == LONGEST_ROW and not _is_whole(line)):
             raise BadRowError(f"is longer than {LONGEST_ROW:,} characters")
         if not line.isascii() and _UNDECODED in line:
-            raise BadRowError(f"is not text in the encoding {self._encoding!r}: set encoding")
+            raise BadRowError(f"is not text in the encoding {self._encoding!r}: set encoding, perhaps to {_OTHERS}")
         return line
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.errors import ConfigurationError, check_choice
 from pihupulse_provider.api.logs import counted
 
 ON_EXISTING = ("skip", "create", "fail")
@@ -53,9 +53,7 @@ class CreateOptions:
 
 def check_on_existing(value: str) -> str:
     """Return the value if it is one. :raises ConfigurationError: saying which there are."""
-    if value not in ON_EXISTING:
-        raise ConfigurationError(f"on_existing is {value!r}: choose one of {', '.join(ON_EXISTING)}.")
-    return value
+    return check_choice("on_existing", value, ON_EXISTING)
 
 
 def check_max_rejects(value: object) -> float:

@@ -141,7 +141,7 @@ def _read_csv(lines: Lines, delimiter: str) -> Source:
 def _header(records: Iterator[list[str] | str]) -> list[str]:
     cells = next(records, [])
     if isinstance(cells, str):
-        raise SourceError(f"The CSV file's first line {cells}.")
+        raise SourceFormatError(f"The CSV file's first line {cells}.")
     if len(cells) == 1 and (other := re.search(r"[;\t|,]", cells[0])) and not _SEPARATOR_LINE.fullmatch(cells[0]):
         raise SourceFormatError(
             f"The CSV file's first line is one field with {other[0]!r} in it: set delimiter to that."

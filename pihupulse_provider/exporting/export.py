@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient, as_they_come
-from pihupulse_provider.api.errors import ConfigurationError, NotFoundError
+from pihupulse_provider.api.errors import ConfigurationError, NotFoundError, check_choice
 from pihupulse_provider.api.logs import Progress
 from pihupulse_provider.api.models import Candidate, Model, Report, Screening, Template
 from pihupulse_provider.api.transport import CONCURRENCY
@@ -150,8 +150,7 @@ def changed_at(row: Candidate | Screening | Template) -> datetime | None:
 
 def check_resource(resource: str, *, detail: bool, status: str | None) -> None:
     """Check what is to be exported. :raises ConfigurationError: saying what there is."""
-    if resource not in MODELS:
-        raise ConfigurationError(f"resource is {resource!r}: choose one of {', '.join(MODELS)}.")
+    check_choice("resource", resource, MODELS)
     if resource != "candidates" and (detail or status is not None):
         raise ConfigurationError("detail and status are for candidates only: the other lists have no such thing.")
     if status is not None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, assert_never, get_args, get_origin
 
-from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.errors import ConfigurationError, check_choice
 from pihupulse_provider.exporting.atomic_file import StorageError
 
 # A DAG file imports this module too, for the names of the formats, and has no need of the models.
@@ -54,10 +54,7 @@ def format_of(path: str, given: str | None = None) -> Format:
 
 def check_format(name: str) -> Format:
     """Return the format of that name, in any case. :raises ConfigurationError: if there is no such format."""
-    for known in FORMATS:
-        if known == name.lower():
-            return known
-    raise ConfigurationError(f"format is {name!r}: choose one of {', '.join(FORMATS)}.")
+    return check_choice("format", name.lower(), FORMATS)
 
 
 PYARROW_VALUE_ERRORS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk.log import mask_secret
 
-from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.errors import ConfigurationError, check_choice
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 EventSource = Literal["webhooks", "polling"]
 """Where events come from: webhooks that were received, or lists that are polled where no webhook can come in."""
+Start = Literal["earliest", "latest"]
+"""Where a new consumer of events begins: with the first event that is still kept, or after the last."""
 DEFAULT_RETENTION_DAYS = 30.0
+
+
+def check_reading(source: str, start: str = "earliest") -> None:
+    """Check how events are to be read. :raises ConfigurationError: saying which values there are."""
+    check_choice("source", source, get_args(EventSource))
+    check_choice("start", start, get_args(Start))
 
 
 def webhook_connections() -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator
+
+from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.operators.base import PihuPulseTask
 from pihupulse_provider.store.activity import Activity, ActivityLog, State, TaskRef
 
 if TYPE_CHECKING:
@@ -48,10 +52,35 @@ class ShownWait:
         if self._task is not None:
             _log_of(self._hook.store).put([make(self._task)])
 
-    def end(self) -> None:
-        """Show it no more."""
+    @contextmanager
+    def until_end(self) -> Iterator[None]:
+        """Show it no more once it has ended, well or not; one that is deferred or rescheduled goes on."""
+        try:
+            yield
+        except (AirflowSensorTimeout, AirflowSkipException, PihuPulseError):
+            self._end()
+            raise
+        self._end()
+
+    def _end(self) -> None:
         if self._task is not None:
             _log_of(self._hook.store).end([self._task])
+
+
+class PihuPulseSensor(PihuPulseTask, BaseSensorOperator):
+    """A sensor that shows its wait for as long as it lasts, whether or not a triggerer waits."""
+
+    template_fields: Sequence[str] = ("pihupulse_conn_id",)
+
+    def execute(self, context: Context) -> Any:
+        """Wait."""
+        with ShownWait(self.hook, context).until_end():
+            return super().execute(context)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on from where it deferred; its triggerer may never have begun."""
+        with ShownWait(self.hook, context).until_end():
+            return super().resume_execution(next_method, next_kwargs, context)
 
 
 @cache

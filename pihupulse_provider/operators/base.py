@@ -159,7 +159,8 @@ def seconds(argument: str, value: Any) -> float:
     """Return a duration in seconds. :raises ConfigurationError: if it is none, or not above 0."""
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < float("inf"):
-        raise ConfigurationError(f"{argument} must be a number of seconds above 0 or a timedelta, not {value!r}.")
+        shown = str(value) if isinstance(value, timedelta) else repr(value)
+        raise ConfigurationError(f"{argument} must be a number of seconds above 0 or a timedelta, not {shown}.")
     return float(number)
 
 

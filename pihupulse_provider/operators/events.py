@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.hooks.webhooks import EventSource, poller
-from pihupulse_provider.operators.base import PihuPulseOperator, create_job
+from pihupulse_provider.api.events import check_events
+from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading, poller
+from pihupulse_provider.operators.base import PihuPulseOperator, create_job, is_literal
 from pihupulse_provider.operators.links import PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
 from pihupulse_provider.store.cursors import Cursor
@@ -34,6 +35,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         can come in.
     :param results_path: where to write the events, for any storage that Airflow knows.
     :param include_personal: whether each event also gets ``data``, all that PihuPulse sent.
+    :param allow_unknown_event: whether ``events`` may name some that the API reference does not.
     """
 
     template_fields: Sequence[str] = (*PihuPulseOperator.template_fields, "consumer", "events", "limit", "results_path")
@@ -46,17 +48,23 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         consumer: str,
         events: Sequence[str] = (),
         limit: int | str | None = None,
-        start: Literal["earliest", "latest"] = "earliest",
+        start: Start = "earliest",
         source: EventSource = "webhooks",
         results_path: str | None = None,
+        allow_unknown_event: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"multiple_outputs": results_path is not None, **kwargs})
         self.consumer = consumer
+        named = [events] if isinstance(events, str) else events
+        if isinstance(named, list | tuple) and is_literal(*named):
+            check_events("events", named, allow_unknown=allow_unknown_event)
         self.events = events
         self.limit = limit
+        check_reading(source, start)
         self.start = start
         self.source = source
+        self.allow_unknown_event = allow_unknown_event
         check_not_empty("results_path", results_path)
         self.results_path = results_path
 
@@ -66,6 +74,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         inbox = Inbox(self.hook.store)
         given = self.reveal("events")
         events = tuple([given] if isinstance(given, str) else given)
+        check_events("events", events, allow_unknown=self.allow_unknown_event)
         if self.source == "polling":
             poller(self.hook).poll(events)
         cursor = Cursor(inbox.store, self.pihupulse_conn_id, self.consumer)

@@ -133,10 +133,8 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         from pihupulse_provider.operators.activity import ShownWait
 
         shown = ShownWait(self.hook, context)
-        try:
+        with shown.until_end():
             return self._report(wait_here(client, spec, self.log, show=shown.show))
-        finally:
-            shown.end()
 
     def _report(self, seen: Sequence[ScreeningSnapshot]) -> dict[str, Any]:
         return self.output_of(self.hook.get_report(seen[0].screening_id))

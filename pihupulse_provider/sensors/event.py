@@ -10,7 +10,6 @@ from typing import Any
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
-    BaseSensorOperator,
     Context,
     PokeReturnValue,
     conf,
@@ -19,12 +18,12 @@ from airflow.providers.common.compat.sdk import (
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
-from pihupulse_provider.api.events import EVENTS
+from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import duration, utc
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.hooks.webhooks import EventSource, poller, webhook_connections
-from pihupulse_provider.operators.activity import ShownWait
-from pihupulse_provider.operators.base import PihuPulseTask, is_literal, rescheduled_since
+from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller, webhook_connections
+from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
+from pihupulse_provider.operators.base import is_literal, rescheduled_since
 from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
@@ -34,7 +33,7 @@ DUE = "{{ dag_run.run_after.isoformat() }}"
 """When the DAG run was due to start; unlike the time when it did start, clearing the run does not move it."""
 
 
-class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
+class PihuPulseEventSensor(PihuPulseSensor):
     """Waits for an event, and returns it: ids, status, score and times, nothing personal.
 
     Of several that match, the oldest counts. What it returns is one of the objects that
@@ -87,6 +86,7 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         self.candidate_id = candidate_id
         self.template_id = template_id
         self.since = since
+        check_reading(source)
         self.source: EventSource = source
         self.include_personal = include_personal
         self.deferrable = deferrable
@@ -95,11 +95,11 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
         self._seconds = float(self.timeout)
         self._began_at = 0.0
         if is_literal(event):
-            self._check_event()
+            check_events("event", [event], allow_unknown=allow_unknown_event)
 
     def execute(self, context: Context) -> Any:
         """Wait."""
-        self._check_event()
+        check_events("event", [self.event], allow_unknown=self.allow_unknown_event)
         try:
             return super().execute(context)
         except (AirflowSensorTimeout, AirflowSkipException) as over:
@@ -120,7 +120,6 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
             poller(self.hook).poll(wanted.events, every=self.poke_interval, since=wanted.since)
         found = first_event(Inbox(self.hook.store), wanted)
         if found is not None:
-            ShownWait(self.hook, context).end()
             return PokeReturnValue(True, self._output(found))
         if not self._began_at:
             self._begin(context, wanted)
@@ -184,13 +183,6 @@ class PihuPulseEventSensor(PihuPulseTask, BaseSensorOperator):
             method_name="resume",
             timeout=timedelta(seconds=self._seconds) + BACKSTOP,
         )
-
-    def _check_event(self) -> None:
-        if not self.allow_unknown_event and self.event not in EVENTS:
-            raise ConfigurationError(
-                f"event is {self.event!r}, and the events that PihuPulse documents are {', '.join(EVENTS)}. If it is a "
-                "new one, set allow_unknown_event=True."
-            )
 
     def _describe(self, wanted: EventFilter) -> None:
         """Say what is waited for, what can bring it, and what else ends the wait."""

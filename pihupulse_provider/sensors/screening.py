@@ -7,21 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import Context, PokeReturnValue, conf
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.operators.activity import ShownWait
-from pihupulse_provider.operators.base import PihuPulseTask, rescheduled_since, seconds, texts
+from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
+from pihupulse_provider.operators.base import is_literal, rescheduled_since, seconds, texts
 from pihupulse_provider.operators.ids import read_screenings
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
 from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, outcome, recall
-from pihupulse_provider.waiting.wait_spec import FAILED, SUCCEEDED, WaitFor, WaitSpec, check_limits
+from pihupulse_provider.waiting.wait_spec import FAILED, SUCCEEDED, WaitFor, WaitSpec, check_limits, parse_wait_for
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
 
 
-class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
+class PihuPulseScreeningSensor(PihuPulseSensor):
     """Waits until screenings are completed, be it one or ten thousand.
 
     It returns a list with one ``{"screening_id", "candidate_id", "status", "score", "completed_at"}`` for each
@@ -75,6 +75,8 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         super().__init__(**{"multiple_outputs": results_path is not None, **kwargs})
         self.screening_ids = screening_ids
         self.candidate_ids = candidate_ids
+        if is_literal(wait_for):
+            parse_wait_for(wait_for)
         self.wait_for = wait_for
         self.failed_statuses = failed_statuses
         self.succeeded_statuses = succeeded_statuses
@@ -91,7 +93,6 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         poller = self._poller or self._begin(context)
         end = poller.poll(self.hook.get_conn())
         if end is not None:
-            ShownWait(self.hook, context).end()
             return PokeReturnValue(True, self._output(outcome(poller.state, end, self.log)))
         poller.report()
         if self.deferrable:
@@ -116,6 +117,7 @@ class PihuPulseScreeningSensor(PihuPulseTask, BaseSensorOperator):
         since = rescheduled_since(self, context)
         spec = self._spec().of(self._screenings(), clock.now() if since is None else since)
         if since is None:
+            self.hook.get_connection(self.pihupulse_conn_id)  # fails here if there is none, before it says anything
             check_writable("results_path", self.results_path)
             self.log.info("%s", spec.describe())
         # What reads and writes the store is not what a DAG file should load.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook, Context
 
-from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.errors import ConfigurationError, check_choice
 from pihupulse_provider.exporting.export import MODELS
 from pihupulse_provider.exporting.sql_table import MODES, SqlTable, key_of
 from pihupulse_provider.operators.base import outputs
@@ -102,8 +102,7 @@ class PihuPulseToSqlOperator(ExportOperator):
         return [field for field in model.model_fields if field in wanted and field not in self.fields_left_out]
 
     def _check(self) -> None:
-        if self.mode not in MODES:
-            raise ConfigurationError(f"mode is {self.mode!r}: choose one of {', '.join(MODES)}.")
+        check_choice("mode", self.mode, MODES)
         if self.mode == "replace" and self.updated_since:
             raise ConfigurationError(
                 'mode="replace" removes what was there, and updated_since would put back only what is new: use '

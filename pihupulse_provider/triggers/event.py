@@ -8,15 +8,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterable
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
+from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.hooks.webhooks import EventSource
+from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
@@ -27,7 +28,6 @@ from pihupulse_provider.waiting.inbox_tail import InboxReader, InboxTail, shared
 if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
 
-Start = Literal["earliest", "latest"]
 log = logging.getLogger(__name__)
 _CURSOR_SECONDS = 1.0
 """How often somebody else's setting of the cursor is noticed."""
@@ -152,6 +152,7 @@ class PihuPulseEventTrigger(BaseEventTrigger):
         come in.
     :param poll_interval: seconds between two readings of the lists; triggers that share the store share them.
     :param include_personal: whether the payload also has ``data``, all that PihuPulse sent. Airflow stores it.
+    :param allow_unknown_event: whether ``events`` may name some that the API reference does not.
     :param pihupulse_conn_id: the connection.
     """
 
@@ -164,20 +165,26 @@ class PihuPulseEventTrigger(BaseEventTrigger):
         source: EventSource = "webhooks",
         poll_interval: float = 60.0,
         include_personal: bool = False,
+        allow_unknown_event: bool = False,
         pihupulse_conn_id: str = PihuPulseHook.default_conn_name,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.events = sorted({events} if isinstance(events, str) else set(events))
+        check_events("events", self.events, allow_unknown=allow_unknown_event)
+        check_reading(source, start)
         self.consumer = consumer or f"assets:{','.join(self.events) or 'all'}"
         self.start: Start = start
         self.source: EventSource = source
         self.poll_interval = poll_interval
         self.include_personal = include_personal
+        self.allow_unknown_event = allow_unknown_event
         self.pihupulse_conn_id = pihupulse_conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow makes the trigger anew from."""
-        names = ("events", "consumer", "start", "source", "poll_interval", "include_personal", "pihupulse_conn_id")
+        names = ["events", "consumer", "start", "source", "poll_interval", "include_personal", "pihupulse_conn_id"]
+        if self.allow_unknown_event:  # a triggerer of version 1.0.0 does not know it
+            names.append("allow_unknown_event")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

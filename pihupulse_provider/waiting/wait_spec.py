@@ -195,8 +195,9 @@ def needed(goal: WaitFor, total: int) -> int:
         # A product such as 0.07 * 100 comes out a hair above the whole number that is meant.
         count = math.ceil((1.0 if goal == "all" else float(goal)) * total - 1e-9)
     if count > total:
+        were = "was" if total == 1 else "were"
         raise ConfigurationError(
-            f"wait_for is {goal!r}, but {counted(total, 'screening')} were given: lower it, or give more screenings."
+            f"wait_for is {goal!r}, but {counted(total, 'screening')} {were} given: lower it, or give more screenings."
         )
     return count
 

@@ -128,7 +128,7 @@ def test_a_404_names_the_id_that_was_asked_for(
     error = _fail(connect, httpx.Response(404, json={"error": {"code": "not_found"}}), method, argument)
 
     assert text in str(error)
-    assert str(error).endswith(": check it, and which account the API key belongs to.")
+    assert str(error).endswith(": check it, which account the API key belongs to, and the connection's host.")
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_records_that_are_none():
     ("name", "content", "said"),
     [
         ("people.csv", "näme,email\nÅsa,a@example.com\n".encode("latin-1"), "set encoding"),
-        ("people.csv", TEXT.encode("utf-16"), "set encoding"),
+        ("people.csv", TEXT.encode("utf-16"), "set encoding, perhaps to 'utf-16'"),
         ("people.csv", TEXT.encode("utf-16-le"), "check the encoding|set encoding"),
         ("people.csv", b"name;email\nA;a@example.com\n", "set delimiter"),
         ("people.csv", b"name\temail\n", "set delimiter"),

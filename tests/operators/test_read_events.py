@@ -12,7 +12,36 @@ from pihupulse_provider.api import ConfigurationError
 from pihupulse_provider.exporting.atomic_file import StorageError
 from pihupulse_provider.operators.events import PihuPulseReadEventsOperator
 from pihupulse_provider.store.cursors import CursorMovedError
+from pihupulse_provider.triggers.event import PihuPulseEventTrigger
 from tests.webhooks.inboxes import cursor_of, receive
+
+
+@pytest.mark.parametrize("reader", [PihuPulseReadEventsOperator, PihuPulseEventTrigger])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"source": "poll"}, "source is 'poll': choose one of webhooks, polling"),
+        ({"start": "now"}, "start is 'now': choose one of earliest, latest"),
+        ({"events": ["screening.complet"]}, r"'screening\.complet', and the events that PihuPulse documents are"),
+        ({"events": "screening.complet"}, "If it is a new one, set allow_unknown_event=True"),
+    ],
+)
+def test_what_does_not_exist_is_refused_when_the_dag_is_parsed(reader, arguments, said):
+    options = {"task_id": "read"} if reader is PihuPulseReadEventsOperator else {}
+    with pytest.raises(ConfigurationError, match=said):
+        reader(consumer="c", **options, **arguments)
+
+
+def test_a_name_from_a_template_is_refused_when_the_task_runs(dag_runs, dag_of, consumer):
+    run = dag_runs.run(dag_of(consumer=consumer, events="{{ 'screening.complet' }}"))
+    assert run.state == "failed"
+    assert len(run.errors["read", -1]) == 1
+
+
+def test_a_new_event_can_be_read_all_the_same(dag_runs, dag_of, consumer):
+    receive(f"s-{consumer}", "screening.expired")
+    run = dag_runs.run(dag_of(consumer=consumer, events=["screening.expired"], allow_unknown_event=True))
+    assert f"s-{consumer}" in screenings(run)
 
 
 @pytest.fixture

@@ -102,6 +102,12 @@ class TestEveryMode:
             "completed_at": "2023-01-20T15:45:00Z",
         }
 
+    @pytest.mark.parametrize("soft_fail", [False, True])
+    def test_one_that_timed_out_is_shown_no_more(self, wait, timed_mode, screening_id, soft_fail):
+        run = wait(screening_id=screening_id, timeout=0.5, soft_fail=soft_fail, **timed_mode)
+        assert run.states("wait") == ["skipped" if soft_fail else "failed"]
+        assert run.shown() == []
+
     def test_all_that_was_sent_comes_when_asked_for(self, wait, mode, screening_id):
         receive_later(1, screening_id, candidate_name="Jane Doe")
         run = wait(screening_id=screening_id, include_personal=True, **mode)
@@ -235,6 +241,10 @@ class TestArguments:
     def test_an_event_that_does_not_exist_is_refused_when_the_dag_is_parsed(self):
         with pytest.raises(ConfigurationError, match=r"'screening\.complete'.*screening\.completed"):
             PihuPulseEventSensor(task_id="wait", event="screening.complete")
+
+    def test_a_source_that_does_not_exist_too(self):
+        with pytest.raises(ConfigurationError, match="source is 'poll': choose one of webhooks, polling"):
+            PihuPulseEventSensor(task_id="wait", event="screening.completed", source="poll")
 
     def test_one_from_a_template_when_the_task_runs(self, wait):
         run = wait("{{ 'screening.complete' }}")

@@ -6,7 +6,12 @@ import json
 import time
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowNotFoundException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import task
 
@@ -66,7 +71,18 @@ def failed_with(run, *kinds):
     return run.states("wait") == ["failed"] and len(errors) == len(kinds) and fits
 
 
+@pytest.mark.parametrize("wait_for", ["most", 1.5, 0, -1, True])
+def test_a_goal_that_is_none_is_refused_when_the_dag_is_parsed(wait_for):
+    with pytest.raises(ConfigurationError, match="wait_for is"):
+        PihuPulseScreeningSensor(task_id="wait", screening_ids=["s1"], wait_for=wait_for)
+
+
 class TestEveryMode:
+    def test_without_its_connection_it_does_not_begin_to_wait(self, wait, mode, capsys):
+        run = wait(["s1"], pihupulse_conn_id="missing", timeout=0.5, **mode)
+        assert failed_with(run, AirflowNotFoundException, AirflowNotFoundException)
+        assert "Waiting since" not in capsys.readouterr().out
+
     def test_it_returns_what_came_of_each_in_the_order_given(self, wait, mode, screenings, pihupulse_sandbox):
         ids = screenings(3)[::-1]
         run = wait(ids, **mode)
@@ -98,6 +114,12 @@ class TestEveryMode:
 
     def test_it_times_out_without_a_retry(self, wait, timed_mode, screenings):
         assert failed_with(wait(screenings(1, "pending"), timeout=0.5, **timed_mode), AirflowSensorTimeout)
+
+    @pytest.mark.parametrize("soft_fail", [False, True])
+    def test_one_that_timed_out_is_shown_no_more(self, wait, timed_mode, screenings, soft_fail):
+        run = wait(screenings(1, "pending"), timeout=0.5, soft_fail=soft_fail, **timed_mode)
+        assert run.states("wait") == ["skipped" if soft_fail else "failed"]
+        assert run.shown() == []
 
     def test_a_timeout_skips_it_with_soft_fail(self, wait, timed_mode, screenings):
         assert wait(screenings(1, "pending"), timeout=0.5, soft_fail=True, **timed_mode).states("wait") == ["skipped"]
@@ -217,7 +239,7 @@ class TestArguments:
             PihuPulseScreeningSensor(task_id="wait", screening_ids="s1", timeout=60, deadline=3600)
 
     def test_a_goal_that_makes_no_sense_fails_the_task(self, wait, screenings):
-        assert failed_with(wait(screenings(1), wait_for="most"), ConfigurationError)
+        assert failed_with(wait(screenings(1), wait_for="{{ 'most' }}"), ConfigurationError)
 
     def test_none_is_lost_on_the_way_into_the_trigger(self, screenings, pihupulse_sandbox):
         ids = screenings(2, "pending")

@@ -58,6 +58,7 @@ class TestSerialize:
                 source="polling",
                 poll_interval=7.5,
                 include_personal=True,
+                allow_unknown_event=True,
                 pihupulse_conn_id="other",
             ),
             EventWaitTrigger({"events": ["x"]}, "polling", 7.5, "other", seconds=12.5, until=99.5),
@@ -70,6 +71,11 @@ class TestSerialize:
         again = getattr(importlib.import_module(module), name)(**arguments)
         assert again.serialize() == trigger.serialize()
         assert set(arguments) == set(inspect.signature(type(trigger)).parameters)
+
+    def test_by_default_a_triggerer_of_1_0_0_understands_it(self):
+        _, arguments = PihuPulseEventTrigger().serialize()
+        known = {"events", "consumer", "start", "source", "poll_interval", "include_personal", "pihupulse_conn_id"}
+        assert arguments.keys() == known
 
     def test_the_same_events_have_the_same_cursor_whatever_their_order(self):
         one = PihuPulseEventTrigger(events=["report.generated", "screening.completed"])
