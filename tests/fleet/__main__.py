@@ -122,22 +122,17 @@ def _run_to_end(fleet: Fleet, faults: Faults, folders: Sequence[Path], progress:
 
 
 def _run_ended(fleet: Fleet, faults: Faults, run_id: str, until: float) -> Ended:
-    """Wait for a run; what the service refused for a revoked key is cleared as soon as the key is valid again."""
+    """Wait for a run; what the service refused for a revoked key begins once more when the key is valid again."""
     cleared = 0
-
-    def has_ended() -> bool:
-        nonlocal cleared
-        state = fleet.run_state("fleet", run_id)
-        is_curable = faults.key_is_valid.is_set() and state != "success" and fleet.failed_by_key("fleet", run_id)
-        if is_curable:
-            cleared += fleet.clear_failed("fleet", run_id)
-        return state in ("success", "failed") and not is_curable
-
-    try:
-        fleet.wait_until(has_ended, until - time.monotonic(), "the run has ended", every=2.0)
-    except AirflowError:
-        return Ended(f"not ended after {RUN_SECONDS} s", cleared)
-    return Ended(fleet.run_state("fleet", run_id), cleared)
+    while True:
+        try:
+            state = fleet.wait_for_run("fleet", run_id, until - time.monotonic())
+        except AirflowError:
+            return Ended(f"not ended after {RUN_SECONDS} s", cleared)
+        if state == "success" or not fleet.failed_by_key("fleet", run_id):
+            return Ended(state, cleared)
+        faults.key_is_valid.wait()
+        cleared += fleet.clear_failed("fleet", run_id)
 
 
 def _write_chunks(folder: Path, rows: int) -> None:

@@ -58,6 +58,8 @@ class Fleet(Airflow):
             "API__MAXIMUM_PAGE_LIMIT": "1000",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            # Until then nobody watches the heartbeats of tasks that a scheduler queued which is gone.
+            "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
             "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
             "PIHUPULSE__STORE_URL": store_url,
