@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
+from configparser import Error as ConfigFileError
 from pathlib import Path
 from weakref import WeakSet
 
 from airflow.providers.common.compat.sdk import conf
 
+from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.store.engine import Store, open_store
 
 SECTION = "pihupulse"
@@ -19,10 +21,45 @@ _LOCAL_EXECUTORS = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
 _warned_of: WeakSet[Store] = WeakSet()
 
 
+def option(name: str) -> str:
+    """Return an option of the section as text, without spaces around it; empty if it is not set.
+
+    :raises ConfigurationError: if it can't be read. The message has nothing of its value, which can be a password.
+    """
+    try:
+        # The output of a command (such as store_url_cmd) ends with a line break.
+        return str(conf.get(SECTION, name, fallback="")).strip()
+    except ConfigFileError:
+        raise ConfigurationError(
+            f"[{SECTION}] {name} can't be read: in airflow.cfg, each % of a value has to be written as %%."
+        ) from None
+    except Exception as error:
+        # A command or a secrets backend that fails may put anything into the message.
+        raise ConfigurationError(
+            f"[{SECTION}] {name} can't be read, because of {type(error).__name__}: airflow config get-value {SECTION} "
+            f"{name} shows more. It is looked for in airflow.cfg, the environment, {name}_cmd and {name}_secret."
+        ) from None
+
+
+def number(name: str, *, above: float, default: float) -> float:
+    """Return an option of the section that is a number.
+
+    :param above: what it has to be more than. :param default: what holds where it is not set.
+    :raises ConfigurationError: if it is none, or too small.
+    """
+    text = option(name)
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        raise ConfigurationError(f"[{SECTION}] {name} is {text!r}: it must be a number, such as {default:g}.") from None
+    if not value > above:
+        raise ConfigurationError(f"[{SECTION}] {name} is {value:g}: it must be more than {above:g}.")
+    return value
+
+
 def store_url() -> str:
     """Return ``[pihupulse] store_url``; by default a SQLite file under ``AIRFLOW_HOME``."""
-    # The output of a command (store_url_cmd) ends with a line break.
-    url = str(conf.get(SECTION, "store_url", fallback="")).strip()
+    url = option("store_url")
     if url:
         return url
     home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()

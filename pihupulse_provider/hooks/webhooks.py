@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from airflow.providers.common.compat.sdk import conf
 from airflow.sdk.log import mask_secret
 
 from pihupulse_provider.api.errors import ConfigurationError, check_choice
@@ -35,7 +34,7 @@ def check_reading(source: str, start: str = "earliest") -> None:
 
 def webhook_connections() -> list[str]:
     """Return the connections of ``[pihupulse] webhook_connections``."""
-    named = conf.get(settings.SECTION, "webhook_connections", fallback="")
+    named = settings.option("webhook_connections")
     return [name.strip() for name in named.split(",") if name.strip()]
 
 
@@ -44,10 +43,7 @@ def retention() -> float:
 
     :raises ConfigurationError: if it is not a positive number.
     """
-    days = conf.getfloat(settings.SECTION, "inbox_retention_days", fallback=DEFAULT_RETENTION_DAYS)
-    if not days > 0:
-        raise ConfigurationError(f"[pihupulse] inbox_retention_days is {days:g}: it must be more than 0.")
-    return float(days * 86400)
+    return settings.number("inbox_retention_days", above=0, default=DEFAULT_RETENTION_DAYS) * 86400
 
 
 def read_secrets(connection_id: str) -> list[str]:
