@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from pihupulse_provider.api import Client, RetryPolicy
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.logs import counted
+from pihupulse_provider.cli.main import DEFAULT_CONNECTION
 from pihupulse_provider.cli.output import command, logged_from
-from pihupulse_provider.cli.receiver import NONE_NAMED, connection_secrets
+from pihupulse_provider.cli.receiver import connection_secrets, reading
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.connection import read_account
-from pihupulse_provider.hooks.webhooks import find_connection, webhook_connections
+from pihupulse_provider.hooks.webhooks import find_connection, retention, webhook_connections
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.store.limits import shared_rate_limit
 
@@ -35,18 +36,18 @@ def check(arguments: Namespace) -> None:
 
 def _findings(connection_id: str | None) -> Iterator[Finding]:
     named = webhook_connections()
-    if not named and connection_id is None:
-        yield NOT_OK, NONE_NAMED
+    if not named:
+        yield OK, "[pihupulse] webhook_connections is empty: no webhooks are received"
+    yield from _of_retention()
     yield from _of_store()
-    for one in named if connection_id is None else [connection_id]:
-        yield from _guarded(_of_service, one)
-        if one in named:
-            yield from _guarded(_of_webhooks, one)
+    for one in [connection_id] if connection_id else named or [DEFAULT_CONNECTION]:
+        for kind, finding in _of_connection(one, receives=one in named):
+            yield kind, f"connection {one}: {finding}"
 
 
-def _guarded(find: Callable[[str], Iterator[Finding]], connection_id: str) -> Iterator[Finding]:
+def _of_retention() -> Iterator[Finding]:
     try:
-        yield from find(connection_id)
+        retention()
     except PihuPulseError as error:
         yield NOT_OK, str(error)
 
@@ -61,20 +62,34 @@ def _of_store() -> Iterator[Finding]:
         yield NOT_OK, str(error)
 
 
+def _of_connection(connection_id: str, *, receives: bool) -> list[Finding]:
+    """Return what is found of a connection; what is wrong with it can stand in the way of several looks, but once."""
+    looks = (_of_service, _of_webhooks) if receives else (_of_service,)
+    return list(dict.fromkeys(finding for look in looks for finding in _guarded(look, connection_id)))
+
+
+def _guarded(look: Callable[[str], Iterator[Finding]], connection_id: str) -> Iterator[Finding]:
+    try:
+        yield from look(connection_id)
+    except PihuPulseError as error:
+        yield NOT_OK, str(error)
+
+
 def _of_service(connection_id: str) -> Iterator[Finding]:
-    account = read_account(find_connection(connection_id))
+    with reading(connection_id):
+        account = read_account(find_connection(connection_id))
     limit = shared_rate_limit(settings.store(), account.key, account.plan)
     with Client(account, limit=limit, retry=RetryPolicy(attempts=1, limited_attempts=0)) as client:
         client.list_templates()
-    yield OK, f"connection {connection_id}: PihuPulse allows {limit.plan.requests_per_minute:g} requests a minute"
+    yield OK, f"PihuPulse allows {limit.plan.requests_per_minute:g} requests a minute"
     yield from ((WARNING, problem) for problem in limit.disagreements.found.values())
 
 
 def _of_webhooks(connection_id: str) -> Iterator[Finding]:
-    yield OK, f"connection {connection_id}: {counted(len(connection_secrets(connection_id)), 'webhook secret')}"
+    yield OK, counted(len(connection_secrets(connection_id)), "webhook secret")
     if not Inbox(settings.store()).newest(EventFilter(connection=connection_id), limit=1):
         missing = (
-            f"No webhook of the connection {connection_id} is in this store. If PihuPulse has sent one, the receiver "
-            "has another [pihupulse] store_url."
+            "None of its webhooks is in this store. If PihuPulse has sent one, the receiver has another [pihupulse] "
+            "store_url."
         )
         yield WARNING, missing

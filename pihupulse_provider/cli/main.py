@@ -103,7 +103,12 @@ COMMANDS = (
         "check",
         "Check from this machine that settings, connections, PihuPulse and the store fit together.",
         "check:check",
-        (Argument("--connection", "The connection's id; all of webhook_connections if left out."),),
+        (
+            Argument(
+                "--connection",
+                f"The connection's id; all of webhook_connections, or else {DEFAULT_CONNECTION}, if left out.",
+            ),
+        ),
     ),
     Command(
         "send",

@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import httpx
@@ -82,8 +84,18 @@ def connection_secrets(connection_id: str) -> list[str]:
 
     :raises PihuPulseError: if there are none, or a secrets backend fails.
     """
-    try:
+    with reading(connection_id):
         return read_secrets(connection_id)
+
+
+@contextmanager
+def reading(connection_id: str) -> Iterator[None]:
+    """Raise whatever a connection can't be read for as a ``PihuPulseError``.
+
+    :raises PihuPulseError: if there is no such connection, it can't be used, or a secrets backend fails.
+    """
+    try:
+        yield
     except PihuPulseError:
         raise
     except Exception as error:

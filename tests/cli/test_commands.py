@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import re
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.cli import cli_parser
-from airflow.models import Connection
-from airflow.utils.session import create_session
 
 from pihupulse_provider.api import Account
-from pihupulse_provider.cli.main import COMMANDS, Command, get_commands, main
+from pihupulse_provider.cli.main import COMMANDS, Command, get_commands
 from pihupulse_provider.hooks import settings
-from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.cursors import Cursor
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.store.ledger import Ledger
 from tests.webhooks.inboxes import receive
-from tests.webhooks.running import CONNECTION, SECRET, receiving, serving
-
-
-@pytest.fixture(autouse=True)
-def configured(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    connection = {"conn_type": "pihupulse", "password": "key", "extra": {"webhook_secret": [SECRET, "old secret"]}}
-    monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", json.dumps(connection))
-    monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", CONNECTION)
-    monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]):
-    """Run a command, and return what it printed."""
-
-    def run(*arguments: str) -> str:
-        capsys.readouterr()
-        main(arguments)
-        return capsys.readouterr().out
-
-    return run
+from tests.webhooks.running import CONNECTION, receiving, serving
 
 
 def inbox() -> Inbox:
@@ -145,78 +117,11 @@ def test_a_number_out_of_bounds_is_refused_before_anything_is_done(run, capsys, 
     assert inbox().head() == len(inbox().read(EventFilter()).events) == 1
 
 
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch):
-    """Have the connection lead to a local PihuPulse; return what sets the connection's extras."""
-
-    def connect(sandbox: Sandbox, **extra: object) -> None:
-        document = json.loads(sandbox.connection_json)
-        document["extra"] = {"webhook_secret": [SECRET, "old secret"], **extra}
-        monkeypatch.setenv("AIRFLOW_CONN_PIHUPULSE_DEFAULT", json.dumps(document))
-
-    return connect
-
-
-def test_a_check_of_a_configuration_that_works(run, service):
-    receive("s1")
-    with Sandbox(plan="professional") as sandbox:
-        service(sandbox)
-        printed = run("check").splitlines()
-    assert re.match(r"ok  store sqlite:///.*store.db: 1 event received so far$", printed[0])
-    assert printed[1:] == [
-        "ok  connection pihupulse_default: PihuPulse allows 300 requests a minute",
-        "ok  connection pihupulse_default: 2 webhook secrets",
-    ]
-
-
-def test_what_libraries_log_is_no_part_of_a_result(run, service, monkeypatch: pytest.MonkeyPatch):
-    """Airflow's loggers write to stdout; of a new store, and of each request, something is logged."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("logged %(message)s"))
-    monkeypatch.setattr(logging.root, "handlers", [handler])
-    monkeypatch.setattr(logging.root, "level", logging.INFO)
-    with Sandbox() as sandbox:
-        service(sandbox)
-        assert "logged" not in run("check") + run("consumers")
-
-
-def test_a_check_warns_of_what_works_badly(run, service, monkeypatch: pytest.MonkeyPatch):
-    """A file as the store of Celery's workers, a plan that is too small, a clock that is wrong, and no webhook yet."""
-    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
-    with Sandbox(plan="enterprise", clock=lambda: time.time() + 600) as sandbox:
-        service(sandbox, plan="starter")
-        run("check")  # the first response tells the plan
-        printed = [line for line in run("check").splitlines() if line.startswith("warning  ")]
-    for words in (
-        "[core] executor names CeleryExecutor",
-        "slows down all of them",
-        "seconds behind PihuPulse's",
-        "No webhook of the connection pihupulse_default is in this store",
-    ):
-        assert any(words in line for line in printed), printed
-
-
-def test_a_check_names_everything_that_does_not(run, capsys, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", f"{CONNECTION}, missing")
-    monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", "postgresql://airflow:hunter2@127.0.0.1:1/pihupulse")
-    with pytest.raises(SystemExit, match="1"):
-        run("check", "--connection", "missing")
-    printed = capsys.readouterr().out
-    assert "not ok  There is no connection missing: add it" in printed
-    assert "not ok  The store postgresql" in printed
-    assert "hunter2" not in printed
-
-
-@pytest.mark.usefixtures("dag_runs")
-def test_a_connection_that_is_only_in_airflows_database_is_found(monkeypatch: pytest.MonkeyPatch):
-    """One that was made in the UI or with ``airflow connections add``."""
-    extra = json.dumps({"webhook_secret": SECRET})
-    with create_session() as session:
-        session.add(Connection("stored", "pihupulse", host="http://127.0.0.1:1", password="a-key", extra=extra))
-    monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "stored")
-    command = [sys.executable, "-m", "pihupulse_provider.webhooks", "check"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "ok  connection stored:" in ended.stdout, ended.stdout + ended.stderr
+@pytest.mark.parametrize("command", ["prune", "serve"])
+def test_a_command_that_needs_a_number_says_that_the_setting_is_none(run, command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW__PIHUPULSE__INBOX_RETENTION_DAYS", "abc")
+    with pytest.raises(SystemExit, match=r"^Error: \[pihupulse\] inbox_retention_days is 'abc'"):
+        run(command)
 
 
 def test_a_test_event_for_a_missing_connection_is_refused_in_a_sentence(run):
