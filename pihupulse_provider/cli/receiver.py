@@ -26,18 +26,21 @@ _SHOWN = 300
 @ends_in_a_sentence
 def serve(arguments: Namespace) -> None:
     """Serve until stopped."""
-    from pihupulse_provider.webhooks.server import run
+    from pihupulse_provider.webhooks.server import listen, run
 
     if not webhook_connections():
         raise ConfigurationError(NONE_NAMED)
     receiver(prefix=PREFIX)  # a configuration that can't work is reported here, once, and not by each worker
+    listener = listen(arguments.host, arguments.port)
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    address = f"http://{host}:{listener.getsockname()[1]}{PREFIX}"
     for connection in webhook_connections():
-        print(f"Receiving at http://{arguments.host}:{arguments.port}{PREFIX}/webhooks/{connection}", flush=True)
+        print(f"Receiving at {address}/webhooks/{connection}", flush=True)
         try:
             connection_secrets(connection)
         except PihuPulseError as error:
             print(f"Its deliveries are refused for now: {error}", file=sys.stderr, flush=True)
-    run(f"{__name__}:application", host=arguments.host, port=arguments.port, workers=arguments.workers)
+    run(f"{__name__}:application", listener, workers=arguments.workers)
 
 
 def application() -> Receiver:

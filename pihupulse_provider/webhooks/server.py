@@ -14,8 +14,11 @@ none is the new one turned away. So who holds connections open keeps nobody out:
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
+import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +26,17 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.webhooks.handler import Outcome
 from pihupulse_provider.webhooks.http import Response, refusal
 
 _FED_AT_ONCE = 16 * 1024
 """Bytes that are parsed between two looks at the bounds."""
 _OPEN_FILES = 4096
+_BACKLOG = 2048
+"""Connections that wait to be taken."""
+_NOT_STARTED = 3
+"""The exit code of uvicorn for it."""
 _TAKES_NAMES = (0, 41)
 """The uvicorn that surely takes a protocol's name; 0.35, which the constraints of Airflow 3.0 name, does not."""
 
@@ -226,7 +234,42 @@ def _protocol() -> Any:
     return f"{__name__}:{BoundedProtocol.__name__}" if takes_names else BoundedProtocol
 
 
-def run(application: str, *, host: str, port: int, workers: int = 1) -> None:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; connections queue up from now on.
+
+    :raises ConfigurationError: if nothing can listen there.
+    """
+    try:
+        families = [found[0] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        listener = socket.socket(socket.AF_INET if socket.AF_INET in families else families[0])
+    except (OSError, UnicodeError) as error:
+        raise _cannot_listen(host, port, error) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections take it over. asyncio sets it as well, but workers don't know that this is TCP.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen(host, port, error) from None
+    return listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> ConfigurationError:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return ConfigurationError(f"Port {port} on {host} is taken: choose another one, or 0 for any free one.")
+    if number == errno.EACCES:
+        return ConfigurationError(f"Port {port} on {host} is not for this user: choose one from 1024 up.")
+    why = getattr(error, "strerror", None) or "it is not a host's name"
+    return ConfigurationError(
+        f"Nothing can listen at {host}, which is no address of this machine: {why}. Choose one that is, or 0.0.0.0 for "
+        "all of them."
+    )
+
+
+def run(application: str, listener: socket.socket, *, workers: int = 1) -> None:
     """Serve until stopped.
 
     :param application: ``module:function`` that makes the application, in each worker.
@@ -234,17 +277,23 @@ def run(application: str, *, host: str, port: int, workers: int = 1) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, enough), hard))
-    uvicorn.run(
-        application,
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        http=_protocol(),
-        lifespan="on",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=10,
-    )
+    options: dict[str, Any] = {
+        "factory": True,
+        "backlog": _BACKLOG,
+        "http": _protocol(),
+        "lifespan": "on",
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+        "ws": "none",
+        "timeout_graceful_shutdown": 10,
+    }
+    if workers > 1:
+        uvicorn.run(application, fd=listener.fileno(), workers=workers, **options)
+        return
+    # This server closes the listener as it stops: nobody waits at it for a connection that is not taken any more.
+    server = uvicorn.Server(uvicorn.Config(application, **options))
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if not server.started:
+        raise SystemExit(_NOT_STARTED)
