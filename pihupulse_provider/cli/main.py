@@ -201,11 +201,12 @@ def _parser() -> ArgumentParser:
 def get_commands() -> list[Any]:
     """Return ``airflow pihupulse`` and its commands, as Airflow takes them from a provider (3.2)."""
     from airflow.cli import cli_config
+    from rich.markup import escape  # Airflow takes help for markup
 
     arg: Any = cli_config.Arg
     actions: list[Any] = []
     for command in COMMANDS:
-        arguments = tuple(arg((one.flag,), help=one.help, **one.options) for one in command.arguments)
-        actions.append(cli_config.ActionCommand(command.name, command.help, command.run, arguments))
+        arguments = tuple(arg((one.flag,), help=escape(one.help), **one.options) for one in command.arguments)
+        actions.append(cli_config.ActionCommand(command.name, escape(command.help), command.run, arguments))
     help_text = "Receive, list and replay webhooks of PihuPulse"
     return [cli_config.GroupCommand(name="pihupulse", help=help_text, subcommands=actions)]

@@ -159,6 +159,19 @@ def test_serving_nothing_is_refused(run, monkeypatch: pytest.MonkeyPatch):
         run("--port", "0")
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_airflow_shows_the_same_help(command: Command, capsys: pytest.CaptureFixture[str]):
+    """It takes a text in brackets for markup, such as of colours."""
+    parser = argparse.ArgumentParser()
+    cli_parser._add_command(parser.add_subparsers(), get_commands()[0])
+    with pytest.raises(SystemExit, match="0"):
+        parser.parse_args(["pihupulse", command.name, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert command.help in shown
+    for argument in command.arguments:
+        assert argument.help.replace("%(default)s", str(argument.options.get("default"))) in shown
+
+
 def test_airflow_takes_the_same_commands(capsys: pytest.CaptureFixture[str]):
     receive("s1")
     parser = argparse.ArgumentParser()
