@@ -180,8 +180,8 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name; ``serve`` if they name none."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    names = {command.name for command in COMMANDS}
-    if not names.intersection(given[:1]) and not {"-h", "--help"}.intersection(given):
+    names_none = not given or given[0].startswith("-")
+    if names_none and not {"-h", "--help"}.intersection(given):
         given.insert(0, "serve")
     parsed = _parser().parse_args(given)
     parsed.command.run(parsed)
@@ -189,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m pihupulse_provider.webhooks", description="Webhooks of PihuPulse.")
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(required=True, metavar="command")
     for command in COMMANDS:
         sub_parser = commands.add_parser(command.name, help=command.help, description=command.help)
         sub_parser.set_defaults(command=command)

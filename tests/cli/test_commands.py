@@ -153,6 +153,15 @@ def test_help_shows_every_default(run, command: Command, capsys: pytest.CaptureF
             assert argument.options.get("required") or "left out" in shown or command.name == "replay"
 
 
+@pytest.mark.parametrize("given", ["nope", "nope --help", "Check", "prune.", "9200 --port 1"])
+def test_a_command_that_there_is_not_is_refused_with_those_that_there_are(run, given: str, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(*given.split())
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument command: invalid choice: '{given.partition(' ')[0]}'" in said
+    assert all(command.name in said for command in COMMANDS)
+
+
 def test_serving_nothing_is_refused(run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "")
     with pytest.raises(SystemExit, match="webhook_connections names no connection"):
