@@ -9,7 +9,7 @@ from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.logs import counted
 from pihupulse_provider.cli.output import command, print_table
 from pihupulse_provider.hooks import settings
-from pihupulse_provider.hooks.webhooks import retention
+from pihupulse_provider.hooks.webhooks import retention, webhook_connections
 from pihupulse_provider.store.cursors import Cursor, list_cursors
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.forgetting import forget_jobs
@@ -25,7 +25,11 @@ def events(arguments: Namespace) -> None:
         events=(arguments.event,) if arguments.event else (),
         since=arguments.since.timestamp() if arguments.since else None,
     )
-    found = Inbox(settings.store()).newest(wanted, arguments.limit)
+    inbox = Inbox(settings.store())
+    found = inbox.newest(wanted, arguments.limit)
+    if not found:
+        print(_nothing_of(inbox, arguments.connection))
+        return
     titles = ("position", "received", "event", "screening", "candidate", "template", "score")
     rows = []
     for entry in found:
@@ -33,6 +37,13 @@ def events(arguments: Namespace) -> None:
         named = (public[name] for name in ("event", "screening_id", "candidate_id", "template_id", "score"))
         rows.append((entry.position, _time(entry.received_at), *named))
     print_table(titles, rows)
+
+
+def _nothing_of(inbox: Inbox, connection_id: str) -> str:
+    if inbox.newest(EventFilter(connection=connection_id), limit=1):
+        return f"The inbox has events of the connection {connection_id}, but none of those asked for."
+    hint = "" if connection_id in webhook_connections() else ", which [pihupulse] webhook_connections does not name"
+    return f"The inbox has no event of the connection {connection_id}{hint}."
 
 
 @command

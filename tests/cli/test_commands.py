@@ -60,6 +60,25 @@ def test_events_are_listed_without_anything_personal(run):
     assert "s2" not in printed
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--connection", "nope"],
+            "The inbox has no event of the connection nope, which [pihupulse] webhook_connections does not name.\n",
+        ),
+        (
+            ["--event", "report.generated"],
+            "The inbox has events of the connection pihupulse_default, but none of those asked for.\n",
+        ),
+    ],
+)
+def test_no_event_is_said_in_a_sentence(run, arguments: list[str], said: str):
+    assert run("events") == "The inbox has no event of the connection pihupulse_default.\n"
+    receive("s1")
+    assert run("events", *arguments) == said
+
+
 def test_a_replay_sets_a_cursor_back_to_a_time_or_a_position(run):
     for number in range(3):
         receive(f"s{number}")
@@ -129,9 +148,10 @@ def test_a_test_event_for_a_missing_connection_is_refused_in_a_sentence(run):
         run("send", "--connection", "missing")
 
 
-def test_a_test_event_has_one_of_the_documented_names(run, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("command", ["send", "events"])
+def test_the_name_of_an_event_is_one_of_the_documented(run, command: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
-        run("send", "--event", "screening.complete")
+        run(command, "--event", "screening.complete")
     assert "'screening.completed'" in capsys.readouterr().err
 
 
