@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.events import EVENTS, SCREENING_COMPLETED
@@ -66,6 +67,17 @@ def _moment(text: str) -> datetime:
         raise ArgumentTypeError(f"{text} is not an ISO 8601 time such as 2026-05-31T14:00") from None
 
 
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ArgumentTypeError(f"{text} is not an address such as {DEFAULT_URL}")
+    return text
+
+
 def _number(kind: type[int | float], least: int, most: float = math.inf, why: str = "") -> Callable[[str], int | float]:
     """Return what reads a number within bounds."""
 
@@ -116,7 +128,7 @@ COMMANDS = (
         "receiver:send",
         (
             _CONNECTION,
-            Argument("--url", "The receiver's address up to /webhooks", {"default": DEFAULT_URL}),
+            Argument("--url", "The receiver's address up to /webhooks", {"type": _address, "default": DEFAULT_URL}),
             Argument("--event", "The event's name.", {"choices": EVENTS, "default": SCREENING_COMPLETED}),
             Argument("--screening-id", "The screening in the event.", {"default": "s67890"}),
             Argument("--candidate-id", "The candidate in the event.", {"default": "c12345"}),

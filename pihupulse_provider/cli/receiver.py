@@ -19,6 +19,11 @@ from pihupulse_provider.webhooks.receiver import PREFIX, Receiver
 from pihupulse_provider.webhooks.signature import SIGNATURE_HEADER, sign
 
 _GOOD = {202: "stored", 200: "already known"}
+_WRONG_METHOD = (
+    "nothing receives webhooks at this address. Set [pihupulse] webhook_connections and restart the API server, or "
+    "correct the path in --url."
+)
+_SAID = {**_GOOD, 405: _WRONG_METHOD}
 _SHOWN = 300
 """Characters of another response that are shown; it may be endless."""
 
@@ -63,9 +68,10 @@ def send(arguments: Namespace) -> None:
     }
     try:
         with httpx.stream("POST", url, content=body, headers=headers, timeout=30) as response:
-            said = _GOOD.get(response.status_code) or next(response.iter_text(_SHOWN), "")
+            said = _SAID.get(response.status_code) or next(response.iter_text(_SHOWN), "")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise TransportError(f"There was no response from {url}: {error}. Is the receiver running there?") from None
+        why = str(error).rstrip(".") or type(error).__name__
+        raise TransportError(f"There was no response from {url}: {why}. Is the receiver running there?") from None
     print(f"{url} responded with {response.status_code}: {printable(said)}")
     if response.status_code not in _GOOD:
         raise SystemExit(1)

@@ -6,6 +6,7 @@ import argparse
 import re
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from airflow.cli import cli_parser
 
@@ -34,6 +35,39 @@ def test_a_test_event_goes_the_whole_way(run):
 def test_a_test_event_to_nobody_says_so(run):
     with pytest.raises(SystemExit, match="Is the receiver running there"):
         run("send", "--url", "http://127.0.0.1:1/pihupulse")
+
+
+@pytest.mark.parametrize("url", ["not-a-url", "127.0.0.1:9200", "ftp://127.0.0.1/pihupulse", "http://", "http://["])
+def test_a_test_event_to_what_is_no_address_is_refused(run, capsys, url: str):
+    with pytest.raises(SystemExit):
+        run("send", "--url", url)
+    assert f"{url} is not an address such as http://127.0.0.1:9200/pihupulse" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(httpx.ConnectError("It ended."), "It ended"), (httpx.ReadTimeout(""), "ReadTimeout")],
+)
+def test_why_there_was_no_response_is_one_sentence(run, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str):
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(httpx, "stream", fail)
+    with pytest.raises(SystemExit, match=f"/pihupulse_default: {why}. Is the receiver running there"):
+        run("send")
+
+
+def test_a_test_event_to_a_server_without_a_receiver_says_what_its_response_means(run, capsys):
+    """Airflow's API server shows its UI at every path, and takes nothing there."""
+
+    async def user_interface(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 405, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"detail":"Method Not Allowed"}'})
+
+    with serving(user_interface) as address, pytest.raises(SystemExit, match="1"):
+        run("send", "--url", address)
+    printed = capsys.readouterr().out
+    assert "responded with 405: nothing receives webhooks at this address. Set [pihupulse] webhook_conn" in printed
 
 
 def test_what_answers_in_place_of_a_receiver_is_shown_in_part_and_without_what_a_terminal_carries_out(run, capsys):
