@@ -166,11 +166,12 @@ class Store:
                 write_temporary_file(connection)
         if self._file is None:
             return
+        self._file.prepare()
         try:
             with tempfile.TemporaryFile(dir=self._file.path.parent, buffering=0) as file:
                 os.posix_fallocate(file.fileno(), 0, _ROOM)
         except OSError as error:
-            raise StoreError(f"The store {self} can't grow: {error.strerror}") from error
+            raise StoreError(f"The store {self} can't grow: {self._file.problem() or error.strerror}") from error
 
     def now(self, connection: Connection) -> float:
         """Return the time that all processes share, in epoch seconds: the database server's, or this machine's."""

@@ -112,7 +112,11 @@ class SqliteFile:
             self._align()
 
     def problem(self) -> str | None:
-        """Return why this process can't use the file, if that is another user's doing."""
+        """Return why this process can't use the file, if its folder is missing or that is another user's doing."""
+        folder = self.path.parent
+        with suppress(OSError):
+            if not folder.exists():
+                return f"its folder {folder} is missing, and this process can't make it. Make it, or use another one."
         for path in (self.path, self.path.parent):
             with suppress(OSError):
                 status = path.stat()

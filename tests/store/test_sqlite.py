@@ -280,6 +280,24 @@ def test_a_folder_that_went_away_is_made_again(tmp_path: Path) -> None:
     store.dispose()
 
 
+def test_looking_for_room_makes_a_folder_that_is_missing(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/new/folder/store.db")
+    store.check_space()
+    assert (tmp_path / "new/folder").is_dir()
+    store.dispose()
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = Store(f"sqlite:///{tmp_path}/file/folder/store.db")
+    missing = f"its folder {tmp_path}/file/folder is missing, and this process can't make it. Make it"
+    with pytest.raises(StoreError, match=f"can't grow: {missing}"):
+        store.check_space()
+    with pytest.raises(StoreError, match=f"failed: unable to open database file: {missing}"):
+        _note(store, "anything")
+    store.dispose()
+
+
 def test_a_full_disk_fails_each_time_until_there_is_room(store: Store, path: Path) -> None:
     _note(store, "first")
     with files_of_at_most(4096):
