@@ -1,4 +1,4 @@
-"""A short name for ``python -m pihupulse_provider.cli``: receives webhooks, and looks after what was received."""
+"""``python -m pihupulse_provider.webhooks``: receives webhooks, and looks after what was received."""
 
 from __future__ import annotations
 
