@@ -16,6 +16,8 @@ pytestmark = [
 ]
 _OF_AIRFLOW = "An iframe which has both allow-scripts and allow-same-origin"
 """What a browser says of every page of a plugin."""
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+COLOURS = {"light": "rgb(246, 247, 249)", "dark": "rgb(16, 21, 28)"}
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,23 @@ def test_airflows_menu_leads_to_it_and_its_policy_stops_nothing_of_its_own(airfl
 def test_its_styles_are_read_and_it_follows_the_theme(airflow, tab, theme):
     log_in(airflow, tab)
     tab.goto(f"{airflow.url}/pihupulse/overview/")
-    colour = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert colour == {"light": "rgb(246, 247, 249)", "dark": "rgb(16, 21, 28)"}[theme]
+    assert tab.evaluate(BACKGROUND) == COLOURS[theme]
+
+
+@pytest.mark.parametrize(("theme", "chosen"), [("light", "dark"), ("dark", "light")])
+def test_it_follows_the_theme_chosen_in_airflow_and_not_the_browsers(airflow, tab, theme, chosen):
+    from playwright.sync_api import expect
+
+    log_in(airflow, tab)
+    tab.goto(f"{airflow.url}/plugin/pihupulse")
+    body = tab.frame_locator("iframe[title=PihuPulse]").locator("body")
+    expect(body).to_have_css("background-color", COLOURS[theme], timeout=30_000)
+    tab.get_by_role("button", name="User").click()
+    tab.get_by_role("menuitem", name="Appearance").click()
+    tab.get_by_role("menuitemradio", name=f"{chosen} mode").click()
+    expect(body).to_have_css("background-color", COLOURS[chosen])
+    tab.reload()
+    expect(body).to_have_css("background-color", COLOURS[chosen], timeout=30_000)
 
 
 def test_a_search_by_the_keyboard(airflow, tab):

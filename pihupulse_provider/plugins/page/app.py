@@ -7,6 +7,8 @@ read. It only reads, takes a few seconds at most, and loads nothing from elsewhe
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +28,7 @@ from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.operators.links import PAGE_PATH
-from pihupulse_provider.plugins.page.rendering import SECTIONS, Address, render
+from pihupulse_provider.plugins.page.rendering import SECTIONS, THEME_SCRIPT, Address, render
 from pihupulse_provider.store.engine import Store, StoreVersionError
 from pihupulse_provider.store.overview import Wanted, read_overview
 
@@ -36,9 +38,10 @@ _SECONDS = 5.0
 """How long a person, and the API server, wait for the store."""
 _LONGEST_TEXT = 255
 _LAST_NUMBER = 2**53
+_SCRIPT_HASH = base64.b64encode(hashlib.sha256(THEME_SCRIPT.encode()).digest()).decode()
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
-    "frame-ancestors 'self'; base-uri 'none'",
+    "Content-Security-Policy": f"default-src 'none'; script-src 'sha256-{_SCRIPT_HASH}'; style-src 'self'; "
+    "img-src data:; form-action 'self'; frame-ancestors 'self'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",

@@ -16,6 +16,8 @@ from pihupulse_provider.plugins.page import icon
 from pihupulse_provider.store.activity import STALLED_SECONDS
 from pihupulse_provider.store.overview import Overview, Wanted
 
+THEME_SCRIPT = Path(__file__).with_name("theme.js").read_text("utf-8")
+"""Makes the page follow the theme of Airflow's UI; it is within the page, so that it runs before the first paint."""
 SECTIONS = {"waits": "Waits", "transfers": "Imports and exports", "deliveries": "Deliveries"}
 SIZE, SHORT = 50, 8
 """Rows of a section's own page, and of the overview."""
@@ -118,7 +120,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        duration=duration, moment=moment, utc=utc, state_of=state_of, sections=SECTIONS, icon=icon
+        duration=duration,
+        moment=moment,
+        utc=utc,
+        state_of=state_of,
+        sections=SECTIONS,
+        icon=icon,
+        theme_script=THEME_SCRIPT,
     )
     environment.filters["counted"] = lambda number: f"{number:,}"
     return environment
