@@ -71,13 +71,14 @@ class Deliveries(NamedTuple):
 class AccountUse(NamedTuple):
     """How much of an account's limit is in use.
 
-    :ivar plan: as PihuPulse advertised it, otherwise Starter. :ivar in_use: requests of its burst.
-    :ivar paused_seconds: for how long nobody sends because of a 429.
+    :ivar plan: as PihuPulse advertised it, otherwise Starter. :ivar is_plan_known: whether PihuPulse has advertised it.
+    :ivar in_use: requests of its burst. :ivar paused_seconds: for how long nobody sends because of a 429.
     """
 
     account: str
     connections: list[str]
     plan: Plan
+    is_plan_known: bool
     in_use: float
     paused_seconds: float
 
@@ -111,6 +112,7 @@ class Overview:
                 account,
                 names.get(account, []),
                 state.plan,
+                state.advertised is not None,
                 min(state.plan.burst, max(0.0, state.full_at - self.now) / state.plan.interval),
                 max(0.0, state.paused_until - self.now),
             )

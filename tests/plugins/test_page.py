@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from pihupulse_provider.api.events import WebhookEvent
+from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.plugins.pihupulse import PihuPulsePlugin
 from pihupulse_provider.store import overview
 from pihupulse_provider.store.activity import Activity, ActivityLog, TaskRef, activity_table
@@ -144,6 +145,22 @@ class TestWhatItShows:
         assert "pihupulse_default, pihupulse_other" in text(answer)
         assert 10 <= int(re.search(r"(\d+) of 150", text(answer))[1]) <= 40, "slots are reserved several at once"
         assert "<meter" in answer.text
+
+    async def test_a_plan_that_pihupulse_has_not_told_is_not_known_yet(self, viewer, store):
+        StoreRateLimit(store, "a" * 32).reserve()
+        page = text(await viewer.get())
+        assert "not known yet" in page
+        assert "100 requests a minute, 150 at once until PihuPulse tells" in page
+        assert " open " not in page
+
+    async def test_a_plan_that_pihupulse_told(self, viewer, store):
+        limit = StoreRateLimit(store, "a" * 32)
+        now = limit.now()
+        limit.observe(limit.reserve(), RateLimitHeaders(now, now, limit=300))
+        page = text(await viewer.get())
+        assert "300 requests a minute, 450 at once" in page
+        assert " open " in page
+        assert "not known yet" not in page
 
     async def test_imports_and_how_far_they_are(self, viewer, store):
         now = time.time()
