@@ -169,8 +169,22 @@ class TestWhatItShows:
         )
         fill(store, one)
         answer = await viewer.get("/transfers")
-        assert "1,234 of 50,000" in text(answer)
+        assert "import of candidates" in text(answer)
+        assert "1,239 of 50,000" in text(answer)
         assert '<progress max="50000" value="1239"' in answer.text
+
+    async def test_the_number_beside_a_full_bar_is_all_of_them_rejected_or_not(self, viewer, store):
+        now = time.time()
+        rejected = Activity(task(task_id="load"), "import", "pihupulse_default", "candidates", now, None, 1, 0, 1)
+        fill(store, rejected, wait(task(), now, total=2, done=1, failed=1))
+        assert re.search(r"\b1 of 1\b", text(await viewer.get("/transfers")))
+        assert "2 of 2, 1 failed" in text(await viewer.get("/waits"))
+
+    async def test_a_task_that_creates_screenings_imports_none(self, viewer, store):
+        fill(store, Activity(task(), "import", "pihupulse_default", "screenings", time.time(), total=1))
+        page = text(await viewer.get("/transfers"))
+        assert "creating screenings" in page
+        assert "import of screenings" not in page
 
     async def test_an_import_that_was_killed_is_told_from_one_that_runs(self, viewer, store):
         fill(store, Activity(task(), "import", "pihupulse_default", "candidates", time.time(), total=9, done=3))

@@ -111,6 +111,18 @@ def state_of(row: Any, now: float) -> str:
     return str(row.state)
 
 
+def moved_by(row: Any) -> str:
+    """Return what a row's task moves, and which way; the store has ``import`` for all that creates in bulk."""
+    if row.kind == "import" and row.what == "screenings":
+        return "creating screenings"
+    return f"{row.kind} of {row.what}"
+
+
+def finished(row: Any) -> int:
+    """Return how many of a row's total have come to an end, good or bad."""
+    return int(min(row.done + row.failed, row.total))
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -124,6 +136,8 @@ def _environment() -> Environment:
         moment=moment,
         utc=utc,
         state_of=state_of,
+        moved_by=moved_by,
+        finished=finished,
         sections=SECTIONS,
         icon=icon,
         theme_script=THEME_SCRIPT,
