@@ -51,7 +51,6 @@ __all__ = [
     "UnconfirmedCreateError",
 ]
 
-
 ChoiceT = TypeVar("ChoiceT", bound=str)
 
 
@@ -83,10 +82,10 @@ class ConfigurationError(PihuPulseError, ValueError):
 
 def check_choice(argument: str, value: str, choices: Iterable[ChoiceT]) -> ChoiceT:
     """Return the value of an argument if it is one of a few. :raises ConfigurationError: saying which there are."""
-    known = {choice: choice for choice in choices}
+    known = tuple(choices)
     if value not in known:
         raise ConfigurationError(f"{argument} is {value!r}: choose one of {', '.join(known)}.")
-    return known[value]
+    return known[known.index(value)]
 
 
 class TransportError(PihuPulseError):

@@ -142,7 +142,7 @@ COMMANDS = (
         "store:events",
         (
             _CONNECTION,
-            Argument("--event", "Only events of this name; all if left out.", {"choices": EVENTS}),
+            Argument("--event", f"Only events of this name, such as {SCREENING_COMPLETED}; all if left out."),
             _since("Only events received since this time; all if left out."),
             Argument("--limit", "The most events to list.", {"type": _number(int, 1), "default": 50}),
         ),

@@ -22,6 +22,7 @@ from tests.webhooks.inboxes import cursor_of, receive
     [
         ({"source": "poll"}, "source is 'poll': choose one of webhooks, polling"),
         ({"start": "now"}, "start is 'now': choose one of earliest, latest"),
+        ({"source": ["polling"]}, "choose one of webhooks, polling"),
         ({"events": ["screening.complet"]}, r"'screening\.complet', and the events that PihuPulse documents are"),
         ({"events": "screening.complet"}, "If it is a new one, set allow_unknown_event=True"),
     ],
