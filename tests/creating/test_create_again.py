@@ -54,6 +54,18 @@ class TestKilled:
         assert summary.created == 100
         assert_each_once(world, 100)
 
+    def test_a_changed_source_is_taken_as_long_as_nothing_was_sent(self, world):
+        class Killed(Ledger):
+            def mark(self, *_):
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            run(world, people(90), ledger=Killed(Store(world.store_url, world.wall_clock), world.account, world.now))
+        with pytest.raises(KilledError):
+            run(world, people(100), first_try=False, kill_after=60)
+        assert run(world, people(100), first_try=False).created == 100
+        assert_each_once(world, 100)
+
     def test_a_changed_source_is_refused(self, world):
         with pytest.raises(KilledError):
             run(world, people(100), kill_after=60)
