@@ -19,6 +19,7 @@ from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.events import is_name
 from pihupulse_provider.store.engine import Store, metadata
+from pihupulse_provider.store.job_run import Run, next_owner
 
 JOBS = sa.Table(
     "pihupulse_jobs",
@@ -71,8 +72,6 @@ _DATE_CREATE = sa.text(
     "WHERE job = :job AND item = :item AND object_id IS NULL AND service_ahead IS NULL"
 )
 _CHUNK = 500
-_OWNER = "t"
-"""Begins an owner that tells when it began; those of version 1.0.0 are hexadecimal digits alone."""
 
 
 class JobTakenOverError(PihuPulseError):
@@ -95,21 +94,6 @@ class Mark(NamedTuple):
     at: float
     object_id: str | None = None
     service_time: float | None = None
-
-
-@dataclass
-class Run:
-    """A run of a job, which may have to take it more than once: while the store is away, or where its answer is lost.
-
-    :ivar began_at: when it began, by this process's clock (epoch seconds). ``is_late``: whether it has tried to take
-        the job, so that a run that began after it may have it. ``owner``: what it tried to take it as, whether or not
-        it heard of it. ``is_first``: whether the ledger did not know the job before.
-    """
-
-    began_at: float
-    is_late: bool = False
-    owner: str = ""
-    is_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,8 +152,11 @@ class Ledger:
             wanted = {"account": self._account, "name": name}
             connection.execute(_NEW_JOB, {**wanted, "at": started_at, "fingerprint": fingerprint})
             found = connection.execute(sa.select(JOBS).filter_by(**wanted).with_for_update()).one()
-            if not run.owner or found.owner != run.owner:
-                run.owner, run.is_first = _owner(found.owner, started_at, is_late=is_late), not found.owner
+            if not run.holds(found.owner):
+                owner = next_owner(found.owner, started_at, is_late=is_late)
+                if owner is None:
+                    raise JobTakenOverError
+                run.owner, run.is_first = owner, not found.owner
                 connection.execute(sa.update(JOBS).where(JOBS.c.id == found.id).values(owner=run.owner))
         return Job(
             found.id,
@@ -270,15 +257,6 @@ class Ledger:
         if latest is not None:
             connection.execute(_MOVE_ON, _values(job, latest, skew))
         connection.execute(_PUT_CREATE, _in_order(job, map(_keepable, marks), skew))
-
-
-def _owner(before: str, begun_at: float, *, is_late: bool) -> str:
-    """Return what stands for a run: its beginning in microseconds, so that a later run is a greater text."""
-    known = int(before[1:], 16) if before.startswith(_OWNER) else 0
-    begun = int(begun_at * 1e6)
-    if is_late and known > begun:
-        raise JobTakenOverError
-    return f"{_OWNER}{max(begun, known + 1):015x}"
 
 
 def _mark(row: Any, skew: float) -> Mark:

@@ -8,7 +8,8 @@ import pytest
 
 from pihupulse_provider.api import Account
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.ledger import JobTakenOverError, Ledger, Mark, Run
+from pihupulse_provider.store.job_run import Run
+from pihupulse_provider.store.ledger import JobTakenOverError, Ledger, Mark
 
 ACCOUNT = Account("pp_key")
 NOW = 1_700_000_000.0
