@@ -95,8 +95,8 @@ class AsyncClient:
         """Carry out a call of :mod:`pihupulse_provider.api.endpoints`.
 
         :param poll: whether it only looks whether something has happened, and so gives way to other work.
-        :param before_send: is awaited each time the request is about to go out, its slot having come, and once more
-            when there is a connection for it, which can take long; what it raises ends the call with nothing sent.
+        :param before_send: is awaited each time the request is about to go out, its slot having come, when there is a
+            connection for it, which can take long, and before its body; what it raises ends the call with nothing sent.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
         steps = self._exchanges.start(call, poll=poll)
@@ -217,10 +217,13 @@ def run_to_end(work: Coroutine[Any, Any, R]) -> R:
 
 
 def _when_connected(before_send: BeforeSend) -> Callable[[str, object], Awaitable[None]]:
-    """Return what httpcore awaits at each of its steps, the last before it writes a request among them."""
+    """Return what httpcore awaits at each of its steps, the last before it writes a request's two parts among them.
+
+    Others of the event loop have their turn between the two, and nothing is carried out without the second.
+    """
 
     async def step(name: str, _what: object) -> None:
-        if name == "http11.send_request_headers.started":
+        if name in ("http11.send_request_headers.started", "http11.send_request_body.started"):
             await before_send()
 
     return step

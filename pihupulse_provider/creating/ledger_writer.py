@@ -107,7 +107,7 @@ class LedgerWriter:
         return marked_at
 
     async def renew(self, row: TableRow, marked_at: float) -> float:
-        """Return the time, once the row's mark is at most :data:`MARK_HOLDS` seconds old.
+        """Return when this run had the job, which is at most :data:`MARK_HOLDS` seconds ago (epoch seconds).
 
         A process may be stopped for minutes, or wait so long for its turn: another run may have the job by then.
 
@@ -115,7 +115,7 @@ class LedgerWriter:
         """
         while self.ledger.now() - marked_at > MARK_HOLDS:
             marked_at = await self.mark([row])
-        return self.ledger.now()
+        return marked_at
 
     async def confirm(self, created: Sequence[tuple[TableRow, float, str]]) -> None:
         """Record the ids of what was created, also if another run has the job by now."""

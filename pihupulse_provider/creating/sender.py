@@ -162,8 +162,9 @@ class Sender:
         sent_at = marked_at
 
         async def before_send() -> None:
-            nonlocal sent_at
-            sent_at = await self._tools.writer.renew(row, marked_at)
+            nonlocal marked_at, sent_at
+            marked_at = await self._tools.writer.renew(row, marked_at)
+            sent_at = self._now()
 
         try:
             created = await client.run(resource.call(row.body), before_send=before_send)

@@ -27,6 +27,8 @@ _LONGEST_IDLE = "5s"
 """How long a transaction may wait for its process, which may be stopped, or gone with its machine, and holds locks."""
 _GONE_AFTER = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 """After how long a server that vanished without a word is given up: seconds, the last milliseconds. Hours, else."""
+_MESSAGE_ROWS = 100
+"""How many rows at most one message tells of: some 40 kB, which the system takes at once."""
 _NONE_LEFT = re.compile("too many (clients|connections)|connection slots are reserved|no more connections allowed")
 """How PostgreSQL and PgBouncer say so; a connection that failed has no code."""
 
@@ -43,6 +45,7 @@ def postgresql_engine(url: URL) -> Engine:
     engine = quiet_engine(url, connect_args=arguments, **pool)
     sa.event.listen(engine, "do_connect", _connect_in_turn)
     sa.event.listen(engine, "begin", _begin)
+    sa.event.listen(engine, "do_executemany", _execute_many)
     _Turns(engine)
     return engine
 
@@ -71,15 +74,11 @@ def messages(engine: Engine) -> Iterator[Callable[[str, Mapping[str, Any]], Any]
     ``BEGIN``; then they must also say ``COMMIT``.
     """
     with engine.connect() as connection:
-        driver: Any = connection.dialect.dbapi
-        is_psycopg = connection.dialect.driver == "psycopg"
-        # Its usual cursors leave the values to the server, which takes them for one statement only.
-        raw: Any = connection.connection.dbapi_connection
-        cursor = driver.ClientCursor(raw) if is_psycopg else raw.cursor()
+        cursor = _cursor_with_values(connection.dialect, connection.connection.dbapi_connection)
 
         def send(statements: str, values: Mapping[str, Any]) -> Any:
             cursor.execute(statements, values)
-            while is_psycopg and cursor.nextset():
+            while connection.dialect.driver == "psycopg" and cursor.nextset():
                 pass
             return cursor.fetchone() if cursor.description else None
 
@@ -103,6 +102,24 @@ def _begin(connection: Connection) -> None:
     """Have the server end a transaction whose process is stopped; a pooler keeps what is said for it alone."""
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout TO '{_LONGEST_IDLE}'")
+
+
+def _execute_many(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -> bool:
+    """Execute a statement for each of some rows, in few messages, each of which the server gets at once.
+
+    psycopg sends several for each row, and says at the very end that it waits for a response. Until then PostgreSQL
+    does not count a transaction as idle: a process that is stopped in between would keep its locks for as long.
+    """
+    values = _cursor_with_values(context.dialect, cursor.connection)
+    for start in range(0, len(rows), _MESSAGE_ROWS):
+        statements = [values.mogrify(statement, row) for row in rows[start : start + _MESSAGE_ROWS]]
+        cursor.execute((b";" if isinstance(statements[0], bytes) else ";").join(statements))
+    return True
+
+
+def _cursor_with_values(dialect: Any, connection: Any) -> Any:
+    """Return a cursor that puts values into the text: apart from it the server takes them for one statement only."""
+    return dialect.dbapi.ClientCursor(connection) if dialect.driver == "psycopg" else connection.cursor()
 
 
 def _connect_in_turn(dialect: Any, _record: object, arguments: Sequence[Any], options: dict[str, Any]) -> Any:

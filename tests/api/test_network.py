@@ -103,6 +103,24 @@ async def test_what_must_not_be_sent_any_more_is_not_sent_once_there_is_a_connec
         assert await client.list_templates()
 
 
+async def test_what_must_not_be_sent_any_more_is_not_sent_whole_once_it_has_begun(
+    account: Account, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The process can be stopped between a request's head and its body, too."""
+    caplog.set_level("DEBUG", "httpcore.http11")
+
+    async def must_be_ours() -> None:
+        if "send_request_headers.complete" in caplog.messages:
+            raise PermissionError("Another run has the job.")
+
+    before = len(sandbox.candidates)
+    async with AsyncClient(account) as client:
+        with pytest.raises(PermissionError):
+            await client.run(endpoints.create_candidate(JANE), before_send=must_be_ours)
+        assert await client.list_templates()
+    assert len(sandbox.candidates) == before
+
+
 async def test_every_endpoint_works_in_an_event_loop(account: Account) -> None:
     async with AsyncClient(account) as client:
         template = (await client.list_templates())[0]

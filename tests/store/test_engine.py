@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -43,6 +44,15 @@ if child := os.fork():
 assert open_store(sys.argv[1]) is not parent
 with open_store(sys.argv[1]).begin() as connection:
     connection.execute(table.insert().values(pid=os.getpid()))
+"""
+MANY_ROWS = """
+import sys, sqlalchemy as sa
+from pihupulse_provider.store import postgresql
+from pihupulse_provider.store.engine import Store
+postgresql._LONGEST_IDLE = "1s"
+with Store(sys.argv[1]).begin() as connection:
+    insert = sa.text("INSERT INTO test_counters (name, value) VALUES (:name, 1)")
+    connection.execute(insert, [{"name": str(number)} for number in range(30_000)])
 """
 
 
@@ -243,6 +253,25 @@ def _go_on_after(other: Store, stopped: Store) -> None:
         with other.begin() as another:
             another.execute(counters.update().values(value=counters.c.value + 1))
         connection.execute(counters.update().values(value=6))
+
+
+def test_who_is_stopped_while_it_writes_many_rows_stops_nobody_else(empty_postgres_url: str) -> None:
+    store = Store(empty_postgres_url)
+    _count(store)
+    with subprocess.Popen([sys.executable, "-c", MANY_ROWS, empty_postgres_url]) as writer:
+        begun = sa.text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO test_counters%'")
+        with store.read() as connection:
+            while not connection.execute(begun).scalar():
+                assert writer.poll() is None
+        writer.send_signal(signal.SIGSTOP)
+        try:
+            with store.begin() as connection:
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
+                connection.execute(counters.insert().values(name="0", value=5))
+        finally:
+            writer.kill()
+    assert _counted(store) == 1
+    store.dispose()
 
 
 @pytest.mark.parametrize(("query", "seconds"), [("", 25), ("?tcp_user_timeout=7000", 7)])
