@@ -4,8 +4,8 @@ export PYTHON
 # Some machines forbid compiled files, which doubles the start of everything that imports Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
-# All tests in four processes, two of which mostly wait; some of them in one.
-PYTEST = python -m pytest $(or $(ARGS),--numprocesses 4 --dist loadscope --no-loadscope-reorder)
+# All tests in five processes, which mostly wait; some of them in one.
+PYTEST = python -m pytest $(or $(ARGS),--numprocesses 5 --dist loadscope --no-loadscope-reorder)
 
 .PHONY: demo test setup lint types docs wheel bench fleet mutants matrix lock clean oldest airflow-3.1 airflow-3.2 python-3.12 python-3.13
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tests.dag_runs import DagRuns
 
 _numbers = count(1)
-_SLOWEST = ("integration", "reliability", "dags", "waits")
+_RELIABILITY = "tests/reliability/test_overlapping.py", "tests/reliability/test_import_killed.py"
+_SLOWEST = ("integration", "dags", "waits", *_RELIABILITY)
 """Groups of tests that stay together, and begin first, where several processes share the tests."""
 _SHARING_AN_AIRFLOW = {
     "dags": {
@@ -74,12 +75,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 
 def _group(nodeid: str) -> str:
-    """Return one of the slowest groups, or the file."""
+    """Return the group that shares an Airflow, or the file."""
     file = nodeid.partition("::")[0]
     room, name = Path(file).parts[1], Path(file).name
-    sharing = {room, name} if room != "integration" else set()
-    alone = room if room in _SLOWEST else file
-    return next((group for group, parts in _SHARING_AN_AIRFLOW.items() if sharing & parts), alone)
+    if room == "integration":
+        return room
+    return next((group for group, parts in _SHARING_AN_AIRFLOW.items() if {room, name} & parts), file)
 
 
 @pytest.fixture(autouse=True)
