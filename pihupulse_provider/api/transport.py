@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import socket
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,9 @@ from pihupulse_provider.api.errors import ConfigurationError, NoAnswerError, Not
 from pihupulse_provider.api.models import Model
 from pihupulse_provider.api.response import Response
 
+_RESET_AT_ONCE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+"""Has the system drop what it has not delivered when a connection is closed, or its process killed: else it would go
+on for minutes, and a request that was given up for lost be carried out after a network failure is over."""
 _GZIP = 16 + zlib.MAX_WBITS
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 USER_AGENT = f"airflow-provider-pihupulse/{__version__} python/{platform.python_version()}"
@@ -86,6 +91,7 @@ def transport_options(account: Account) -> dict[str, Any]:
         "proxy": _proxy(account),
         "limits": httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY),
         "trust_env": False,
+        "socket_options": [_RESET_AT_ONCE],
     }
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-import httpx
 import pytest
 
 from pihupulse_provider.api import (
@@ -28,7 +27,6 @@ from pihupulse_provider.api import (
     PihuPulseError,
     RetryPolicy,
     UnauthorizedError,
-    endpoints,
 )
 from pihupulse_provider.api.async_client import run_to_end
 from pihupulse_provider.api.transport import LONGEST_BODY
@@ -38,18 +36,6 @@ from tests.servers import free_port
 ONCE = RetryPolicy(attempts=1)
 QUICK = RetryPolicy(base=0.01)
 JANE = NewCandidate(name="Jane Smith", email="jane.smith@example.com")
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(start_seconds=0.0, screening_seconds=0.0) as running:
-        yield running
-
-
-@pytest.fixture
-def account(sandbox: Sandbox) -> Iterator[Account]:
-    yield Account(sandbox.api_key, sandbox.base_url, timeout=5)
-    sandbox.heal()
 
 
 @pytest.fixture(params=["blocking", "event loop"])
@@ -79,48 +65,6 @@ def test_every_endpoint_works(account: Account) -> None:
         assert client.get_report(screening.id).candidate_name == "Jane Smith"
 
 
-async def test_what_must_not_be_sent_any_more_is_not_sent_once_there_is_a_connection(
-    account: Account, sandbox: Sandbox
-) -> None:
-    """Making one can take long, and the process can be stopped meanwhile."""
-    is_ours = True
-
-    class TakesLong(httpx.AsyncHTTPTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            nonlocal is_ours
-            is_ours = False
-            return await super().handle_async_request(request)
-
-    async def must_be_ours() -> None:
-        if not is_ours:
-            raise PermissionError("Another run has the job.")
-
-    before = sandbox.count("POST /candidates")
-    async with AsyncClient(account, transport=TakesLong()) as client:
-        with pytest.raises(PermissionError):
-            await client.run(endpoints.create_candidate(JANE), before_send=must_be_ours)
-        assert sandbox.count("POST /candidates") == before
-        assert await client.list_templates()
-
-
-async def test_what_must_not_be_sent_any_more_is_not_sent_whole_once_it_has_begun(
-    account: Account, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The process can be stopped between a request's head and its body, too."""
-    caplog.set_level("DEBUG", "httpcore.http11")
-
-    async def must_be_ours() -> None:
-        if "send_request_headers.complete" in caplog.messages:
-            raise PermissionError("Another run has the job.")
-
-    before = len(sandbox.candidates)
-    async with AsyncClient(account) as client:
-        with pytest.raises(PermissionError):
-            await client.run(endpoints.create_candidate(JANE), before_send=must_be_ours)
-        assert await client.list_templates()
-    assert len(sandbox.candidates) == before
-
-
 async def test_every_endpoint_works_in_an_event_loop(account: Account) -> None:
     async with AsyncClient(account) as client:
         template = (await client.list_templates())[0]
@@ -139,17 +83,6 @@ def test_refusals_have_their_types(account: Account) -> None:
         client.get_candidate("c0")
     with Client(Account("wrong", account.base_url)) as client, pytest.raises(UnauthorizedError, match="Settings → API"):
         client.list_templates()
-
-
-@pytest.mark.parametrize("fault", ["drop", "cut", "truncated"])
-def test_create_whose_answer_is_lost_is_sent_once(sandbox: Sandbox, account: Account, fault: str) -> None:
-    before = len(sandbox.candidates)
-    sandbox.fail(fault, method="POST", after_commit=True)
-
-    with Client(account, retry=QUICK) as client, pytest.raises(PihuPulseError):
-        client.create_candidate(JANE)
-
-    assert len(sandbox.candidates) == before + 1
 
 
 @pytest.mark.parametrize("fault", ["drop", "cut", "truncated", "empty", "html", "error", "rate_limited"])
