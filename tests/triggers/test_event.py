@@ -12,8 +12,9 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from pihupulse_provider.api import clock
+from pihupulse_provider.hooks import settings
 from pihupulse_provider.sandbox import Sandbox
-from pihupulse_provider.store.cursors import Cursor
+from pihupulse_provider.store.cursors import Cursor, list_cursors
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, Inbox
 from pihupulse_provider.triggers.event import EventStream, PihuPulseEventTrigger
@@ -45,6 +46,12 @@ async def running(trigger):
 async def next_of(payloads, number, seconds=5):
     async with asyncio.timeout(seconds):
         return [(await payloads.get())["screening_id"] for _ in range(number)]
+
+
+async def until(is_so):
+    async with asyncio.timeout(10):
+        while not is_so():
+            await asyncio.sleep(0.05)
 
 
 class TestSerialize:
@@ -162,8 +169,9 @@ class TestAssetEvents:
 
     async def test_a_new_consumer_may_begin_with_what_comes_next(self, consumer):
         receive(f"s1-{consumer}")
-        async with running(PihuPulseEventTrigger(consumer=f"late-{consumer}", start="latest")) as payloads:
-            await asyncio.sleep(0.5)
+        late, store = f"late-{consumer}", settings.store()
+        async with running(PihuPulseEventTrigger(consumer=late, start="latest")) as payloads:
+            await until(lambda: late in [one.consumer for one in list_cursors(store)])
             receive(f"s2-{consumer}")
             assert await next_of(payloads, 1) == [f"s2-{consumer}"]
 
@@ -173,8 +181,9 @@ class TestAssetEvents:
         trigger = PihuPulseEventTrigger(
             consumer=consumer, source="polling", poll_interval=0.2, events=["screening.completed"]
         )
+        readings = pihupulse_sandbox.count("GET /screenings")
         async with running(trigger) as payloads:
-            await asyncio.sleep(0.5)
+            await until(lambda: pihupulse_sandbox.count("GET /screenings") > readings + 1)
             pihupulse_sandbox.complete(screening, 91)
             assert await next_of(payloads, 1) == [screening]
 

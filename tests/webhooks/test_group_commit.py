@@ -89,12 +89,14 @@ async def test_a_sender_that_went_away_disturbs_nobody():
 
 async def test_a_commit_that_hangs_sends_everyone_away_in_time(caplog: pytest.LogCaptureFixture):
     store = Store()
-    writer = GroupCommit(store.append, largest=2, patience=0.1)
+    writer = GroupCommit(store.append, largest=2, patience=0.5)
     results = await asyncio.gather(*(writer.store(delivery()) for _ in range(5)), return_exceptions=True)
     assert [type(result) for result in results] == [InboxBusyError] * 5
     with pytest.raises(InboxBusyError):
         await writer.store(delivery())
     store.is_open.set()
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        while not store.groups:
+            await asyncio.sleep(0.01)
     assert await writer.store(delivery()) is True
     await writer.close()
