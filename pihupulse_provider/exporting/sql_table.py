@@ -25,6 +25,8 @@ from pihupulse_provider.exporting.atomic_file import StorageError
 
 MODES = ("upsert", "append", "replace")
 _CHUNK = 1000
+_LONGEST_IDLE = "60s"
+"""How long PostgreSQL lets the transaction of a worker that was stopped keep the table from a retry."""
 _UPSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -87,6 +89,8 @@ class SqlTable:
         table = self._table()
         self._file.seek(0)
         with self._failing(), self._engine.begin() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout TO '{_LONGEST_IDLE}'")
             if self._mode == "replace":
                 self._lock(connection, table)
                 connection.execute(sa.delete(table))

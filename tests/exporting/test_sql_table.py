@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from pihupulse_provider.api import ConfigurationError
 from pihupulse_provider.api.models import Candidate, Report, Screening, Template
+from pihupulse_provider.exporting import sql_table
 from pihupulse_provider.exporting.atomic_file import StorageError
 from pihupulse_provider.exporting.sql_table import SqlTable, TableError
 from tests.full_disk import files_of_at_most
@@ -228,6 +229,30 @@ def test_an_unknown_field_and_a_long_id_do_not_end_it(engine, name):
     skilled = Report(screening_id="s" * 300, skill_scores=[{"skill": "SQL", "nul\0in it": 1}])
     land(engine, name, [skilled], model=Report)
     assert rows(engine, name, "screening_id") == [{"screening_id": "s" * 300}]
+
+
+class Stopped(SqlTable):
+    """Stands for a worker that is stopped before it commits, while a retry goes on."""
+
+    retry = ()
+
+    def _put(self, *arguments):
+        super()._put(*arguments)
+        for work in self.retry:
+            work()
+
+
+@pytest.mark.parametrize("mode", ["upsert", "replace"])
+def test_a_worker_that_is_stopped_while_it_writes_does_not_hold_up_the_retry(postgres_url, name, mode, monkeypatch):
+    monkeypatch.setattr(sql_table, "_LONGEST_IDLE", "200ms")
+    engine = sa.create_engine(sa.engine.make_url(postgres_url).set(drivername=driver()))
+    with Stopped(engine, name, Candidate, FIELDS, mode) as stopped:
+        stopped.write([ADA])
+        stopped.retry = [lambda: land(engine, name, [ALAN, ADA], mode=mode)]
+        with pytest.raises(TableError):
+            stopped.publish()
+    assert [row["id"] for row in rows(engine, name)] == ["c1", "c2"]
+    engine.dispose()
 
 
 def test_a_schema_is_named_before_a_dot(postgres_url, name):
