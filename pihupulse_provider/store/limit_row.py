@@ -6,7 +6,7 @@ two messages make a transaction, whatever the driver and whatever pooler is in b
     ========================================================== ==========================
     message                                                    on the server
     ========================================================== ==========================
-    ``BEGIN``, ``SET LOCAL``, ``SELECT`` … ``FOR UPDATE``      waits for the row, locks it
+    ``BEGIN``, its time limits, ``SELECT`` … ``FOR UPDATE``    waits for the row, locks it
     (the response travels, the state is changed here)          locked, for 5 seconds at most
     ``UPDATE``, ``COMMIT``                                     locked until the commit
     ========================================================== ==========================
@@ -28,6 +28,7 @@ from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api.rate_limit import LimitState, Plan
 from pihupulse_provider.store.engine import Store, metadata
+from pihupulse_provider.store.postgresql import time_limits
 
 _RENAMED = {"advertised": "told", "consecutive_429s": "strikes", "voided": "pauses", "contention": "crowding"}
 _STORED_NAMES = {
@@ -45,11 +46,8 @@ limits = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reserved_at", sa.Float(53)),
 )
-_LONGEST = "5s"
-"""How long a process keeps the row at most: one that is stopped, or whose machine is gone, would stop the others."""
 # The time is outside of what locks the row: inside, it would be read before the row is waited for.
 _LOCK = """
-    BEGIN; SET LOCAL synchronous_commit TO off; SET LOCAL idle_in_transaction_session_timeout TO %(longest)s;
     SELECT state, reserved_at, extract(epoch FROM clock_timestamp())
     FROM (SELECT state, reserved_at FROM pihupulse_limits WHERE account = %(account)s FOR UPDATE) AS locked
     """
@@ -102,12 +100,12 @@ def _locked_on_sqlite(store: Store, account: str, cap: Plan | None) -> Iterator[
 @contextmanager
 def _locked_on_postgresql(store: Store, account: str, cap: Plan | None) -> Iterator[LockedLimit]:
     key = {"account": account}
-    lock = {**key, "longest": _LONGEST}
+    lock = f"BEGIN; SET LOCAL synchronous_commit TO off; {time_limits()}; {_LOCK}"
     with store.messages() as send:
-        row = send(_LOCK, lock)
+        row = send(lock, key)
         if row is None:
             send(_INSERT, {**key, **_dump(LimitState())})
-            row = send(_LOCK, lock)
+            row = send(lock, key)
         text, reserved_at, now = row
         stored = _load(text, reserved_at, cap)
         limit = LockedLimit(stored, float(now))

@@ -25,6 +25,8 @@ _TURN_SECONDS = 5
 _CONNECT_SECONDS = 10
 _LONGEST_IDLE = "5s"
 """How long a transaction may wait for its process, which may be stopped, or gone with its machine, and holds locks."""
+_LONGEST_LOCKED = "30s"
+"""How long a transaction waits for a lock that somebody else keeps, such as a session that was left open by hand."""
 _GONE_AFTER = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 """After how long a server that vanished without a word is given up: seconds, the last milliseconds. Hours, else."""
 _MESSAGE_ROWS = 100
@@ -98,10 +100,17 @@ def write_temporary_file(connection: Connection) -> None:
     connection.exec_driver_sql("SELECT count(*) FROM generate_series(1, 20000)")
 
 
+def time_limits() -> str:
+    """Return the statement that has the server bound a transaction; said for it alone, as poolers keep what is."""
+    return (
+        f"SELECT set_config('idle_in_transaction_session_timeout', '{_LONGEST_IDLE}', true), "
+        f"set_config('lock_timeout', '{_LONGEST_LOCKED}', true)"
+    )
+
+
 def _begin(connection: Connection) -> None:
-    """Have the server end a transaction whose process is stopped; a pooler keeps what is said for it alone."""
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout TO '{_LONGEST_IDLE}'")
+        connection.exec_driver_sql(time_limits())
 
 
 def _execute_many(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -> bool:

@@ -274,6 +274,22 @@ def test_who_is_stopped_while_it_writes_many_rows_stops_nobody_else(empty_postgr
     store.dispose()
 
 
+def test_a_lock_that_somebody_keeps_is_a_store_error(empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that was left open by hand, with what it changed: nothing ends it."""
+    monkeypatch.setattr(postgresql, "_LONGEST_LOCKED", "200ms")
+    store = Store(empty_postgres_url)
+    _count(store)
+    engine = sa.create_engine(parse_store_url(empty_postgres_url))
+    with engine.begin() as by_hand:
+        by_hand.execute(counters.update().values(value=5))
+        with pytest.raises(StoreError, match="lock timeout"):
+            _count(store)
+    _count(store)
+    assert _counted(store) == 6
+    engine.dispose()
+    store.dispose()
+
+
 @pytest.mark.parametrize(("query", "seconds"), [("", 25), ("?tcp_user_timeout=7000", 7)])
 def test_server_that_vanishes_without_a_word_is_given_up(empty_postgres_url: str, query: str, seconds: float) -> None:
     store = Store(empty_postgres_url + query)

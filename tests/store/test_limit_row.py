@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from pihupulse_provider.api import Plan
 from pihupulse_provider.api.rate_limit import LimitState
-from pihupulse_provider.store import limit_row
+from pihupulse_provider.store import postgresql
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.limit_row import limits, locked_limit, read_states
 from pihupulse_provider.store.limits import StoreRateLimit
@@ -78,7 +78,7 @@ def test_who_is_stopped_with_the_row_stops_nobody_else(
     empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its machine may even be gone, without a word to the server."""
-    monkeypatch.setattr(limit_row, "_LONGEST", "100ms")
+    monkeypatch.setattr(postgresql, "_LONGEST_IDLE", "100ms")
     stopped, other = Store(empty_postgres_url), Store(empty_postgres_url)
     with pytest.raises(StoreError):
         _go_on_after(lambda: StoreRateLimit(other, "account", PLAN).reserve(), stopped)
@@ -86,6 +86,20 @@ def test_who_is_stopped_with_the_row_stops_nobody_else(
     with locked_limit(stopped, "account", PLAN) as again:
         assert (again.state.voided, again.state.window_used) == (0, 1)
     for store in (stopped, other):
+        store.dispose()
+
+
+def test_a_row_that_somebody_keeps_is_a_store_error(empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that was left open by hand: nothing ends it, and requests go on without the store."""
+    monkeypatch.setattr(postgresql, "_LONGEST_LOCKED", "100ms")
+    kept, other = Store(empty_postgres_url), Store(empty_postgres_url)
+    with locked_limit(kept, "account", PLAN):
+        pass
+    with kept.begin() as by_hand:
+        by_hand.execute(limits.update().values(state="{}"))
+        with pytest.raises(StoreError, match="lock timeout"):
+            _time_when_locked(other)
+    for store in (kept, other):
         store.dispose()
 
 
