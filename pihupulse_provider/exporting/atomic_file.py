@@ -64,9 +64,13 @@ def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
         raise
 
 
-def _open_local(path: str) -> IO[bytes]:
+@contextmanager
+def _open_local(path: str) -> Iterator[IO[bytes]]:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave an empty file in the path's place
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:

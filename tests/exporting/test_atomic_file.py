@@ -40,6 +40,25 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_complete(path, tmp_path
     assert (tmp_path / "folder" / "file.jsonl").read_text() == "half"
 
 
+def test_a_power_cut_finds_the_old_file_or_the_whole_new_one(path, tmp_path, monkeypatch):
+    """What is moved is on the disk by then."""
+    file, kept = tmp_path / "folder" / "file.jsonl", {}
+    fsync, replace = os.fsync, Path.replace
+
+    def keep(descriptor):
+        fsync(descriptor)
+        kept[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    def move(part, target):
+        assert kept[part.stat().st_ino] == len(b"whole")
+        return replace(part, target)
+
+    monkeypatch.setattr(os, "fsync", keep)
+    monkeypatch.setattr(Path, "replace", move)
+    write(path, b"whole")
+    assert file.read_bytes() == b"whole"
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_what_is_given_up_leaves_nothing(path, tmp_path, error):
     def give_up():
