@@ -105,12 +105,16 @@ class Store:
         :param durable: whether what it wrote must outlive a power cut, and not only the process.
         :raises StoreError: if the database can't be reached, is full, or stays locked for 30 seconds.
         """
-        with self._failing():
-            self._upgrade()
-            with (self._durable if durable else self._passing).begin() as connection:
-                locked_at = time.monotonic()
-                yield connection
-            if self.is_sqlite and others_gave_up(time.monotonic() - locked_at):
+        # From before it asks: it may be stopped when it has just got the lock, or as it upgrades the schema.
+        asked_at, has_lock = time.monotonic(), False
+        try:
+            with self._failing():
+                self._upgrade()
+                with (self._durable if durable else self._passing).begin() as connection:
+                    has_lock = True
+                    yield connection
+        finally:
+            if has_lock and self.is_sqlite and others_gave_up(time.monotonic() - asked_at):
                 self.stalls += 1
 
     @contextmanager

@@ -119,10 +119,24 @@ class StoppedInTransaction(Ledger):
         return super().mark(*arguments)
 
     def skew(self, connection):
+        self.stop_once()
+        return super().skew(connection)
+
+    def stop_once(self, *_):
         if self.turns == 2:
             self.turns += 1
             os.kill(os.getpid(), signal.SIGSTOP)
-        return super().skew(connection)
+
+
+class StoppedAsItBegins(StoppedInTransaction):
+    """Stops its process when the store's lock is got for that transaction, and nobody in the process knows yet."""
+
+    def __init__(self, store, account):
+        super().__init__(store, account)
+        sa.event.listen(store._engine, "begin", self.stop_once)
+
+
+LEDGERS = {"never": Ledger, "in-transaction": StoppedInTransaction, "as-it-begins": StoppedAsItBegins}
 
 
 def load():
@@ -141,7 +155,7 @@ def main():
     parser.add_argument("--retry", action="store_true")
     parser.add_argument("--per-minute", type=int)
     parser.add_argument("--wait", action="store_true")
-    parser.add_argument("--stop-in-transaction", action="store_true")
+    parser.add_argument("--stop", choices=LEDGERS, default="never")
     parser.add_argument("--lock-seconds", type=float, default=sqlite._LOCK_SECONDS)
     parser.add_argument("--largest-file", type=int, help="bytes beyond which the kernel lets no file grow")
     parser.add_argument("--since", type=float, required=True)
@@ -155,8 +169,7 @@ def main():
     since = datetime.fromtimestamp(arguments.since, UTC)
     options = CreateOptions(JOB, not arguments.retry, since, on_existing="create")
     sqlite._LOCK_SECONDS = arguments.lock_seconds
-    kind = StoppedInTransaction if arguments.stop_in_transaction else Ledger
-    ledger = kind(Store(arguments.store_url), service)
+    ledger = LEDGERS[arguments.stop](Store(arguments.store_url), service)
     if arguments.wait:
         print("ready", flush=True)
         sys.stdin.readline()

@@ -114,12 +114,15 @@ def test_a_try_that_was_stopped_and_goes_on_sends_nothing_more(forks, sandbox, s
     assert_each_once(sandbox, resource, count)
 
 
-def test_a_try_that_was_stopped_while_nobody_else_could_use_the_store_sends_nothing_more(forks, sandbox, tmp_path):
+@pytest.mark.parametrize("stop", ["in-transaction", "as-it-begins"])
+def test_a_try_that_was_stopped_while_nobody_else_could_use_the_store_sends_nothing_more(
+    forks, sandbox, tmp_path, stop
+):
     """SQLite's lock can't be taken from it, so its successor goes on without the store."""
     count = 200
     importer = Importer(forks, sandbox, "candidates", f"sqlite:///{tmp_path}/store.db", count)
     importer.arguments = ["--lock-seconds", "2"]
-    stopped = importer.start("--stop-in-transaction")
+    stopped = importer.start("--stop", stop)
     await_that(lambda: is_stopped(stopped))
     try:
         assert f"{count} candidates created" in importer.finish()
