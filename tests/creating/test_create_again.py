@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from threading import Thread
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
 from pihupulse_provider.store.store_url import parse_store_url
 from tests.creating.importing import (
+    JOB,
     NO_STORE,
     Import,
     KilledError,
@@ -53,6 +55,30 @@ class TestKilled:
         summary = run(world, people(100), first_try=False, since=since, ledger=fresh, on_existing=on_existing)
         assert summary.created == 100
         assert_each_once(world, 100)
+
+    @pytest.mark.parametrize("apart", [7200, -7200])
+    @pytest.mark.parametrize("teller", ["scheduler", "worker"])
+    def test_a_retry_without_its_ledger_doubles_nothing_whoever_said_since_when(self, world, apart, teller):
+        """Nobody knows whose clock said when the DAG run began, nor whether the worker's is right."""
+        since = world.moment()
+        with pytest.raises(KilledError):
+            run(world, people(100), kill_after=60)
+        world.sandbox.advance(3 * 3600)
+        world.next_process(apart)
+        if teller == "worker":
+            since += timedelta(seconds=apart)
+        fresh = world.new_ledger()
+        assert run(world, people(100), first_try=False, since=since, ledger=fresh).created == 100
+        assert_each_once(world, 100)
+
+    def test_the_ledger_knows_a_row_by_what_version_1_0_0_knew_it_by(self, world):
+        """So that either goes on with what the other began."""
+        ledger = world.ledger()
+        run(world, [*people(1), *people(1)], ledger=ledger, on_repeated="create")
+        body = '{"name":"Person 0","email":"Person.0@example.org"}'
+        first = ledger.digest("candidate", body)
+        items = {mark.item for mark in ledger.marks(ledger.open(JOB))}
+        assert items == {first, ledger.digest(first.hex(), "2")}
 
     def test_a_changed_source_is_taken_as_long_as_nothing_was_sent(self, world):
         class Killed(Ledger):
