@@ -27,6 +27,10 @@ MODES = ("upsert", "append", "replace")
 _CHUNK = 1000
 _LONGEST_IDLE = "60s"
 """How long PostgreSQL lets the transaction of a worker that was stopped keep the table from a retry."""
+_BOUND = sa.text(
+    "SELECT set_config(name, :longest, true) FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
+)
+"""Bounds the transaction where the server can: some that speak PostgreSQL's language, such as Redshift, can't."""
 _UPSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -90,7 +94,7 @@ class SqlTable:
         self._file.seek(0)
         with self._failing(), self._engine.begin() as connection:
             if self._engine.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout TO '{_LONGEST_IDLE}'")
+                connection.execute(_BOUND, {"longest": _LONGEST_IDLE})
             if self._mode == "replace":
                 self._lock(connection, table)
                 connection.execute(sa.delete(table))
