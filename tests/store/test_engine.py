@@ -49,10 +49,11 @@ MANY_ROWS = """
 import sys, sqlalchemy as sa
 from pihupulse_provider.store import postgresql
 from pihupulse_provider.store.engine import Store
-postgresql._LONGEST_IDLE = "1s"
+postgresql._LONGEST_IDLE = "2s"
+insert = sa.text("INSERT INTO test_counters (name, value) VALUES (:name, 1)")
+rows = [{"name": str(number)} for number in range(10_000)]
 with Store(sys.argv[1]).begin() as connection:
-    insert = sa.text("INSERT INTO test_counters (name, value) VALUES (:name, 1)")
-    connection.execute(insert, [{"name": str(number)} for number in range(30_000)])
+    connection.execute(insert, rows)
 """
 
 
