@@ -11,6 +11,7 @@ import httpx
 
 from pihupulse_provider.api import clock, endpoints
 from pihupulse_provider.api.account import Account
+from pihupulse_provider.api.asyncio_backend import AsyncTransport
 from pihupulse_provider.api.clock import ServerTime
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
@@ -72,7 +73,7 @@ class AsyncClient:
         self._sleep = sleep
         self.time = ServerTime(now)
         self.requests_sent = 0
-        transport = transport or httpx.AsyncHTTPTransport(**transport_options(account))
+        transport = transport or AsyncTransport(**transport_options(account))
         self._http = httpx.AsyncClient(transport=transport, **client_options(account))
 
     async def __aenter__(self) -> AsyncClient:

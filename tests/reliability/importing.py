@@ -125,7 +125,6 @@ class StoppedInTransaction(Ledger):
     def stop_once(self, *_):
         if self.turns == 2:
             self.turns += 1
-            time.sleep(0.3)  # what the event loop was about to write is written: nothing could hold that back
             os.kill(os.getpid(), signal.SIGSTOP)
 
 
