@@ -18,6 +18,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from pihupulse_provider.api.transport import CAME_UNASKED
+
 _NEXT_ADDRESS = 0.25
 """Seconds until a name's next address is tried beside the one that does not respond yet (RFC 8305)."""
 _MOST_UNREAD = 256 * 1024
@@ -91,6 +93,7 @@ class _Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._may_write.set()
         self._has_ended = False
         self._error: Exception | None = None
+        self._was_read = False
 
     # What asyncio calls.
 
@@ -128,6 +131,7 @@ class _Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
                     await self._arrived.wait()
         if not self._received and self._error is not None:
             raise httpcore.ReadError(str(self._error))
+        self._was_read = True
         part = bytes(self._received[:max_bytes])
         del self._received[:max_bytes]
         if len(self._received) < _MOST_UNREAD:
@@ -139,6 +143,7 @@ class _Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
             return
         if self._has_ended or self._transport.is_closing():
             raise httpcore.WriteError("the connection is closed")
+        self._was_read = False
         self._transport.write(buffer)  # nobody else has had a turn since this was called
         with _raises(httpcore.WriteError, httpcore.WriteTimeout):
             async with asyncio.timeout(timeout):
@@ -169,6 +174,8 @@ class _Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             return self._has_news()
+        if info == CAME_UNASKED:
+            return not self._was_read
         return self._transport.get_extra_info(info)
 
     def _has_news(self) -> bool:

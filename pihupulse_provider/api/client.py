@@ -32,6 +32,7 @@ from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.transport import (
+    CAME_UNASKED,
     LONGEST_REQUEST,
     Body,
     client_options,
@@ -206,6 +207,7 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream, due: threading.local) -> None:
         self._inner = inner
         self._due = due
+        self._was_read = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         due = getattr(self._due, "at", None)
@@ -214,9 +216,11 @@ class _Stream(httpcore.NetworkStream):
             if left <= 0:
                 raise httpcore.ReadTimeout("the response took too long as a whole")
             timeout = left if timeout is None else min(timeout, left)
+        self._was_read = True
         return self._inner.read(max_bytes, timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._was_read = False
         self._inner.write(buffer, timeout)
 
     def close(self) -> None:
@@ -226,4 +230,4 @@ class _Stream(httpcore.NetworkStream):
         return _Stream(self._inner.start_tls(*args, **kwargs), self._due)
 
     def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+        return not self._was_read if info == CAME_UNASKED else self._inner.get_extra_info(info)

@@ -33,6 +33,9 @@ CONCURRENCY = 16
 """Requests in flight at once; httpx gets slower beyond that."""
 LONGEST_REQUEST = 2.0
 """How many times the account's timeout one request may take as a whole: once to connect, once for its response."""
+CAME_UNASKED = "came_unasked"
+"""What our connections are asked for: whether nothing has been read since a request was written. What httpcore takes
+for its response then came along with an earlier one."""
 LONGEST_BODY = 64 * 1024 * 1024
 """Bytes; a page of 100 candidates has some 50,000."""
 
@@ -141,10 +144,13 @@ class Body:
     It is unpacked here, and not by httpx, which has no bound: 3.5 kB packed three times over make 4 GB.
 
     :ivar is_whole: whether it was there from the start, as that of a transport without a network is.
-    :raises UnusableBodyError: if it is packed in a way that was not asked for.
+    :raises UnusableBodyError: if it is packed in a way that was not asked for, or was there before its request.
     """
 
     def __init__(self, response: httpx.Response) -> None:
+        connection = response.extensions.get("network_stream")
+        if connection is not None and connection.get_extra_info(CAME_UNASKED):
+            raise UnusableBodyError("what came was there before it was sent")
         self.is_whole = response.is_stream_consumed
         self._parts: list[bytes] = []
         self._size = 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -77,14 +79,18 @@ async def test_what_must_not_be_sent_any_more_is_not_sent_whole_once_it_has_begu
     assert len(sandbox.candidates) == before
 
 
-def _create(account: Account, candidate: NewCandidate) -> None:
+def _create(account: Account, candidate: NewCandidate, *, after_a_list: bool = False) -> None:
     with Client(account) as client:
+        if after_a_list:
+            client.list_templates()
         client.create_candidate(candidate)
 
 
-def _create_in_an_event_loop(account: Account, candidate: NewCandidate) -> None:
+def _create_in_an_event_loop(account: Account, candidate: NewCandidate, *, after_a_list: bool = False) -> None:
     async def create() -> None:
         async with AsyncClient(account) as client:
+            if after_a_list:
+                await client.list_templates()
             await client.create_candidate(candidate)
 
     run_to_end(create())
@@ -105,6 +111,29 @@ def test_what_was_given_up_for_lost_is_not_delivered_once_the_network_is_back(
             create(account, large)
         with pytest.raises(ConnectionResetError):
             _receive_all(listener)
+
+
+@pytest.mark.parametrize("create", [_create, _create_in_an_event_loop])
+def test_response_that_was_there_before_the_request_is_not_its_own(create: Callable[..., None]) -> None:
+    """A proxy that loses count sends it along with another; httpcore takes it for that of the next request."""
+    templates = b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"data": []}'
+    candidate = b'{"data": {"id": "c1", "name": "Jim", "email": "jim@example.com"}}'
+    created = b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s" % (len(candidate), candidate)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        account = Account("key", f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=5)
+        service = threading.Thread(target=_respond, args=(listener, templates + created))
+        service.start()
+        with pytest.raises(NoAnswerError, match="was there before it was sent"):
+            create(account, JANE, after_a_list=True)
+        service.join()
+
+
+def _respond(listener: socket.socket, what: bytes) -> None:
+    with listener.accept()[0] as connection, suppress(ConnectionResetError):
+        connection.recv(65536)
+        connection.sendall(what)
+        while connection.recv(65536):
+            pass
 
 
 def _receive_all(listener: socket.socket) -> None:
