@@ -81,6 +81,10 @@ _CONTENTION = 5.0
 """Seconds after its last request during which other work still counts as wanting the rate."""
 AHEAD_SECONDS = 1.5
 """How much of the account's rate is reserved at once, unless it may be used at once: so much a killed process costs."""
+_LONG_LINE = 2.0
+"""Seconds of reserved slots, of all processes together, from which on each reserves less at once."""
+_IN_A_LONG_LINE = 0.3
+"""How much of the account's rate is reserved at once then: who comes new waits behind all that is reserved."""
 LONGEST_PAUSE = 5 * MINUTE
 """Seconds after which it is tried again, whatever ``Retry-After`` says."""
 ROUNDING = 2.0
@@ -174,9 +178,9 @@ def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[Limit
     return state, Slot(at, taken=True, voided=state.voided, used=state.window_used)
 
 
-def most_ahead(plan: Plan) -> int:
+def most_ahead(plan: Plan, seconds: float = AHEAD_SECONDS) -> int:
     """Return how many slots are reserved ahead at once, at least one."""
-    return max(1, math.floor(AHEAD_SECONDS / plan.interval))
+    return max(1, math.floor(seconds / plan.interval))
 
 
 def reserve_several(state: LimitState, now: float, count: int, *, poll: bool = False) -> tuple[LimitState, list[Slot]]:
@@ -184,12 +188,14 @@ def reserve_several(state: LimitState, now: float, count: int, *, poll: bool = F
 
     The last is not taken if there is none to be had yet, and says when to ask again.
     """
-    ahead, most = 0, most_ahead(state.plan)
+    ahead, most, fewer = 0, most_ahead(state.plan), most_ahead(state.plan, _IN_A_LONG_LINE)
     slots: list[Slot] = []
     while len(slots) < count and ahead < most and (not slots or slots[-1].taken):
         state, slot = reserve(state, now, poll=poll)
         slots.append(slot)
         ahead += slot.at > now
+        if slot.at > now + _LONG_LINE:
+            most = fewer
     return state, slots
 
 

@@ -2,9 +2,9 @@
 
 Going to a shared store for each request would make the store the limit. So a process that has run out of slots takes
 one for each of its callers that waits, or as many as it uses in a fortieth of a second, whichever is more; but no more
-than the account's rate allows in :data:`~pihupulse_provider.api.rate_limit.AHEAD_SECONDS`, so that others
-get their turn, and a killed process leaves no longer gap. An example, 16 senders at 1,000 requests a minute, which is
-one in 0.06 seconds, once the burst is spent:
+than the account's rate allows in :data:`~pihupulse_provider.api.rate_limit.AHEAD_SECONDS`, and less where many do, so
+that others get their turn, and a killed process leaves no longer gap. An example, 16 senders at 1,000 requests a
+minute, which is one in 0.06 seconds, once the burst is spent:
 
     ======== ==================================================================================
     at       what happens

@@ -69,6 +69,9 @@ class Fleet:
         else:
             self._sleeping.append((limit, slot, poll))
 
+    def waiting_in(self, limit: StoreRateLimit) -> int:
+        return sum(one[0] is limit for one in self._sleeping)
+
     def sleep_until(self, moment: float) -> None:
         """Let time pass, in which sleepers wake as the client's do."""
         while due := [one for one in self._sleeping if one[1].at <= moment]:
