@@ -118,7 +118,8 @@ def _parse(text: str) -> httpx.URL | None:
     """Return the address, or None if it is none: what can't be read may hold a password, and is not repeated."""
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL:
+        url.host.encode("idna")  # as looking it up does
+    except (httpx.InvalidURL, UnicodeError):
         return None
     is_usable = url.host and (url.port or 0) <= _LAST_PORT and not any(character.isspace() for character in text)
     return url if is_usable else None

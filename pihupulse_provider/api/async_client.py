@@ -11,7 +11,6 @@ import httpx
 
 from pihupulse_provider.api import clock, endpoints
 from pihupulse_provider.api.account import Account
-from pihupulse_provider.api.asyncio_backend import AsyncTransport
 from pihupulse_provider.api.clock import ServerTime
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
 from pihupulse_provider.api.errors import TransportError
@@ -26,6 +25,7 @@ from pihupulse_provider.api.models import (
     Screening,
     Template,
 )
+from pihupulse_provider.api.network import AsyncTransport
 from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
@@ -73,6 +73,7 @@ class AsyncClient:
         self._sleep = sleep
         self.time = ServerTime(now)
         self.requests_sent = 0
+        self._turns = asyncio.Semaphore(CONCURRENCY)
         transport = transport or AsyncTransport(**transport_options(account))
         self._http = httpx.AsyncClient(transport=transport, **client_options(account))
 
@@ -115,7 +116,8 @@ class AsyncClient:
             case Reserve():
                 return await self._reserve(poll=step.poll)
             case Send():
-                return await self._send(step.call, before_send)
+                async with self._turns:
+                    return await self._send(step.call, before_send)
             case Observe():
                 return await self._limit(self.limit.observe, step.slot, step.headers)
             case Sleep():

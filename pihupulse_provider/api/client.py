@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
-import httpcore
 import httpx
 
 from pihupulse_provider.api import endpoints
@@ -27,12 +25,12 @@ from pihupulse_provider.api.models import (
     Screening,
     Template,
 )
+from pihupulse_provider.api.network import DeadlineTransport
 from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
 from pihupulse_provider.api.retry import Exchanges, Observe, Reserve, RetryPolicy, Send, Sleep
 from pihupulse_provider.api.transport import (
-    CAME_UNASKED,
     LONGEST_REQUEST,
     Body,
     client_options,
@@ -173,61 +171,3 @@ class Client:
         pages = Pages(call(1).name)
         while pages.next is not None:
             yield from pages.take(self.run(call(pages.next)))
-
-
-class DeadlineTransport(httpx.HTTPTransport):
-    """Carries requests over the network, each within the ``seconds`` of :meth:`within`, on any number of threads."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._due = threading.local()
-        # httpx has no argument for the one below it that httpcore has.
-        self._pool._network_backend = _Backend(self._pool._network_backend, self._due)  # noqa: SLF001
-
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Let reads of this thread fail with ``httpx.ReadTimeout`` once so many seconds are over."""
-        self._due.at = time.monotonic() + seconds
-        try:
-            yield
-        finally:
-            self._due.at = None
-
-
-class _Backend(httpcore.NetworkBackend):
-    def __init__(self, inner: httpcore.NetworkBackend, due: threading.local) -> None:
-        self._inner = inner
-        self._due = due
-
-    def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        return _Stream(self._inner.connect_tcp(*args, **kwargs), self._due)
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream, due: threading.local) -> None:
-        self._inner = inner
-        self._due = due
-        self._was_read = False
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        due = getattr(self._due, "at", None)
-        if due is not None:
-            left = due - time.monotonic()
-            if left <= 0:
-                raise httpcore.ReadTimeout("the response took too long as a whole")
-            timeout = left if timeout is None else min(timeout, left)
-        self._was_read = True
-        return self._inner.read(max_bytes, timeout)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._was_read = False
-        self._inner.write(buffer, timeout)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        return _Stream(self._inner.start_tls(*args, **kwargs), self._due)
-
-    def get_extra_info(self, info: str) -> Any:
-        return not self._was_read if info == CAME_UNASKED else self._inner.get_extra_info(info)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import platform
-import socket
-import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +19,9 @@ from pihupulse_provider.api.account import Account, is_loopback
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import ConfigurationError, NoAnswerError, NotSentError, TransportError
 from pihupulse_provider.api.models import Model
+from pihupulse_provider.api.network import CAME_UNASKED
 from pihupulse_provider.api.response import Response
 
-_RESET_AT_ONCE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-"""Has the system drop what it has not delivered when a connection is closed, or its process killed: else it would go
-on for minutes, and a request that was given up for lost be carried out after a network failure is over."""
 _GZIP = 16 + zlib.MAX_WBITS
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 USER_AGENT = f"airflow-provider-pihupulse/{__version__} python/{platform.python_version()}"
@@ -33,9 +29,6 @@ CONCURRENCY = 16
 """Requests in flight at once; httpx gets slower beyond that."""
 LONGEST_REQUEST = 2.0
 """How many times the account's timeout one request may take as a whole: once to connect, once for its response."""
-CAME_UNASKED = "came_unasked"
-"""What our connections are asked for: whether nothing has been read since a request was written. What httpcore takes
-for its response then came along with an earlier one."""
 LONGEST_BODY = 64 * 1024 * 1024
 """Bytes; a page of 100 candidates has some 50,000."""
 
@@ -92,9 +85,8 @@ def transport_options(account: Account) -> dict[str, Any]:
     return {
         "verify": account.ssl_context(),
         "proxy": _proxy(account),
-        "limits": httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY),
+        "limits": httpx.Limits(max_connections=None, max_keepalive_connections=CONCURRENCY),
         "trust_env": False,
-        "socket_options": [_RESET_AT_ONCE],
     }
 
 

@@ -67,6 +67,8 @@ def test_plain_http_goes_no_further_unless_allowed() -> None:
         "https://api.pihupulse.com/v1?key=hunter2",
         "https://api.pihupulse.com/v1#hunter2",
         "https://[::1/v1",
+        "https://a..example",
+        f"https://{'a' * 64}.example",
     ],
 )
 def test_unusable_address_is_refused_without_repeating_it(address: str) -> None:

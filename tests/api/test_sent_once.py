@@ -96,9 +96,10 @@ def _create_in_an_event_loop(account: Account, candidate: NewCandidate, *, after
     run_to_end(create())
 
 
+@pytest.mark.parametrize("proxied", [False, True])
 @pytest.mark.parametrize("create", [_create, _create_in_an_event_loop])
 def test_what_was_given_up_for_lost_is_not_delivered_once_the_network_is_back(
-    create: Callable[[Account, NewCandidate], None],
+    create: Callable[[Account, NewCandidate], None], proxied: bool
 ) -> None:
     """The system would go on with what it has been given, for minutes after the client looked for it in vain."""
     large = NewCandidate(name="Jane", email="jane@example.org", resume_url=f"https://example.org/{'x' * 200_000}")
@@ -106,7 +107,10 @@ def test_what_was_given_up_for_lost_is_not_delivered_once_the_network_is_back(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)  # what does not fit stays on the client's side
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        account = Account("key", f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        account = Account("key", address, timeout=0.2)
+        if proxied:
+            account = Account("key", "http://pihupulse.example", allow_http=True, proxy=address, timeout=0.2)
         with pytest.raises(NoAnswerError):
             create(account, large)
         with pytest.raises(ConnectionResetError):

@@ -1,4 +1,4 @@
-"""The connections of the client for an event loop: what goes over them, and what becomes of them."""
+"""The connections of a client, most of all of that for an event loop: what goes over them, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,58 @@ import asyncio
 import gc
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pihupulse_provider.api import Account, AsyncClient, NewCandidate, NotSentError, RetryPolicy, endpoints
+from pihupulse_provider.api import (
+    Account,
+    AsyncClient,
+    Client,
+    MemoryRateLimit,
+    NewCandidate,
+    NotSentError,
+    PihuPulseError,
+    Plan,
+    RetryPolicy,
+    endpoints,
+)
+from pihupulse_provider.api.async_client import run_to_end
 from pihupulse_provider.sandbox import Sandbox
 from tests.api.tls import HOST, make_certificate, relay
 
 JANE = NewCandidate(name="Jane Smith", email="jane.smith@example.com")
 ONCE = RetryPolicy(attempts=1)
 EMPTY_LIST = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"data": []}'
+
+
+_NO_LIMIT = MemoryRateLimit(Plan(1_000_000, 1_000_000))
+
+
+def _list_templates(account: Account, times: int) -> list[type[Exception]]:
+    caught = []
+    with Client(account, retry=ONCE) as client:
+        for _ in range(times):
+            with pytest.raises(PihuPulseError) as error:
+                client.list_templates()
+            caught.append(error.type)
+    return caught
+
+
+def _list_templates_in_an_event_loop(account: Account, times: int) -> list[type[Exception]]:
+    async def list_them() -> list[type[Exception]]:
+        caught = []
+        async with AsyncClient(account, retry=ONCE) as client:
+            for _ in range(times):
+                with pytest.raises(PihuPulseError) as error:
+                    await client.list_templates()
+                caught.append(error.type)
+        return caught
+
+    return run_to_end(list_them())
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +130,26 @@ async def test_certificate_that_nobody_vouches_for_is_refused_and_nothing_sent(
             with pytest.raises(NotSentError, match="CERTIFICATE_VERIFY_FAILED"):
                 await client.list_templates()
     assert len(sandbox.requests) == before
+
+
+@pytest.mark.parametrize("send", [_list_templates, _list_templates_in_an_event_loop])
+async def test_tunnels_that_come_to_nothing_leave_room_for_the_next(
+    sandbox: Sandbox, certificate: Path, send: Callable[[Account, int], list[type[Exception]]]
+) -> None:
+    """Such as through a proxy that looks into everything, and whose certificate nobody was told of."""
+    async with relay(sandbox.port, certificate) as port, relay(port, is_proxy=True) as proxy_port:
+        account = Account("key", f"https://{HOST}/v1", proxy=f"http://localhost:{proxy_port}", timeout=5)
+        caught = await asyncio.wait_for(asyncio.to_thread(send, account, 20), 20)
+    assert caught == [NotSentError] * 20
+
+
+async def test_requests_that_wait_for_a_connection_of_the_client_are_not_late(
+    sandbox: Sandbox, account: Account
+) -> None:
+    """Sixteen go at once; the time that a request may take begins when it goes."""
+    sandbox.fail("latency", seconds=0.3)
+    async with AsyncClient(replace(account, timeout=0.4), limit=_NO_LIMIT, retry=ONCE) as client:
+        assert len(await asyncio.gather(*(client.list_templates() for _ in range(64)))) == 64
 
 
 async def test_service_that_accepts_no_connection_in_time_was_sent_nothing() -> None:
