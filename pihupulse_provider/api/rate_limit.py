@@ -212,15 +212,20 @@ def give_back(state: LimitState, slots: Iterable[Slot]) -> LimitState:
     )
 
 
-def stand_alone(state: LimitState, now: float, share: float) -> LimitState:
+def spend_burst(state: LimitState, at: float) -> LimitState:
+    """Return the state with nothing of the burst left at a time: what others used until then is not known."""
+    return replace(state, full_at=max(state.full_at, at + (state.plan.spendable - 1) * state.plan.interval))
+
+
+def stand_alone(state: LimitState, now: float, share: float, last_at: float = 0.0) -> LimitState:
     """Return what one of several processes goes on with when it no longer hears of the others.
 
     That is its share of the rate (0 to 1) by the contention factor, and none of the burst: 0.1 makes requests go ten
-    times as far apart, and each success brings them closer, as after a 429.
+    times as far apart, the first so far from the last slot it had, and each success brings them closer, as after a 429.
     """
     contention = min(MOST_CONTENTION, max(state.contention, 1 / share))
-    spent = now + (state.plan.spendable - 1) * state.plan.interval
-    return replace(state, contention=contention, full_at=max(state.full_at, spent))
+    state = spend_burst(state, max(now, last_at + contention * state.plan.interval))
+    return replace(state, contention=contention)
 
 
 def _within_reason(state: LimitState, now: float) -> LimitState:

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from pihupulse_provider.api.rate_limit import Slot
+from pihupulse_provider.api.rate_limit import MINUTE, Slot
 
 _LATEST = 0.05
 """Seconds after its time up to which a slot may be used: part of what a plan allows for requests that bunch up."""
@@ -43,6 +43,8 @@ _SLOW_TURN = _PACE_SECONDS
 """Seconds for a transaction, from which on those who ask meanwhile are more than the pace foresees."""
 _RECENT_SECONDS = 2.0
 """Who used nothing for longer begins with what is asked for."""
+_SHORTEST_PACE = 15.0
+"""Seconds over which the pace is taken at least, without the beginning, when what was left of the burst is used."""
 _PROBE = 17 / 16
 """By how much more is tried once it is known how many are used: what is left out by that is part of the rate."""
 
@@ -50,11 +52,12 @@ _PROBE = 17 / 16
 class Reservations:
     """The reserved slots of one kind (work, or polls) in a process; its owner holds a lock around each call.
 
-    :ivar asking: how many callers are asking at this moment.
+    :ivar asking: how many callers are asking at this moment. ``last_at``: the time of the last slot reserved.
     """
 
     def __init__(self) -> None:
         self.asking = 0
+        self.last_at = 0.0
         self._reserved: deque[Slot] = deque()
         self._waiting = 0
         self._turn_at = 0.0
@@ -98,7 +101,9 @@ class Reservations:
         self._learn()
         self._waiting = 0
         self._turn_seconds = seconds
-        self._reserved.extend(slot for slot in slots if slot.taken)
+        taken = [slot for slot in slots if slot.taken]
+        self._reserved.extend(taken)
+        self.last_at = taken[-1].at if taken else self.last_at
         self._turn_at = slots[-1].at - _EARLY if slots[-1].taken else slots[-1].at
 
     def drop(self) -> None:
@@ -108,6 +113,7 @@ class Reservations:
     def move(self, seconds: float) -> None:
         """Move all times, as the clock that they are of was set."""
         self._turn_at += seconds
+        self.last_at += seconds
         self._reserved = deque(replace(slot, at=slot.at + seconds) for slot in self._reserved)
         self._used = deque((at + seconds for at in self._used), self._used.maxlen)
 
@@ -119,6 +125,12 @@ class Reservations:
     def used_within(self, seconds: float, now: float) -> int:
         """Return how many slots were used in the last so many seconds, as far as the last thousand show."""
         return sum(1 for _ in takewhile(lambda used_at: used_at > now - seconds, reversed(self._used)))
+
+    def pace(self, now: float) -> float:
+        """Return how many slots a minute it uses: over the last minute, or half the time for which it has used any."""
+        known = now - self._used[0] if self._used else 0.0
+        seconds = min(MINUTE, max(_SHORTEST_PACE, known / 2))
+        return self.used_within(seconds, now) * MINUTE / seconds
 
     def _grown(self, now: float) -> int:
         """Return how many slots a process takes for which transactions are slow."""

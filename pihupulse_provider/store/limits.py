@@ -15,7 +15,6 @@ from pihupulse_provider.api.clock import now
 from pihupulse_provider.api.events import LONGEST
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.api.rate_limit import (
-    MINUTE,
     LimitState,
     Plan,
     Slot,
@@ -23,6 +22,7 @@ from pihupulse_provider.api.rate_limit import (
     most_ahead,
     reserve,
     reserve_several,
+    spend_burst,
     stand_alone,
 )
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
@@ -32,8 +32,11 @@ from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreE
 from pihupulse_provider.store.limit_row import locked_limit
 
 log = logging.getLogger(__name__)
-_AWAY_SECONDS = 30.0
-"""How long a store that failed is left alone."""
+_AWAY_SECONDS = (2.0, 30.0)
+"""How long a store that failed is left alone, at least and at most. One that refuses at once costs nothing to ask, and
+the sooner all are back the better they share; one that does not respond keeps a request waiting."""
+_AWAY_FACTOR = 3.0
+"""How many times as long as it took to fail a store is left alone."""
 _BUSY_SECONDS = (1.0, 3.0)
 """Between which times a store without a connection left is asked again."""
 _SOON = 1.0
@@ -152,7 +155,7 @@ class StoreRateLimit:
         if not self._is_away():
             began = self._clock()
             if self._away_until:
-                self._away_until = began + _AWAY_SECONDS
+                self._away_until = began + _AWAY_SECONDS[1]
             try:
                 slots = self._change(
                     lambda state, now: reserve_several(
@@ -164,7 +167,7 @@ class StoreRateLimit:
                 self._outage.failed("%s. Requests wait until it has one.", error)
                 return Slot(self.now() + random.uniform(*_BUSY_SECONDS), taken=False)
             except StoreError as error:
-                self._leave(error)
+                self._leave(error, self._clock() - began)
             else:
                 if poll and not slots[-1].taken:
                     slots[-1] = replace(slots[-1], at=slots[-1].at + random.uniform(0.0, _SPREAD_SECONDS))
@@ -195,12 +198,13 @@ class StoreRateLimit:
     def _write_observations(self) -> None:
         if not self._unwritten:
             return
+        began = self._clock()
         try:
             self._change(lambda state, _now: (state, []))
         except NoConnectionLeftError:
             log.debug("Written with the next slots.")
         except StoreError as error:
-            self._leave(error)
+            self._leave(error, self._clock() - began)
 
     def _change(self, step: Callable[[LimitState, float], tuple[LimitState, list[Slot]]]) -> list[Slot]:
         """Carry out a step on the shared state, after what this process's responses said since the last one."""
@@ -210,7 +214,11 @@ class StoreRateLimit:
             with self._lock:
                 self._set_clock(limit.now - locked_at)
                 unwritten = list(self._unwritten)
-            limit.state, slots = step(_observed(limit.state, unwritten), limit.now)
+            state = _observed(limit.state, unwritten)
+            if self._away_until:
+                # Nobody has written what was used without the store, and some go on so for a moment.
+                state = spend_burst(state, limit.now + _AWAY_SECONDS[0] / 2)
+            limit.state, slots = step(state, limit.now)
         with self._lock:
             for _ in unwritten:
                 self._unwritten.popleft()
@@ -250,17 +258,19 @@ class StoreRateLimit:
     def _is_away(self) -> bool:
         return self._clock() < self._away_until
 
-    def _leave(self, error: StoreError) -> None:
-        """Go on without the store, for a while."""
+    def _leave(self, error: StoreError, seconds: float) -> None:
+        """Go on for a while without the store, which took so many seconds to fail."""
         self._outage.failed(
             "%s. Until it can be reached, this process goes on with its own share of the rate limit.", error
         )
         with self._lock:
             if not self._away_until:
-                used = sum(one.used_within(MINUTE, self.now()) for one in self._reservations.values())
-                share = min(1.0, used / self.plan.requests_per_minute) or _UNKNOWN_SHARE
-                self._known = stand_alone(self._known, self.now(), share)
-            self._away_until = self._clock() + _AWAY_SECONDS
+                pace = sum(one.pace(self.now()) for one in self._reservations.values())
+                share = min(1.0, pace / self.plan.requests_per_minute) or _UNKNOWN_SHARE
+                last_at = max(one.last_at for one in self._reservations.values())
+                self._known = stand_alone(self._known, self.now(), share, last_at)
+            least, most = _AWAY_SECONDS
+            self._away_until = self._clock() + min(max(least, _AWAY_FACTOR * seconds), most)
 
 
 def _observed(state: LimitState, updates: Iterable[tuple[Slot, RateLimitHeaders]]) -> LimitState:

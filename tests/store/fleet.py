@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from functools import cache
 
 from pihupulse_provider.api import Plan
@@ -69,8 +70,14 @@ class Fleet:
         else:
             self._sleeping.append((limit, slot, poll))
 
-    def waiting_in(self, limit: StoreRateLimit) -> int:
-        return sum(one[0] is limit for one in self._sleeping)
+    def import_in(self, limits: Sequence[StoreRateLimit], seconds: float, senders: int = 16) -> None:
+        """Send with so many senders in each process that ask again as soon as they have sent."""
+        until = self.now + seconds
+        while self.now < until:
+            for limit in limits:
+                for _ in range(senders - sum(one[0] is limit for one in self._sleeping)):
+                    self.ask(limit)
+            self.sleep_until(self.now + 0.05)
 
     def sleep_until(self, moment: float) -> None:
         """Let time pass, in which sleepers wake as the client's do."""

@@ -146,6 +146,28 @@ def test_a_request_on_its_way_while_the_clock_is_set_back_makes_nobody_wait(flee
     assert limit.reserve().at <= limit.now() + 1
 
 
+@pytest.mark.parametrize("seconds", [1, 3, 20])
+def test_a_store_that_restarts_costs_an_import_in_many_processes_next_to_nothing(
+    monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """Each goes on with what it used, and all are back within two seconds; so the limit holds meanwhile, too."""
+    fleet = Fleet(Plan(300, 15), 12)
+    fleet.spend_the_burst()
+    fleet.import_in(fleet.limits, 40)
+    sent_before = len(fleet.sent)
+
+    def refuse(**_kind: object) -> None:
+        raise StoreError("connection refused")
+
+    with monkeypatch.context() as away:
+        away.setattr(fleet.store, "begin", refuse)
+        fleet.import_in(fleet.limits, seconds)
+    fleet.import_in(fleet.limits, 30)
+
+    assert len(fleet.sent) - sent_before >= 0.9 * (seconds + 30) * 300 / 60
+    assert not exceeds(fleet.sent, Plan(300, 30))
+
+
 def test_while_one_asks_a_store_again_that_was_away_the_others_go_on(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,7 +15,6 @@ from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.api.reservations import Reservations
 from pihupulse_provider.store.limit_row import locked_limit
-from pihupulse_provider.store.limits import StoreRateLimit
 from tests.store.fleet import ENTERPRISE, NOW, Fleet, exceeds
 
 plans = st.builds(Plan, st.floats(10, 3000), st.floats(1, 200))
@@ -141,24 +139,15 @@ def test_where_many_processes_import_a_single_create_and_a_killed_worker_cost_li
     """Such as twelve mapped tasks on two workers, one of which is killed: all that they reserve is one line."""
     fleet = Fleet(Plan(300, 15), 13)
     fleet.spend_the_burst()
-    _import_in_each(fleet, fleet.limits[:12], 30)
+    fleet.import_in(fleet.limits[:12], 30)
 
     assert fleet.limits[12].reserve().at - fleet.now <= 3
     for process in range(6):
         fleet.kill(process)
     sent_before = len(fleet.sent)
-    _import_in_each(fleet, fleet.limits[6:12], 30)
+    fleet.import_in(fleet.limits[6:12], 30)
 
     assert len(fleet.sent) - sent_before >= (30 - 3) * 300 / 60
-
-
-def _import_in_each(fleet: Fleet, limits: Sequence[StoreRateLimit], seconds: float, senders: int = 16) -> None:
-    until = fleet.now + seconds
-    while fleet.now < until:
-        for limit in limits:
-            for _ in range(senders - fleet.waiting_in(limit)):
-                fleet.ask(limit)
-        fleet.sleep_until(fleet.now + 0.05)
 
 
 def test_polls_of_a_process_far_from_the_store_get_their_turn() -> None:
