@@ -56,8 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
         AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0",
     )
     (Path(home.name) / "dags").mkdir()
-    if int(version("anyio").split(".")[1]) < 11:
-        # One that is given up just as it is made; anyio mended it. Python closes it with the garbage.
+    if int(version("anyio").split(".")[1]) < 16:
+        # One that is given up just as it is made: 4.16 closes it, Python else closes it with the garbage.
         config.addinivalue_line("filterwarnings", r"ignore:unclosed (transport|<socket\.socket):ResourceWarning")
 
 
