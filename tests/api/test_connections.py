@@ -82,7 +82,7 @@ async def test_nobody_has_a_turn_between_the_last_look_and_the_sending() -> None
     """Else a worker that is stopped in that turn sends, when it goes on, what another has sent meanwhile."""
     sent_by_the_next_turn: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        account = Account("key", f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2)
+        account = Account("key", f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.6)
         connections: list[socket.socket] = []
 
         def look_at_what_came() -> None:

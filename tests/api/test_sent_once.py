@@ -108,9 +108,9 @@ def test_what_was_given_up_for_lost_is_not_delivered_once_the_network_is_back(
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        account = Account("key", address, timeout=0.2)
+        account = Account("key", address, timeout=0.6)
         if proxied:
-            account = Account("key", "http://pihupulse.example", allow_http=True, proxy=address, timeout=0.2)
+            account = Account("key", "http://pihupulse.example", allow_http=True, proxy=address, timeout=0.6)
         with pytest.raises(NoAnswerError):
             create(account, large)
         with pytest.raises(ConnectionResetError):
