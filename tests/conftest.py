@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from packaging.version import Version
 
 from tests.servers import empty_database, postgres
 
@@ -56,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0",
     )
     (Path(home.name) / "dags").mkdir()
-    if int(version("anyio").split(".")[1]) < 16:
+    if Version(version("anyio")) < Version("4.16"):
         # One that is given up just as it is made: 4.16 closes it, Python else closes it with the garbage.
         config.addinivalue_line("filterwarnings", r"ignore:unclosed (transport|<socket\.socket):ResourceWarning")
 

@@ -74,8 +74,7 @@ def client_options(account: Account) -> dict[str, Any]:
             "Accept-Encoding": "gzip",
             "User-Agent": USER_AGENT,
         },
-        # Waiting for one of our own connections to become free is no fault of the service's.
-        "timeout": httpx.Timeout(account.timeout, pool=None),
+        "timeout": account.timeout,
         "follow_redirects": False,
     }
 
@@ -85,6 +84,7 @@ def transport_options(account: Account) -> dict[str, Any]:
     return {
         "verify": account.ssl_context(),
         "proxy": _proxy(account),
+        # Without a most: httpcore never frees a tunnel of which the encryption failed, and all would be used up.
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=CONCURRENCY),
         "trust_env": False,
     }

@@ -18,7 +18,7 @@ HOST = "pihupulse.example"
 
 
 def make_certificate(path: Path) -> Path:
-    """Write a certificate of HOST and 127.0.0.1 that vouches for itself, with its key; return its path."""
+    """Write a certificate of HOST and localhost that vouches for itself, with its key; return its path."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
     now = datetime.datetime.now(datetime.UTC)

@@ -54,16 +54,6 @@ def fleet() -> Fleet:
     return Fleet(ENTERPRISE, 2)
 
 
-def _import_for(fleet: Fleet, seconds: float, senders: int = 16) -> None:
-    """Send with so many senders that ask again as soon as they have sent."""
-    asked, until = len(fleet.sent), fleet.now + seconds
-    while fleet.now < until:
-        while asked < len(fleet.sent) + senders:
-            asked += 1
-            fleet.ask(fleet.limits[0])
-        fleet.sleep_until(fleet.now + 0.01)
-
-
 def test_an_import_keeps_the_pace_of_the_plan_with_few_transactions(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +61,7 @@ def test_an_import_keeps_the_pace_of_the_plan_with_few_transactions(
     transactions, begin = [], fleet.store.begin
     monkeypatch.setattr(fleet.store, "begin", lambda **kind: transactions.append(kind) or begin(**kind))
 
-    _import_for(fleet, 60)
+    fleet.import_in(fleet.limits[:1], 60)
 
     assert len(fleet.sent) >= 0.97 * ENTERPRISE.requests_per_minute
     assert len(transactions) <= 0.2 * len(fleet.sent)
@@ -116,7 +106,7 @@ def test_what_a_killed_process_had_reserved_costs_two_seconds_at_most(fleet: Fle
     fleet.spend_the_burst()
     for _ in range(16):
         fleet.ask(fleet.limits[0])
-    _import_for(fleet, 3)
+    fleet.import_in(fleet.limits[:1], 3)
     fleet.kill(0)
 
     slot = fleet.limits[1].reserve()
@@ -127,7 +117,7 @@ def test_what_a_killed_process_had_reserved_costs_two_seconds_at_most(fleet: Fle
 
 def test_a_single_create_waits_no_longer_than_an_imports_turn(fleet: Fleet) -> None:
     fleet.spend_the_burst()
-    _import_for(fleet, 3)
+    fleet.import_in(fleet.limits[:1], 3)
 
     slot = fleet.limits[1].reserve()
 
