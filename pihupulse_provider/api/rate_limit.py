@@ -83,7 +83,7 @@ AHEAD_SECONDS = 1.5
 """How much of the account's rate is reserved at once, unless it may be used at once: so much a killed process costs."""
 _LONG_LINE = 2.0
 """Seconds of reserved slots, of all processes together, from which on each reserves less at once."""
-_IN_A_LONG_LINE = 0.3
+_IN_A_LONG_LINE = 0.36
 """How much of the account's rate is reserved at once then: who comes new waits behind all that is reserved."""
 LONGEST_PAUSE = 5 * MINUTE
 """Seconds after which it is tried again, whatever ``Retry-After`` says."""
