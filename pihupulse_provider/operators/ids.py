@@ -29,8 +29,8 @@ def candidate_rows(value: Any) -> Iterator[Row]:
     if path is not None:
         yield from _candidates_of(path)
         return
-    for number, one in enumerate(_flat(value), start=1):
-        yield Row(number, {"candidate_id": one})
+    for number, row in enumerate(_flat(value), start=1):
+        yield row._replace(number=number)
 
 
 def read_screenings(value: Any, candidates: Any) -> dict[str, str | None]:
@@ -67,29 +67,33 @@ def _candidates_of(path: str) -> Iterator[Row]:
             yield Row(row.number, {"candidate_id": row.values.get("id")})
 
 
-def _flat(candidate_ids: Any) -> Iterator[Any]:
-    """Yield the ids of lists of lists, of objects, and of files of results."""
+def _flat(candidate_ids: Any) -> Iterator[Row]:
+    """Yield a row for each candidate of lists of lists, of objects, and of files of results."""
     is_list = isinstance(candidate_ids, Iterable) and not isinstance(candidate_ids, str | Mapping)
     for one in candidate_ids if is_list else [candidate_ids]:
-        if isinstance(one, Mapping):
-            yield from _ids_of(one)
+        path = results_path_in(one)
+        if path is not None:
+            yield from _candidates_in_list(path)
         elif isinstance(one, list | tuple):
             yield from _flat(one)
         else:
-            yield str(one) if isinstance(one, int) and not isinstance(one, bool) else one
+            yield Row(0, {"candidate_id": _id_of(one)})
 
 
-def _ids_of(output: Mapping[str, Any]) -> Iterator[Any]:
-    path = output.get("results_path")
-    if path is not None:
-        yield from (row.values["candidate_id"] for row in _candidates_of(path) if row.values is not None)
-    elif "id" in output:
-        yield output["id"]
-    else:
+def _candidates_in_list(path: str) -> Iterator[Row]:
+    for row in _candidates_of(path):
+        yield row if row.values is not None else row._replace(reason=f"{row.reason} (line {row.number} of {path})")
+
+
+def _id_of(one: Any) -> Any:
+    if not isinstance(one, Mapping):
+        return str(one) if isinstance(one, int) and not isinstance(one, bool) else one
+    if "id" not in one:
         raise ConfigurationError(
             "candidate_ids holds an object with neither a results_path nor an id. Set results_path of the import "
             "before it, or give a list of ids."
         )
+    return one["id"]
 
 
 def _pairs(value: Any) -> Iterator[Pair]:

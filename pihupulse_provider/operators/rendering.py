@@ -18,7 +18,10 @@ from pihupulse_provider.api.errors import ConfigurationError
 
 _NOTHING = "None"
 """What a template renders to that found nothing."""
+_CONTAINERS = (Mapping, list, tuple, set, frozenset)
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
+_IDENTIFYING = ("id", "screening_id", "candidate_id", "results_path")
+"""The keys by which an object is meant where ids are given; all else of it may be personal, and is not used."""
 _OBJECT_WITHIN = re.compile(r"""[\[{(]\s*["']|\[\s*[{\[]""")
 """What no path and no id holds, and the text of a list or an object does, also behind other text."""
 _OBJECT = re.compile(r"""\s*[\[{(]+\s*["'].*[\]})]\s*\Z""", re.DOTALL)
@@ -46,8 +49,10 @@ class RenderedFields:
     - A field is text, and an id that came as a number is made one, unless it is among ``native_fields``: those may be
       lists, numbers or booleans, also by ``render_template_as_native_obj``.
     - A template that found nothing, which is the text ``None`` to Airflow, gives None.
-    - What ``private_fields`` are rendered to is not stored. Nor is the text of a list or an object, which a template
-      makes of what another task returned: it may hold people, and :meth:`check_rendered` refuses it.
+    - What ``private_fields`` are rendered to is not stored. Of objects in other native fields only what identifies
+      them is kept.
+    - A list or an object where a text is meant, or the text that a template makes of what another task returned, is
+      not stored either: it may hold people, and :meth:`check_rendered` refuses it.
     """
 
     template_fields: Sequence[str]
@@ -94,14 +99,15 @@ class RenderedFields:
     def check_rendered(self) -> None:
         """Check what the fields were rendered to.
 
-        :raises ConfigurationError: if one is the text of a list or an object, which a template makes of one.
+        :raises ConfigurationError: if one is a list or an object that is not meant, or the text of one.
         """
         for field in self.template_fields:
-            if self._is_text_of_object(field, self.reveal(field)):
-                raise ConfigurationError(
-                    f"{field} is the text of a list or an object, as a template makes one of another task's output. "
-                    f"{self._advice(field)}"
-                )
+            value = self.reveal(field)
+            if self._is_object(field, value):
+                what = "a list or an object"
+                if isinstance(value, str) or field in self.native_fields:
+                    what = f"the text of {what}, as a template makes one of another task's output"
+                raise ConfigurationError(f"{field} is {what}. {self._advice(field)}")
 
     def _advice(self, field: str) -> str:
         if field in self.native_fields:
@@ -112,17 +118,29 @@ class RenderedFields:
         return f'Give the part that is meant, such as {field}=other_task.output["id"].'
 
     def _shown(self, field: str, value: Any) -> Any:
-        if field not in self.native_fields and isinstance(value, int) and not isinstance(value, bool):
+        if field in self.private_fields and self.is_private(value):
+            return Private(value)
+        if field in self.native_fields:
+            value = _identified(value)
+        elif isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
-        is_personal = field in self.private_fields and self.is_private(value)
-        return Private(value) if is_personal or self._is_text_of_object(field, value) else value
+        return Private(value) if self._is_object(field, value) else value
 
-    def _is_text_of_object(self, field: str, value: Any) -> bool:
+    def _is_object(self, field: str, value: Any) -> bool:
+        """Return whether a field has a list or an object for a text, or the text of one."""
         if field in self.native_fields:
             found = value if isinstance(value, list | tuple) else [value]
             return any(isinstance(one, str) and _is_text_of_list(one) for one in found)
-        # Some texts begin with a bracket: a query, a job title. A person's fields are nobody else's to see anyway.
-        return field not in self.private_fields and isinstance(value, str) and _OBJECT.match(value) is not None
+        if field in self.private_fields:  # some begin with a bracket, and they are nobody else's to see anyway
+            return False
+        return _OBJECT.match(value) is not None if isinstance(value, str) else isinstance(value, _CONTAINERS)
+
+
+def _identified(value: Any) -> Any:
+    """Return a value without what its objects have beside what identifies them."""
+    if isinstance(value, Mapping):
+        return {key: _identified(value[key]) for key in _IDENTIFYING if key in value}
+    return [_identified(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _is_text_of_list(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
 
 import pytest
@@ -283,6 +284,56 @@ class TestTextWhereAListWasMeant:
         assert dag_runs.run(dag).rendered("t")["job_title"] == "[Remote] Engineer [EU]"
 
 
+GRACE = {"id": "c1", "name": "Grace Hopper", "email": "grace@example.com"}
+
+
+class TestObjectsWhereIdsAreMeant:
+    """What another task returned of a person beside their id is neither stored nor shown."""
+
+    @pytest.mark.parametrize("shape", [lambda one: one, lambda one: [one], lambda one: [[one], one]])
+    def test_what_identifies_them_is_kept(self, dag_runs, pihupulse_sandbox, shape):
+        [candidate_id] = pihupulse_sandbox.insert_candidates(1)
+
+        @task_of_airflow(multiple_outputs=False)
+        def fetch():
+            return shape({**GRACE, "id": candidate_id})
+
+        with dag_runs.dag() as dag:
+            PihuPulseCreateScreeningsOperator(task_id="t", candidate_ids=fetch(), template_id="t54321")
+        run = dag_runs.run(dag)
+        assert run.xcom("t")["created"] == 1
+        assert candidate_id in str(run.rendered("t"))
+        assert "Grace" not in str(run.rendered("t"))
+
+    def test_for_a_sensor(self, dag_runs, pihupulse_sandbox):
+        [candidate_id] = pihupulse_sandbox.insert_candidates(1)
+        [screening_id] = pihupulse_sandbox.insert_screenings([candidate_id])
+        pihupulse_sandbox.put(screening_id, "completed")
+
+        @task_of_airflow(multiple_outputs=False)
+        def fetch():
+            return [{**GRACE, "screening_id": screening_id, "candidate_id": candidate_id}]
+
+        with dag_runs.dag() as dag:
+            PihuPulseScreeningSensor(task_id="t", screening_ids=fetch(), timeout=5)
+        run = dag_runs.run(dag)
+        assert run.state == "success"
+        assert "Grace" not in str(run.rendered("t"))
+
+    def test_an_object_where_a_text_is_meant_is_refused(self, dag_runs, pihupulse_sandbox):
+        @task_of_airflow(multiple_outputs=False)
+        def fetch():
+            return GRACE
+
+        with dag_runs.dag() as dag:
+            PihuPulseGetCandidateOperator(task_id="t", candidate_id=fetch())
+        run = dag_runs.run(dag)
+        [error] = run.errors["t", -1]
+        assert "candidate_id is a list or an object. Give the part that is meant" in str(error)
+        assert pihupulse_sandbox.requests == []
+        assert "Grace" not in f"{error}{run.rendered('t')}"
+
+
 class TestListsOfMappedTasks:
     def test_a_list_of_ids_from_each(self, dag_runs, pihupulse_sandbox):
         ids = pihupulse_sandbox.insert_candidates(4)
@@ -306,6 +357,31 @@ class TestListsOfMappedTasks:
             )
         assert dag_runs.run(dag).xcom("t")["created"] == 2
         assert len(pihupulse_sandbox.invitations) == 2
+
+    def test_paths_of_results_beside_ids(self, dag_runs, pihupulse_sandbox, tmp_path):
+        ids = pihupulse_sandbox.insert_candidates(5)
+        for name, one in zip("ab", ids, strict=False):
+            (tmp_path / name).write_text(json.dumps({"row": 1, "status": "created", "id": one}))
+        with dag_runs.dag() as dag:
+            PihuPulseCreateScreeningsOperator(
+                task_id="t",
+                candidate_ids=[f"{tmp_path}/a", [f"{tmp_path}/b", ids[2]], {"id": ids[3]}, ids[4]],
+                template_id="t54321",
+            )
+        assert dag_runs.run(dag).xcom("t")["created"] == 5
+        assert {one["candidate_id"] for one in pihupulse_sandbox.screenings} == set(ids)
+
+    @pytest.mark.parametrize("listed", [False, True])
+    def test_a_file_that_holds_no_results_is_rejected_row_by_row(self, dag_runs, pihupulse_sandbox, tmp_path, listed):
+        (tmp_path / "people.csv").write_text("name,email\nAda,ada@example.com\n")
+        given = {"results_path": f"{tmp_path}/people.csv"}
+        with dag_runs.dag() as dag:
+            PihuPulseCreateScreeningsOperator(
+                task_id="t", candidate_ids=[given] if listed else given, template_id="t54321", retries=0
+            )
+        [error] = dag_runs.run(dag).errors["t", -1]
+        assert "2 of 2 rows were rejected" in str(error)
+        assert "is not JSON" in str(error)
 
 
 class TestOneTextWhereAListOfTextsIsTaken:
