@@ -13,7 +13,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
-from pihupulse_provider.operators.rendering import RenderedFields
+from pihupulse_provider.operators.rendering import RenderedFields, is_same_for_all
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseSensorOperator
@@ -57,11 +57,29 @@ class PihuPulseTask(RenderedFields):
     ui_color = "#dbe7ff"
     ui_fgcolor = "#14284b"
     pihupulse_conn_id: str
+    written_files: ClassVar[tuple[str, ...]] = ()
+    """The fields that are paths of files which the task writes."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in {"execute", "resume_execution"} & vars(cls).keys():
             setattr(cls, name, _guarded(vars(cls)[name]))
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Begin a mapped task. :raises ConfigurationError: if all its instances would write the same file."""
+        for field in cls.written_files:
+            _check_own(field, kwargs.get(field))
+        return super().partial(**kwargs)  # type: ignore[misc]
+
+    def check_own_files(self) -> None:
+        """Check that in a mapped task group each instance writes files of its own.
+
+        :raises ConfigurationError: if all would write the same file.
+        """
+        if self.get_closest_mapped_task_group() is not None:  # type: ignore[attr-defined]
+            for field in self.written_files:
+                _check_own(field, getattr(self, field))
 
     @_guarded
     def execute(self, context: Context) -> Any:
@@ -83,6 +101,14 @@ class PihuPulseTask(RenderedFields):
         from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 
         return PihuPulseHook(self.pihupulse_conn_id)
+
+
+def _check_own(field: str, path: Any) -> None:
+    if is_same_for_all(path):
+        raise ConfigurationError(
+            f"{field} is the same for each instance of this mapped task, and each would replace what the others wrote: "
+            "put {{ ti.map_index }} into it."
+        )
 
 
 class PihuPulseOperator(PihuPulseTask, BaseOperator):

@@ -6,13 +6,12 @@ The engine is imported where it is used: a DAG file, which imports this module t
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Asset, Context
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.logs import counted
 from pihupulse_provider.assets import resource_uri
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
@@ -21,7 +20,7 @@ from pihupulse_provider.creating.options import CreateOptions, check_max_rejects
 from pihupulse_provider.creating.readers import Source
 from pihupulse_provider.operators.base import PihuPulseOperator, is_literal, job_options, outputs
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseRejectsLink, PihuPulseResultsLink
-from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
+from pihupulse_provider.operators.storage import check_files_differ, check_not_empty, check_writable, write_lines
 
 if TYPE_CHECKING:
     from pihupulse_provider.creating.resources import Resource
@@ -37,6 +36,7 @@ class BulkOperator(PihuPulseOperator):
 
     template_fields: Sequence[str] = ("results_path", "rejects_path", *PihuPulseOperator.template_fields)
     operator_extra_links = (PihuPulsePageLink(), PihuPulseResultsLink(), PihuPulseRejectsLink())
+    written_files: ClassVar[tuple[str, ...]] = ("results_path", "rejects_path")
 
     def __init__(
         self,
@@ -53,8 +53,9 @@ class BulkOperator(PihuPulseOperator):
         self.rejects_path = rejects_path
         check_not_empty("results_path", results_path)
         check_not_empty("rejects_path", rejects_path)
+        self.check_own_files()
         if is_literal(results_path, rejects_path):
-            self._check_paths_differ()
+            check_files_differ(self._written())
         self.created: int | None = None
 
     @classmethod
@@ -77,9 +78,9 @@ class BulkOperator(PihuPulseOperator):
         from pihupulse_provider.operators.activity import shown_progress
         from pihupulse_provider.store.activity import Activity, TaskRef
 
-        self._check_paths_differ()
-        for path in ("results_path", "rejects_path"):
-            check_writable(path, getattr(self, path))
+        check_files_differ(self._written(), self.read_files())
+        for argument, path in self._written().items():
+            check_writable(argument, path)
         bulk = CreateRun(
             resource,
             CreateOptions(**job_options(context), max_rejects=self.max_rejects, **options),
@@ -118,11 +119,12 @@ class BulkOperator(PihuPulseOperator):
             rows=self.created,
         )
 
-    def _check_paths_differ(self) -> None:
-        if self.results_path is not None and self.results_path == self.rejects_path:
-            raise ConfigurationError(
-                "results_path and rejects_path are the same, and each is a file of its own: give two."
-            )
+    def _written(self) -> dict[str, str | None]:
+        return {"results_path": self.results_path, "rejects_path": self.rejects_path}
+
+    def read_files(self) -> Iterable[tuple[str, Any]]:
+        """Return the files that the rows come from, each with the argument that names it."""
+        return ()
 
     @abstractmethod
     def sources(self) -> tuple[Sequence[Dataset], Columns]:

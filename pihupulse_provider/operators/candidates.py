@@ -170,6 +170,11 @@ class PihuPulseImportCandidatesOperator(ImportOperator):
         with open_source(str(source), self.file_format) as rows:
             return self.create_candidates(context, rows)
 
+    def read_files(self) -> Iterable[tuple[str, Any]]:
+        """Return the file; a list has no name."""
+        source = self.reveal("source")
+        return [("source", source)] if _is_path(source) else []
+
     def sources(self) -> tuple[Sequence[Dataset], Columns]:
         """Return the file and its columns; a list has no name."""
         from pihupulse_provider.operators.lineage import file_dataset, of_source

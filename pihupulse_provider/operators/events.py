@@ -39,6 +39,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
     """
 
     template_fields: Sequence[str] = (*PihuPulseOperator.template_fields, "consumer", "events", "limit", "results_path")
+    written_files: ClassVar[tuple[str, ...]] = ("results_path",)
     operator_extra_links = (PihuPulseResultsLink(),)
     native_fields: ClassVar[tuple[str, ...]] = ("events", "limit")
 
@@ -67,6 +68,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         self.allow_unknown_event = allow_unknown_event
         check_not_empty("results_path", results_path)
         self.results_path = results_path
+        self.check_own_files()
 
     def execute(self, context: Context) -> Any:
         """Read, and move the cursor."""

@@ -19,6 +19,16 @@ def results_path_in(value: Any) -> str | None:
     return path if is_path else None
 
 
+def results_paths_in(value: Any) -> Iterator[str]:
+    """Yield the paths of all files of results that are named, also in lists."""
+    path = results_path_in(value)
+    if path is not None:
+        yield path
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from results_paths_in(one)
+
+
 def candidate_rows(value: Any) -> Iterator[Row]:
     """Yield a row with a ``candidate_id`` for each candidate: of an import's results, or of lists of lists.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any, ClassVar
 
 import jinja2
+from jinja2 import meta
 from jinja2.nativetypes import NativeEnvironment
 
 from pihupulse_provider.api.errors import ConfigurationError
@@ -26,6 +27,15 @@ _OBJECT_WITHIN = re.compile(r"""[\[{(]\s*["']|\[\s*[{\[]""")
 """What no path and no id holds, and the text of a list or an object does, also behind other text."""
 _OBJECT = re.compile(r"""\s*[\[{(]+\s*["'].*[\]})]\s*\Z""", re.DOTALL)
 """How the text of a list or an object looks, in JSON or Python, that holds texts."""
+
+
+_OF_THE_RUN = frozenset(
+    {
+        *("conn", "dag", "dag_run", "data_interval_end", "data_interval_start", "ds", "ds_nodash", "logical_date"),
+        *("params", "run_id", "task_instance_key_str", "test_mode", "ts", "ts_nodash", "ts_nodash_with_tz", "var"),
+    }
+)
+"""What templates may name that is the same for each instance of a mapped task."""
 
 
 class Private:
@@ -141,6 +151,17 @@ def _identified(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _identified(value[key]) for key in _IDENTIFYING if key in value}
     return [_identified(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def is_same_for_all(template: Any) -> bool:
+    """Return whether a text is surely rendered to the same for each instance of a mapped task."""
+    if not isinstance(template, str):
+        return False
+    try:
+        parsed = jinja2.Environment(autoescape=True).parse(template)
+    except jinja2.TemplateSyntaxError:
+        return False
+    return meta.find_undeclared_variables(parsed) <= _OF_THE_RUN
 
 
 def _is_text_of_list(text: str) -> bool:

@@ -14,7 +14,7 @@ from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.creating.readers import Source
 from pihupulse_provider.operators.base import PihuPulseOperator, boolean, is_literal, job_options, seconds, texts
 from pihupulse_provider.operators.bulk import BulkOperator
-from pihupulse_provider.operators.ids import candidate_rows, results_path_in
+from pihupulse_provider.operators.ids import candidate_rows, results_paths_in
 from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.triggers.waiting import begin_wait, end_wait, resume_wait, wait_here
 from pihupulse_provider.waiting.wait_spec import FAILED, WaitSpec
@@ -238,13 +238,16 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         source = Source(candidate_rows(self.reveal("candidate_ids")))
         return self.create(context, resource, source, on_existing=self.on_existing, on_repeated="skip")
 
+    def read_files(self) -> Iterable[tuple[str, Any]]:
+        """Return the files of results that name candidates."""
+        return [("candidate_ids", path) for path in results_paths_in(self.reveal("candidate_ids"))]
+
     def sources(self) -> tuple[Sequence[Dataset], Columns]:
-        """Return the list of candidates, and the file that names them."""
+        """Return the list of candidates, and the files that name them."""
         from pihupulse_provider.operators.lineage import file_dataset, of_source, resource_dataset
 
         candidates = resource_dataset(self.hook.account.base_url, "candidates")
-        path = results_path_in(self.reveal("candidate_ids"))
-        files = [file_dataset(path)] if path is not None else []
+        files = [file_dataset(path) for _, path in self.read_files()]
         return [candidates, *files], of_source(candidates, {"candidate_id": ["id"]})
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,6 +65,28 @@ def check_not_empty(argument: str, path: str | None) -> None:
     """Check that a path is one, or None, be it a template. :raises ConfigurationError: if it is empty."""
     if path is not None and not str(path).strip():
         raise ConfigurationError(f"{argument} is empty: give a path, or leave {argument} out.")
+
+
+def check_files_differ(written: Mapping[str, str | None], read: Iterable[tuple[str, Any]] = ()) -> None:
+    """Check that the files which a task writes are not each other, nor any that it reads.
+
+    :param written: a path for each argument. :param read: arguments and paths.
+    :raises ConfigurationError: naming two arguments that mean the same file.
+    """
+    found: dict[str, str] = {}
+    for argument, path in written.items():
+        if path is not None and (other := found.setdefault(_normal(path), argument)) != argument:
+            raise ConfigurationError(f"{other} and {argument} are the same, and each is a file of its own: give two.")
+    for argument, path in read:
+        if (other := found.get(_normal(path))) is not None:
+            raise ConfigurationError(f"{other} is the file that {argument} names, and would replace it: give another.")
+
+
+def _normal(path: Any) -> str:
+    scheme, is_url, rest = str(path).partition("://")
+    if is_url and scheme not in ("file", "local"):
+        return f"{scheme}://{posixpath.normpath(rest)}"
+    return os.path.realpath(rest if is_url else str(path))
 
 
 def check_writable(argument: str, path: str | None) -> None:

@@ -56,6 +56,7 @@ class PihuPulseScreeningSensor(PihuPulseSensor):
         "succeeded_statuses",
     )
     template_fields: Sequence[str] = (*native_fields, "results_path", "pihupulse_conn_id")
+    written_files: ClassVar[tuple[str, ...]] = ("results_path",)
     operator_extra_links = (PihuPulsePageLink(), PihuPulseResultsLink())
 
     def __init__(
@@ -83,6 +84,7 @@ class PihuPulseScreeningSensor(PihuPulseSensor):
         self.deadline = None if deadline is None else seconds("deadline", deadline)
         check_not_empty("results_path", results_path)
         self.results_path = results_path
+        self.check_own_files()
         self.deferrable = deferrable
         self.pihupulse_conn_id = pihupulse_conn_id
         self._poller: TaskPoller | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -45,6 +45,7 @@ class PihuPulseToStorageOperator(ExportOperator):
     """
 
     template_fields: Sequence[str] = ("path", "format", *ExportOperator.template_fields)
+    written_files: ClassVar[tuple[str, ...]] = ("path",)
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class PihuPulseToStorageOperator(ExportOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.path = path
+        self.check_own_files()
         self.format = format
         self.neutralise_formulas = neutralise_formulas
         if "{" not in f"{path}{format}":  # nothing is left to be rendered
