@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Integral, Number, Real
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 _MOST_DIGITS = 30
 _EXACT = 2**53
 """From here on a float skips whole numbers (IEEE 754), so that its last digits may not be those that were meant."""
+_EXACT_OF_SMALLER = {"float16": 2**11, "float32": 2**24}
+_TOO_LARGE = "is a number too large for its digits to be known: give it as text"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _EDGES = re.compile(r"^[\s\u200c\u200d]+|[\s\u200c\u200d]+$")
@@ -38,6 +41,15 @@ class Joined(tuple[Any, ...]):
 
 class NotTextError(ValueError):
     """A value that is no text; the message says what it is instead, as in "is a list, not text"."""
+
+
+def with_known_digits(values: Iterable[Any], kind: str) -> list[Any]:
+    """Return numbers, of which those can't be read whose digits may not be those that were meant.
+
+    :param kind: what their file or database holds, ``float16`` or ``float32``: Python has them as ordinary floats.
+    """
+    known = _EXACT_OF_SMALLER[kind]
+    return [Unreadable(_TOO_LARGE) if value is not None and abs(value) >= known else value for value in values]
 
 
 def cell_text(value: Any) -> str | None:
@@ -95,7 +107,7 @@ def _digits(value: Any) -> str | None:
     if math.isnan(number):
         return None
     if math.isinf(number) or abs(number) >= _EXACT:
-        raise NotTextError("is a number too large for its digits to be known: give it as text")
+        raise NotTextError(_TOO_LARGE)
     return _whole(number)
 
 

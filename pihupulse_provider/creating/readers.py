@@ -10,14 +10,16 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import IO, Any, NamedTuple, assert_never, cast
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text
+from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text, with_known_digits
 from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 from pihupulse_provider.creating.lines import BadRowError, Lines, reading_lines
 from pihupulse_provider.exporting.file_formats import (
@@ -29,8 +31,15 @@ from pihupulse_provider.exporting.file_formats import (
 )
 
 _PARQUET_BATCH = 1000
+_SMALL_FLOATS = {"halffloat": "float16", "float": "float32"}
+"""By how PyArrow calls them."""
+_LINE_BREAKS = re.compile(r"\s*[\r\n\v\f\u2028\u2029]\s*")
 _SEPARATOR_LINE = re.compile("sep=(.)")
 _PACKED = ".gz"
+
+
+NeededOf = Callable[[Sequence[str]], list[str]]
+"""Returns which of a file's columns somebody reads anything from."""
 
 
 class Row(NamedTuple):
@@ -85,9 +94,10 @@ class FileFormat:
         return format_of(name[: -len(_PACKED)] if name.lower().endswith(_PACKED) else name, self.format)
 
     @contextmanager
-    def reading(self, name: str, file: IO[bytes]) -> Iterator[Source]:
+    def reading(self, name: str, file: IO[bytes], needed_of: NeededOf = list) -> Iterator[Source]:
         """Read the rows of an open file.
 
+        :param needed_of: returns which of a Parquet file's columns are read.
         :raises SourceError: if it can't be read, also while the rows are iterated over.
         """
         kind = self.of(name)
@@ -95,7 +105,7 @@ class FileFormat:
             if name.lower().endswith(_PACKED):
                 file = cast("IO[bytes]", opened.enter_context(gzip.GzipFile(fileobj=file)))
             if kind == "parquet":
-                yield _read_parquet(file)
+                yield _read_parquet(file, needed_of)
                 return
             lines = opened.enter_context(reading_lines(file, self.encoding))
             if kind == "csv":
@@ -147,7 +157,7 @@ def _header(records: Iterator[list[str] | str]) -> list[str]:
             f"The CSV file's first line is one field with {other[0]!r} in it: set delimiter to that."
         )
     try:
-        return [cell_text(cell) or "" for cell in cells]
+        return [cell_text(_LINE_BREAKS.sub(" ", cell)) or "" for cell in cells]
     except NotTextError as error:
         raise SourceFormatError(f"A cell of the CSV file's first line {error}: check the encoding.") from None
 
@@ -209,7 +219,7 @@ def _json_values(line: str | BadRowError) -> tuple[Mapping[str, Any] | None, str
     if isinstance(line, BadRowError):
         return None, str(line)
     try:
-        values = json.loads(line)
+        values = json.loads(line, object_pairs_hook=_object)
     except json.JSONDecodeError:
         is_array = line.lstrip().startswith("[")
         return None, "begins a JSON array: write one object on each line" if is_array else "is not JSON"
@@ -218,24 +228,34 @@ def _json_values(line: str | BadRowError) -> tuple[Mapping[str, Any] | None, str
     return (values, None) if isinstance(values, dict) else (None, "is not a JSON object")
 
 
-def _read_parquet(file: IO[bytes]) -> Source:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, in which a value that was given twice can't be read: JSON does not say which one is meant."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        values |= {key: Unreadable("is there twice") for key, count in counts.items() if count > 1}
+    return values
+
+
+def _read_parquet(file: IO[bytes], needed_of: NeededOf) -> Source:
     pyarrow = import_pyarrow()
+    broken = (pyarrow.ArrowException, OSError, EOFError, zlib.error)
     try:
         table = pyarrow.parquet.ParquetFile(file)
-    except (pyarrow.ArrowException, OSError) as error:
+    except broken as error:
         raise SourceError(f"The Parquet file can't be read: {error}.") from error
     names = table.schema_arrow.names
-    return Source(_parquet_rows(table, names, (pyarrow.ArrowException, OSError)), names, has_schema=True)
+    return Source(_parquet_rows(table, needed_of(names), broken), names, has_schema=True)
 
 
-def _parquet_rows(table: Any, names: Sequence[str], broken: tuple[type[Exception], ...]) -> Iterator[Row]:
+def _parquet_rows(table: Any, names: list[str], broken: tuple[type[Exception], ...]) -> Iterator[Row]:
     number = 0
     try:
-        for batch in table.iter_batches(batch_size=_PARQUET_BATCH):
+        for batch in table.iter_batches(batch_size=_PARQUET_BATCH, columns=names):
             columns = [_cells(column) for column in batch.columns]
             for cells in zip(*columns, strict=True):
                 number += 1
-                yield Row(number, dict(zip(names, cells, strict=True)))
+                yield Row(number, dict(zip(batch.schema.names, cells, strict=True)))
     except broken as error:
         raise SourceError(f"The Parquet file can't be read after row {number}: {type(error).__name__}.") from error
 
@@ -245,7 +265,8 @@ def _cells(column: Any) -> list[Any]:
         cells: list[Any] = column.to_pylist()
     except PYARROW_VALUE_ERRORS:
         return [_cell(value) for value in column]
-    return cells
+    kind = _SMALL_FLOATS.get(str(column.type))
+    return with_known_digits(cells, kind) if kind else cells
 
 
 def _cell(value: Any) -> Any:

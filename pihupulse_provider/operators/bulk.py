@@ -163,6 +163,9 @@ class ImportOperator(BulkOperator):
         summary = self.create(context, resource, source, on_existing=self.on_existing, on_repeated=self.on_existing)
         for field, rows in self.candidates.left_out.items():
             self.log.warning("%s had no valid %s, which was left out.", counted(rows, "row"), field)
+        if self.candidates.unseen:
+            columns = ", ".join(map(repr, sorted(self.candidates.unseen)))
+            self.log.warning("No row had %s, which field_map names: is that how the source spells it?", columns)
         return summary
 
 

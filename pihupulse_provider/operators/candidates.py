@@ -167,7 +167,7 @@ class PihuPulseImportCandidatesOperator(ImportOperator):
         source = self.reveal("source")
         if not _is_path(source):
             return self.create_candidates(context, read_records(source))
-        with open_source(str(source), self.file_format) as rows:
+        with open_source(str(source), self.file_format, self.candidates.needed_of) as rows:
             return self.create_candidates(context, rows)
 
     def read_files(self) -> Iterable[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.errors import SourceError
-from pihupulse_provider.creating.readers import FileFormat, Source
+from pihupulse_provider.creating.readers import FileFormat, NeededOf, Source
 from pihupulse_provider.exporting.atomic_file import atomic_file
 
 _PROVIDERS = {
@@ -78,8 +78,8 @@ def check_files_differ(written: Mapping[str, str | None], read: Iterable[tuple[s
         if path is not None and (other := found.setdefault(_normal(path), argument)) != argument:
             raise ConfigurationError(f"{other} and {argument} are the same, and each is a file of its own: give two.")
     for argument, path in read:
-        if (other := found.get(_normal(path))) is not None:
-            raise ConfigurationError(f"{other} is the file that {argument} names, and would replace it: give another.")
+        if (taken := found.get(_normal(path))) is not None:
+            raise ConfigurationError(f"{taken} is the file that {argument} names, and would replace it: give another.")
 
 
 def _normal(path: Any) -> str:
@@ -117,11 +117,15 @@ def write_lines(
 
 
 @contextmanager
-def open_source(path: str, file_format: FileFormat) -> Iterator[Source]:
-    """Open a file of rows. :raises SourceError: naming the file, if it can't be opened or, within the block, read."""
+def open_source(path: str, file_format: FileFormat, needed_of: NeededOf = list) -> Iterator[Source]:
+    """Open a file of rows.
+
+    :param needed_of: returns which of a Parquet file's columns are read.
+    :raises SourceError: naming the file, if it can't be opened or, within the block, read.
+    """
     with _opened(path) as file:
         try:
-            with file_format.reading(path, file) as source:
+            with file_format.reading(path, file, needed_of) as source:
                 yield source
         except SourceError as error:
             error.args = (f"{path}: {error}",)

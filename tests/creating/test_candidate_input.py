@@ -306,6 +306,12 @@ class TestFieldMap:
             CandidateInput().check_columns(["Ana Costa", "ana@example.org"])
         assert "Ana" not in str(caught.value)
 
+    def test_a_row_that_names_a_column_twice_in_another_case_is_rejected(self):
+        """Where each row names its own columns, as in JSON Lines: nobody loses their phone number unseen."""
+        row = {"name": "Ana", "email": "ana@example.org", "Phone": "+15417543010", "PHONE": "+15417543011"}
+        with pytest.raises(InvalidCandidateError, match="phone is there twice, in columns that differ in case"):
+            CandidateInput().read(row)
+
     def test_columns_that_are_not_needed_may_repeat(self):
         CandidateInput().check_columns(["name", "email", "note", "note", "", ""])
 

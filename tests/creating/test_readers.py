@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pihupulse_provider.api import ConfigurationError
-from pihupulse_provider.creating.cell_text import Unreadable
-from pihupulse_provider.creating.errors import SourceError
+from pihupulse_provider.creating.candidate_input import CandidateInput
+from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text
+from pihupulse_provider.creating.errors import InvalidCandidateError, SourceError
 from pihupulse_provider.creating.readers import FileFormat, read_records
 
 TEXT = 'name,email\nÅsa Öberg,asa@example.com\n"Long\nName",long@example.com\n'
@@ -132,6 +133,54 @@ class TestOneBadRow:
         assert rows[1].values["n"] == 2
 
 
+def parquet(**columns):
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), file)
+    return file.getvalue()
+
+
+class TestNumbersOfLittlePrecision:
+    """Their digits are known up to where the type skips whole numbers, not where Python's own floats do."""
+
+    @pytest.mark.parametrize(
+        ("kind", "most", "too_many"),
+        [("float", 2**24 - 1, 2025550143), ("halffloat", 2047, 2048), ("double", 2**52, 2**53)],
+    )
+    def test_in_parquet(self, kind, most, too_many):
+        array = pyarrow.array([most, too_many], "int64").cast(kind, safe=False)
+        known, unknown = (row.values["phone"] for row in read("people.parquet", parquet(phone=array)))
+        assert cell_text(known) == str(most)
+        with pytest.raises(NotTextError, match="too large for its digits to be known"):
+            cell_text(unknown)
+
+    def test_missing_ones_are_empty(self):
+        array = pyarrow.array([None, float("nan"), 5.0], pyarrow.float32())
+        rows = read("people.parquet", parquet(phone=array))
+        assert [cell_text(row.values["phone"]) for row in rows] == [None, None, "5"]
+
+
+def test_only_what_is_needed_of_a_parquet_file_is_read():
+    """A column of whole documents that nobody maps must not fill the worker's memory."""
+    documents = ["x" * 1_000_000 for _ in range(50)]
+    names = [f"name {n}" for n in range(50)]
+    content = parquet(name=names, document=pyarrow.array([f"{n}{one}" for n, one in enumerate(documents)]))
+    with FileFormat().reading("people.parquet", io.BytesIO(content), lambda columns: [columns[0]]) as source:
+        assert source.columns == ["name", "document"]
+        assert values(source.rows) == [{"name": name} for name in names]
+
+
+def test_a_value_that_a_json_object_gives_twice_can_not_be_read():
+    """JSON does not say which one is meant: a candidate's address is not guessed."""
+    [row] = read("people.jsonl", b'{"name": "A", "email": "a@example.com", "email": "b@example.com"}')
+    with pytest.raises(InvalidCandidateError, match="email is there twice"):
+        CandidateInput().read(row.values)
+
+
+def test_what_is_given_twice_and_not_needed_harms_nobody():
+    [row] = read("people.jsonl", b'{"name": "A", "email": "a@example.com", "tags": {"x": 1, "x": 2}, "n": 1, "n": 2}')
+    assert CandidateInput().read(row.values).email == "a@example.com"
+
+
 def test_a_bomb_of_one_line_is_one_bad_row_in_little_memory():
     packed = gzip.compress(b"name,email\n" + b"x" * 60_000_000 + b"\nC,c@example.com\n")
     tracemalloc.start()
@@ -196,6 +245,12 @@ class TestExcel:
         assert values(read("people.csv", TEXT.encode(encoding), encoding=named)) == ROWS
         assert values(read("people.jsonl", '{"name": "A"}'.encode(encoding), encoding=named)) == [{"name": "A"}]
 
+    def test_a_line_break_in_the_name_of_a_column_is_a_space(self):
+        """Excel's Alt+Enter, in a column that nobody may need."""
+        assert values(read("people.csv", b'name,email,"Phone\r\n(mobile)"\nA,a@example.com,1\n')) == [
+            {"name": "A", "email": "a@example.com", "Phone (mobile)": "1"}
+        ]
+
     def test_blank_lines_before_the_header_are_nothing(self):
         assert values(read("people.csv", b"\n,,\nname,email\nA,a@example.com\n")) == [
             {"name": "A", "email": "a@example.com"}
@@ -249,6 +304,7 @@ def test_records_that_are_none():
         ("people.csv.gz", b"not gzip", "can't be read after line 0"),
         ("people.csv.gz", gzip.compress(TEXT.encode() * 1000, mtime=0)[:80], "can't be read after line"),
         ("people.parquet", b"not parquet", "Parquet file can't be read"),
+        ("people.parquet.gz", gzip.compress(b"PAR1" * 100, mtime=0)[:-9], "Parquet file can't be read"),
     ],
 )
 def test_a_broken_file_is_an_error_that_says_where(name, content, said):

@@ -91,6 +91,19 @@ def test_a_list_may_come_from_another_task(dag_runs, pihupulse_sandbox):
     assert "ada" not in json.dumps(run.rendered("xcom")).casefold()
 
 
+def test_a_column_of_field_map_that_no_row_has_is_warned_of(dag_runs, pihupulse_sandbox, capfd):
+    """JSON may leave out what is empty, so it is no error; a typing mistake should not go unseen, though."""
+    people = [{**PEOPLE[0], "mobile": "+15550000001"}]
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator(task_id="typo", source=people, field_map={"phone": "mobil"})
+        PihuPulseImportCandidatesOperator(
+            task_id="right", source=people, field_map={"phone": "mobile"}, on_existing="create"
+        )
+    dag_runs.run(dag)
+    said = "".join(capfd.readouterr())
+    assert said.count("field_map names") == said.count("No row had 'mobil', which field_map names") == 1
+
+
 def test_one_task_for_each_of_several_files(dag_runs, pihupulse_sandbox, source, tmp_path):
     other = tmp_path / "more.jsonl"
     other.write_text(json.dumps({"full name": "Grace Hopper", "mail": "grace.hopper@example.com"}))
