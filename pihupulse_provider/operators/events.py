@@ -93,7 +93,8 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         return self._output(batch.events, commit)
 
     def _limit(self) -> int | None:
-        limit = int(self.limit) if self.limit not in (None, "") else None
+        given = self.reveal("limit")
+        limit = int(given) if given not in (None, "") else None
         if limit is not None and limit < 1:
             raise ConfigurationError(f"limit is {limit}: it must be at least 1, or None for all events.")
         return limit

@@ -7,8 +7,10 @@ template nor be stored there.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from datetime import date
 from typing import Any, ClassVar
 
 import jinja2
@@ -19,7 +21,7 @@ from pihupulse_provider.api.errors import ConfigurationError
 
 _NOTHING = "None"
 """What a template renders to that found nothing."""
-_CONTAINERS = (Mapping, list, tuple, set, frozenset)
+_SCALARS = (str, bool, int, float, date, os.PathLike, type(None))
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 _IDENTIFYING = ("id", "screening_id", "candidate_id", "results_path")
 """The keys by which an object is meant where ids are given; all else of it may be personal, and is not used."""
@@ -132,6 +134,8 @@ class RenderedFields:
             return Private(value)
         if field in self.native_fields:
             value = _identified(value)
+            if not _is_plain(value):
+                return Private(value)
         elif isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         return Private(value) if self._is_object(field, value) else value
@@ -143,7 +147,7 @@ class RenderedFields:
             return any(isinstance(one, str) and _is_text_of_list(one) for one in found)
         if field in self.private_fields:  # some begin with a bracket, and they are nobody else's to see anyway
             return False
-        return _OBJECT.match(value) is not None if isinstance(value, str) else isinstance(value, _CONTAINERS)
+        return _OBJECT.match(value) is not None if isinstance(value, str) else not _is_scalar(value)
 
 
 def _identified(value: Any) -> Any:
@@ -151,6 +155,17 @@ def _identified(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _identified(value[key]) for key in _IDENTIFYING if key in value}
     return [_identified(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value is a scalar, or made of mappings, lists and scalars: what else there is may show more."""
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    return all(map(_is_plain, value)) if isinstance(value, list | tuple) else _is_scalar(value)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, _SCALARS) or hasattr(value, "fs")
 
 
 def is_same_for_all(template: Any) -> bool:

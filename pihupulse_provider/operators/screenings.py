@@ -159,7 +159,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
                 candidate_id=self.candidate_id,
                 template_id=self.template_id,
                 job_title=self.job_title,
-                send_invitation=boolean("send_invitation", self.send_invitation),
+                send_invitation=boolean("send_invitation", self.reveal("send_invitation")),
             )
         except ValidationError as error:
             names = sorted({str(item["loc"][0]) for item in error.errors()})
@@ -232,7 +232,7 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         resource = ScreeningResource(
             self.template_id,
             self.job_title,
-            send_invitation=boolean("send_invitation", self.send_invitation),
+            send_invitation=boolean("send_invitation", self.reveal("send_invitation")),
             failed_statuses=texts("failed_statuses", self.reveal("failed_statuses")),
         )
         source = Source(candidate_rows(self.reveal("candidate_ids")))

@@ -305,6 +305,25 @@ class TestObjectsWhereIdsAreMeant:
         assert candidate_id in str(run.rendered("t"))
         assert "Grace" not in str(run.rendered("t"))
 
+    @pytest.mark.parametrize(
+        "shape", [lambda given: given.map(lambda one: one), lambda given: given.concat(given)], ids=["map", "concat"]
+    )
+    def test_what_airflow_makes_of_them_is_not_shown(self, dag_runs, pihupulse_sandbox, shape):
+        [candidate_id] = pihupulse_sandbox.insert_candidates(1)
+
+        @task_of_airflow(multiple_outputs=False)
+        def fetch():
+            return [{**GRACE, "id": candidate_id}]
+
+        with dag_runs.dag() as dag:
+            given = shape(fetch())
+            PihuPulseCreateScreeningsOperator(task_id="many", candidate_ids=given, template_id="t54321")
+            PihuPulseGetCandidateOperator(task_id="one", candidate_id=given)
+        run = dag_runs.run(dag)
+        assert run.xcom("many")["created"] == 1
+        assert "candidate_id is a list or an object" in str(run.errors["one", -1][0])
+        assert "Grace" not in f"{run.rendered('many')}{run.rendered('one')}"
+
     def test_for_a_sensor(self, dag_runs, pihupulse_sandbox):
         [candidate_id] = pihupulse_sandbox.insert_candidates(1)
         [screening_id] = pihupulse_sandbox.insert_screenings([candidate_id])
