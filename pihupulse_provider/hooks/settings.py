@@ -62,7 +62,7 @@ def store_url() -> str:
     url = option("store_url")
     if url:
         return url
-    home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+    home = Path(os.path.expandvars(os.environ.get("AIRFLOW_HOME") or "~/airflow")).expanduser()  # as Airflow does
     return f"sqlite:///{home / 'pihupulse.db'}"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from pihupulse_provider.assets import openlineage_namespace
 from pihupulse_provider.exporting.export import MODELS
@@ -57,9 +56,11 @@ def file_dataset(path: Any, fields: Sequence[str] = ()) -> Dataset:
     scheme, separator, rest = str(path).partition("://")
     if not separator or scheme == "file":
         return Dataset("file", rest if separator else str(path), tuple(fields))
-    parsed = urlsplit(f"{scheme}://{rest}")
-    where = parsed.netloc if scheme in _ON_AZURE else parsed.netloc.rpartition("@")[2]
-    return Dataset(f"{_SCHEMES.get(scheme, scheme)}://{where}", parsed.path.lstrip("/") or "/", tuple(fields))
+    where, _, name = rest.partition("/")
+    connection, _, bucket = where.rpartition("@")
+    if connection and scheme in _ON_AZURE and "." in bucket:  # it is a container of an account
+        bucket = where
+    return Dataset(f"{_SCHEMES.get(scheme, scheme)}://{bucket}", name.lstrip("/") or "/", tuple(fields))
 
 
 def table_dataset(url: Any, table: str, default_schema: str | None, fields: Sequence[str] = ()) -> Dataset:

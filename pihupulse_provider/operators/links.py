@@ -25,7 +25,8 @@ def page_url(**params: str | int) -> str:
 def browsable(path: str | None) -> str:
     """Return where a browser shows a file of object storage; empty if there is no such address."""
     scheme, _, rest = (path or "").partition("://")
-    bucket, _, key = rest.partition("/")
+    where, _, key = rest.partition("/")
+    bucket = where.rpartition("@")[2]  # before it may be a connection of Airflow's
     if scheme in ("http", "https"):
         return path or ""
     if not bucket or not key:

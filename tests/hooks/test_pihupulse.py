@@ -100,7 +100,8 @@ def test_hooks_of_an_account_share_limit_and_store(sandbox: Sandbox, store_url: 
 
 def test_store_is_in_airflows_home_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AIRFLOW__PIHUPULSE__STORE_URL")
-    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("BASE", str(tmp_path.parent))
+    monkeypatch.setenv("AIRFLOW_HOME", f"$BASE/{tmp_path.name}")  # as systemd and .env files hand it on
 
     assert repr(PihuPulseHook().store) == f"Store('sqlite:///{tmp_path}/pihupulse.db')"
 

@@ -165,6 +165,9 @@ def test_a_task_that_failed_tells_what_it_was_about(lineage_of, host, pihupulse_
         ("s3://aws_default@bucket/a/people.csv", ("s3://bucket", "a/people.csv")),
         ("s3a://bucket/people.csv", ("s3://bucket", "people.csv")),
         ("gs://bucket/people.csv", ("gs://bucket", "people.csv")),
+        ("s3://bucket/a#1.csv", ("s3://bucket", "a#1.csv")),
+        ("s3://bucket/a?x=1.csv", ("s3://bucket", "a?x=1.csv")),
+        ("abfs://azure_default@box/p.csv", ("abfs://box", "p.csv")),
         ("abfss://box@account.dfs.core.windows.net/p.csv", ("abfss://box@account.dfs.core.windows.net", "p.csv")),
     ],
 )

@@ -34,6 +34,7 @@ class TestToThePage:
     ("path", "url"),
     [
         ("s3://bucket/a b/r.jsonl", "https://s3.console.aws.amazon.com/s3/object/bucket?prefix=a+b%2Fr.jsonl"),
+        ("s3://aws_default@bucket/r.jsonl", "https://s3.console.aws.amazon.com/s3/object/bucket?prefix=r.jsonl"),
         ("gs://bucket/r.jsonl", "https://console.cloud.google.com/storage/browser/_details/bucket/r.jsonl"),
         ("https://files.internal/r.jsonl", "https://files.internal/r.jsonl"),
         ("file:///tmp/r.jsonl", ""),
