@@ -87,7 +87,7 @@ def _number(kind: type[int | float], least: int, most: float = math.inf, why: st
         except ValueError:
             raise ArgumentTypeError(f"{text} is not a {'whole ' if kind is int else ''}number") from None
         if not least <= number <= most:
-            bounds = f"at least {least}" if most == math.inf else f"from {least} to {most:g}"
+            bounds = f"at least {least}" if most == math.inf else f"from {least} to {most}"
             raise ArgumentTypeError(f"must be {bounds}, not {text}{why}")
         return number
 
@@ -144,7 +144,7 @@ COMMANDS = (
             _CONNECTION,
             Argument("--event", f"Only events of this name, such as {SCREENING_COMPLETED}; all if left out."),
             _since("Only events received since this time; all if left out."),
-            Argument("--limit", "The most events to list.", {"type": _number(int, 1), "default": 50}),
+            Argument("--limit", "The most events to list.", {"type": _number(int, 1, 2**53), "default": 50}),
         ),
     ),
     Command("consumers", "List the consumers of the inbox and how far each has read.", "store:consumers"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,14 +39,17 @@ def logged_from(level: int, logger: str = "") -> Iterator[None]:
 
 
 def ends_in_a_sentence(run: Run) -> Run:
-    """End with the message of a ``PihuPulseError``, without a traceback."""
+    """End with the message of a ``PihuPulseError``, and where nobody reads the output any more, without a traceback."""
 
     @functools.wraps(run)
     def run_or_exit(arguments: Namespace) -> None:
         try:
             run(arguments)
+            sys.stdout.flush()
         except PihuPulseError as error:
             raise SystemExit(f"Error: {error}") from error
+        except BrokenPipeError:  # who reads it has seen enough, such as head; Python would fail once more as it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     return run_or_exit
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -155,7 +158,8 @@ def test_forgetting_deletes_what_the_ledger_has_of_old_jobs(run):
         ("serve --port 99999", "--port: must be from 0 to 65535, not 99999"),
         ("serve --workers 0", "--workers: must be at least 1, not 0"),
         ("serve --workers two", "--workers: two is not a whole number"),
-        ("events --limit -1", "--limit: must be at least 1, not -1"),
+        ("events --limit -1", "--limit: must be from 1 to 9007199254740992, not -1"),
+        ("events --limit 99999999999999999999", "--limit: must be from 1 to 9007199254740992"),
         ("prune --days -1", "--days: must be at least 0, not -1"),
         ("prune --days nan", "--days: must be at least 0, not nan"),
         ("forget --days 0.5", "--days: must be at least 1, not 0.5: a task that is still at work needs what is known"),
@@ -168,6 +172,17 @@ def test_a_number_out_of_bounds_is_refused_before_anything_is_done(run, capsys, 
         run(*given.split())
     assert problem in capsys.readouterr().err
     assert inbox().head() == len(inbox().read(EventFilter()).events) == 1
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
+    """As ``head`` does."""
+    receive("s1")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as nowhere:  # noqa: PTH123 - a descriptor
+        command = [sys.executable, "-m", "pihupulse_provider.webhooks", "events"]
+        done = subprocess.run(command, stdout=nowhere, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["prune", "serve"])
