@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from pihupulse_provider.api.errors import PihuPulseError
+
+log = logging.getLogger(__name__)
 
 
 class StorageError(PihuPulseError):
@@ -41,27 +44,68 @@ def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
 
     :raises StorageError: if it can't be written.
     """
-    folder, _, name = path.path.rpartition("/")
-    part = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
-    is_local = "file" in _protocols(path.fs)
+    with _written(path, _target(path)) as file:
+        yield file
+
+
+def try_place(path: StoragePath) -> None:
+    """Do with an empty file all that :func:`atomic_file` does, except that it takes nothing's place.
+
+    :raises StorageError: if that fails.
+    """
+    moved_to = _hidden(_target(path))
+    with _written(path, moved_to):
+        pass
+    _delete(path.fs, moved_to)
+
+
+@contextmanager
+def _written(path: StoragePath, moved_to: str) -> Iterator[IO[bytes]]:
+    target, part = _target(path), _hidden(_target(path))
     try:
-        if is_local and Path(path.path).is_dir():
+        if _can_rename(path.fs) and path.fs.isdir(target):
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))  # noqa: TRY301 - said before anything is written
-        with _open_local(part) if is_local else path.fs.open(part, "wb") as file:
+        with _open_local(part) if _is_local(path.fs) else path.fs.open(part, "wb") as file:
             yield file
-        if is_local:
-            Path(part).replace(path.path)
-        else:
-            path.fs.mv(part, path.path)
+        _move(path.fs, part, moved_to)
     except OSError as error:
-        _remove(path.fs, part)
+        _discard(path.fs, part)
         raise StorageError(
             f"{path} can't be written: {error.strerror or error}. Check its folder, permissions and free space; a file "
             "that was there before is unharmed."
         ) from error
     except BaseException:
-        _remove(path.fs, part)
+        _discard(path.fs, part)
         raise
+
+
+def _target(path: StoragePath) -> str:
+    return path.path
+
+
+def _hidden(target: str) -> str:
+    folder, _, name = target.rpartition("/")
+    return f"{folder}/.{name}.{secrets.token_hex(4)}.part"
+
+
+def _move(fs: Any, part: str, to: str) -> None:
+    if _is_local(fs):
+        Path(part).replace(to)
+    elif _can_rename(fs):
+        fs.mv(part, to)
+    else:
+        fs.cp_file(part, to)
+        _delete(fs, part)
+
+
+def _can_rename(fs: Any) -> bool:
+    """Return whether a file system moves a file by giving it another name.
+
+    Else ``mv`` copies as a shell does: it takes ``*``, ``?`` and ``[`` in a name for a pattern, and copies *into* a
+    target with which other names begin. That of Google Cloud Storage does so, too.
+    """
+    is_inherited = getattr(fs.mv, "__module__", None) == "fsspec.spec"
+    return not is_inherited and "gs" not in _protocols(fs)
 
 
 @contextmanager
@@ -73,10 +117,22 @@ def _open_local(path: str) -> Iterator[IO[bytes]]:
         os.fsync(file.fileno())  # else a power cut may leave an empty file in the path's place
 
 
+def _is_local(fs: Any) -> bool:
+    return "file" in _protocols(fs)
+
+
 def _protocols(fs: Any) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
-def _remove(fs: Any, part: str) -> None:
-    with suppress(OSError):
-        fs.rm(part)
+def _delete(fs: Any, part: str) -> None:
+    """Delete a file whose content is in its place: that it can't be deleted is no reason to fail."""
+    try:
+        fs.rm_file(part)
+    except Exception as error:  # not every file system raises an OSError
+        log.warning("%s can't be deleted: %s. Delete it, since it may hold personal data.", part, error)
+
+
+def _discard(fs: Any, part: str) -> None:
+    with suppress(Exception):  # what is raised already tells more
+        fs.rm_file(part)

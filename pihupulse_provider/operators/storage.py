@@ -6,7 +6,7 @@ import json
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.errors import SourceError
 from pihupulse_provider.creating.readers import FileFormat, NeededOf, Source
-from pihupulse_provider.exporting.atomic_file import atomic_file
+from pihupulse_provider.exporting.atomic_file import atomic_file, try_place
 
 _PROVIDERS = {
     "s3": "amazon[s3fs]",
@@ -32,10 +32,6 @@ _PROVIDERS = {
     "https": "http",
 }
 """What registers the file system of a scheme with Airflow."""
-
-
-class _Done(Exception):  # noqa: N818 - it is no error
-    pass
 
 
 def storage_path(argument: str, path: str) -> ObjectStoragePath:
@@ -90,13 +86,12 @@ def _normal(path: Any) -> str:
 
 
 def check_writable(argument: str, path: str | None) -> None:
-    """Check that a file can be written, by beginning one beside it, before anything is done that it is to tell of.
+    """Check that a file can be written, by trying so beside it, before anything is done that it is to tell of.
 
     :raises ConfigurationError: if its file system is missing. :raises StorageError: if it can't be written.
     """
     if path is not None:
-        with suppress(_Done), atomic_file(storage_path(argument, path)):
-            raise _Done
+        try_place(storage_path(argument, path))
 
 
 def write_lines(

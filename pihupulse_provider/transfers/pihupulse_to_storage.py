@@ -11,7 +11,7 @@ from pihupulse_provider.exporting.atomic_file import atomic_file
 from pihupulse_provider.exporting.export import MODELS
 from pihupulse_provider.exporting.file_formats import format_of, open_writer
 from pihupulse_provider.operators.base import outputs
-from pihupulse_provider.operators.storage import storage_path
+from pihupulse_provider.operators.storage import check_writable, storage_path
 from pihupulse_provider.transfers.export import ExportOperator
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class PihuPulseToStorageOperator(ExportOperator):
         """Write the file."""
         path = storage_path("path", self.path)
         file_format = format_of(str(self.path), self.format)
+        check_writable("path", self.path)  # before hours of reading
         model, leave_out = MODELS[self.resource], self.fields_left_out
         with (
             atomic_file(path) as file,

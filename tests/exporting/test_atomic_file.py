@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import fsspec
 import pytest
 from airflow.sdk import ObjectStoragePath
+from fsspec.implementations.memory import MemoryFileSystem
 
-from pihupulse_provider.exporting.atomic_file import StorageError, atomic_file
+from pihupulse_provider.exporting.atomic_file import StorageError, atomic_file, try_place
 from pihupulse_provider.exporting.temporary_database import TemporaryDatabase
 
 
@@ -106,6 +107,106 @@ def test_a_file_of_another_file_system_has_no_modes():
     memory = fsspec.filesystem("memory")
     write(SimpleNamespace(fs=memory, path="/bucket/folder/file.jsonl"), b"whole")
     assert memory.cat("/bucket/folder/file.jsonl") == b"whole"
+
+
+class Refusing(MemoryFileSystem):
+    """An object store that refuses some operations; each instance begins empty."""
+
+    cachable = False
+
+    def __init__(self, *refused):
+        super().__init__()
+        self.store, self.pseudo_dirs, self.refused = {}, [""], refused
+
+    def cp_file(self, path1, path2, **_):
+        self._check("copy")
+        super().cp_file(path1, path2)
+
+    def rm_file(self, path):
+        self._check("delete")
+        del self.store[path]
+
+    def _check(self, operation):
+        if operation in self.refused:
+            raise PermissionError(13, "Access Denied")
+
+
+def stored(fs):
+    return {name: fs.cat_file(name) for name in fs.store}
+
+
+class TestObjectStores:
+    """Names are taken as they are, and a file that can't be put away stops nothing."""
+
+    @pytest.mark.parametrize("name", ["out[1].jsonl", "o*.jsonl", "what?.jsonl", "a b%20ü#1.jsonl"])
+    def test_a_name_is_no_pattern(self, name):
+        fs = Refusing()
+        fs.pipe_file("/b/other.jsonl", b"another's")
+        write(SimpleNamespace(fs=fs, path=f"/b/{name}"), b"whole")
+        assert stored(fs) == {"/b/other.jsonl": b"another's", f"/b/{name}": b"whole"}
+
+    def test_a_name_that_others_begin_with_is_a_file_of_its_own(self):
+        """Spark leaves ``candidates.parquet/part-0``; an export to ``candidates.parquet`` is there under that name."""
+        fs = Refusing()
+        fs.pipe_file("/b/day/part-0", b"another's")
+        write(SimpleNamespace(fs=fs, path="/b/day"), b"whole")
+        assert stored(fs) == {"/b/day/part-0": b"another's", "/b/day": b"whole"}
+
+    def test_google_cloud_storage_moves_as_a_shell_does_too(self):
+        class Google(Refusing):
+            protocol = ("gs", "gcs")
+
+            def mv(self, path1, path2, **_):
+                raise AssertionError("it would expand patterns, and move into what it takes for a folder")
+
+        fs = Google()
+        write(SimpleNamespace(fs=fs, path="/b/file"), b"whole")
+        assert stored(fs) == {"/b/file": b"whole"}
+
+    def test_one_that_forbids_to_delete_has_the_file_and_what_is_left_over_is_named(self, caplog):
+        fs = Refusing("delete")
+        write(SimpleNamespace(fs=fs, path="/b/file"), b"whole")
+        [left] = stored(fs).keys() - {"/b/file"}
+        assert stored(fs)["/b/file"] == b"whole"
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert f"{left} can't be deleted" in caplog.text
+
+    def test_what_would_fail_at_the_end_fails_when_it_is_tried(self, caplog):
+        """A role that may write and not read can't copy; one that may not delete leaves files, which is said."""
+        fs = Refusing("copy")
+        with pytest.raises(StorageError, match="can't be written: Access Denied"):
+            try_place(SimpleNamespace(fs=fs, path="/b/file"))
+        try_place(SimpleNamespace(fs=Refusing("delete"), path="/b/file"))
+        assert "can't be deleted" in caplog.text
+
+    def test_a_trial_leaves_everything_as_it_is(self):
+        fs = Refusing()
+        fs.pipe_file("/b/file", b"old")
+        try_place(SimpleNamespace(fs=fs, path="/b/file"))
+        assert stored(fs) == {"/b/file": b"old"}
+
+
+class Renaming(Refusing):
+    """A server with a rename, which fsspec puts on the instance where it is a coroutine, as for ``sftp://``."""
+
+    def __init__(self):
+        super().__init__("copy")
+        self.mv = lambda old, new: self.store.update({new: self.store.pop(old)})
+
+
+def test_a_server_that_can_rename_does():
+    """A copy would show half a file meanwhile."""
+    fs = Renaming()
+    write(SimpleNamespace(fs=fs, path="/b/file"), b"whole")
+    try_place(SimpleNamespace(fs=fs, path="/b/file"))
+    assert stored(fs) == {"/b/file": b"whole"}
+
+
+def test_a_folder_in_the_way_on_a_server_is_known_when_it_is_tried():
+    fs = Renaming()
+    fs.pipe_file("/b/folder/inner", b"another's")
+    with pytest.raises(StorageError, match="Is a directory"):
+        try_place(SimpleNamespace(fs=fs, path="/b/folder"))
 
 
 def test_a_temporary_database_is_its_owners_alone_and_has_no_name():

@@ -6,6 +6,8 @@ import sys
 from datetime import timedelta
 
 import pytest
+from airflow.sdk.io import fs
+from fsspec.implementations.memory import MemoryFileSystem
 
 from pihupulse_provider.api import ConfigurationError
 from pihupulse_provider.exporting.atomic_file import StorageError
@@ -21,6 +23,15 @@ from pihupulse_provider.transfers.pihupulse_to_storage import PihuPulseToStorage
 
 PEOPLE = [{"name": "Ada Lovelace", "email": "ada@example.com"}]
 SCREENING = {"task_id": "t", "candidate_id": "c12345", "template_id": "t54321"}
+
+
+@pytest.fixture
+def object_store(monkeypatch):
+    """The class of an empty object store, which Airflow reaches at ``memory://``."""
+    known = {**fs._register_filesystems(), "memory": lambda *_: MemoryFileSystem()}
+    monkeypatch.setattr(fs, "_register_filesystems", lambda: known)
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    return MemoryFileSystem
 
 
 class TestDurations:
@@ -76,6 +87,24 @@ class TestPaths:
         [error] = dag_runs.run(dag).errors["t", -1]
         assert isinstance(error, StorageError)
         assert pihupulse_sandbox.requests == []
+
+    @pytest.mark.parametrize("task", TASKS)
+    def test_one_of_an_object_store_that_lets_nothing_be_copied(
+        self, dag_runs, pihupulse_sandbox, task, object_store, monkeypatch
+    ):
+        """A role that may write and not read fails at once, rather than after everything was created."""
+
+        def refuse(*_):
+            raise PermissionError(13, "Access Denied")
+
+        monkeypatch.setattr(object_store, "cp_file", refuse)
+        with dag_runs.dag() as dag:
+            self.makers("memory://bucket/results.jsonl")[task]()
+        [error] = dag_runs.run(dag).errors["t", -1]
+        assert isinstance(error, StorageError)
+        assert "Access Denied" in str(error)
+        assert pihupulse_sandbox.requests == []
+        assert object_store.store == {}
 
     @pytest.mark.parametrize("task", TASKS)
     def test_an_empty_one_is_refused_when_the_dag_is_parsed(self, task):
