@@ -40,7 +40,8 @@ def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
 
     It is written beside the path, under a hidden name that ends in ``.part``, and then moved; that is atomic on a
     local disk, and on object stores, where an object appears when it is complete. A local file is its owner's alone
-    to read (0600) from the start, since it may hold personal data; object stores have no modes.
+    to read (0600) from the start, since it may hold personal data; object stores have no modes. Where the path is a
+    link, what it points to is written.
 
     :raises StorageError: if it can't be written.
     """
@@ -80,7 +81,7 @@ def _written(path: StoragePath, moved_to: str) -> Iterator[IO[bytes]]:
 
 
 def _target(path: StoragePath) -> str:
-    return path.path
+    return os.path.realpath(path.path) if _is_local(path.fs) else path.path
 
 
 def _hidden(target: str) -> str:

@@ -209,6 +209,28 @@ def test_a_folder_in_the_way_on_a_server_is_known_when_it_is_tried():
         try_place(SimpleNamespace(fs=fs, path="/b/folder"))
 
 
+class TestLinks:
+    """``latest.jsonl`` may be a link to what others read; it stays one."""
+
+    @pytest.mark.parametrize("before", [None, "old"])
+    def test_what_a_link_points_to_gets_the_content(self, tmp_path, before):
+        (tmp_path / "elsewhere").mkdir()
+        target, link = tmp_path / "elsewhere" / "target.jsonl", tmp_path / "link.jsonl"
+        if before is not None:
+            target.write_text(before)
+        link.symlink_to(target)
+        write(ObjectStoragePath(f"file://{link}"), b"whole")
+        assert link.is_symlink()
+        assert target.read_text() == "whole"
+        assert sorted(one.name for one in tmp_path.rglob("*")) == ["elsewhere", "link.jsonl", "target.jsonl"]
+
+    def test_a_link_to_itself_is_replaced(self, tmp_path):
+        link = tmp_path / "link.jsonl"
+        link.symlink_to(link)
+        write(ObjectStoragePath(f"file://{link}"), b"whole")
+        assert link.read_text() == "whole"
+
+
 def test_a_temporary_database_is_its_owners_alone_and_has_no_name():
     with TemporaryDatabase("CREATE TABLE rows (body TEXT)") as database:
         database.run("PRAGMA cache_size = 1")
