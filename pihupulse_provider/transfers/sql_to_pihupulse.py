@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,12 +16,17 @@ from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.operators.bulk import ImportOperator
 
 if TYPE_CHECKING:
+    from psycopg.abc import Buffer, Loader
+
     from pihupulse_provider.operators.lineage import Columns, Dataset
 
+log = logging.getLogger(__name__)
 _FETCH = 1000
 _SYNTAX_ERROR = "42601"
 """PostgreSQL's SQLSTATE, which it also gives for ``DECLARE … CURSOR FOR INSERT …``."""
 _NO_ROWS = "The SQL statement gives no rows: it must be a query, such as SELECT name, email FROM …."
+_DATES_AND_TIMES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
+"""PostgreSQL's types that have values for which Python has no place."""
 
 
 class SqlToPihuPulseOperator(ImportOperator):
@@ -72,7 +78,7 @@ class SqlToPihuPulseOperator(ImportOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Import the rows."""
-        with closing(self._connect()) as connection, stream(connection, self.sql, self.parameters) as rows:
+        with stream(self._connect(), self.sql, self.parameters) as rows:
             return self.create_candidates(context, rows)
 
     def sources(self) -> tuple[Sequence[Dataset], Columns]:
@@ -101,9 +107,13 @@ class SqlToPihuPulseOperator(ImportOperator):
 def stream(connection: Any, sql: str, parameters: Any = None) -> Iterator[Source]:
     """Run a query and yield its rows, read from the database as they are wanted.
 
-    :param connection: a connection of the Python database API (PEP 249).
+    :param connection: a connection of the Python database API (PEP 249). It is closed as soon as the last row is read:
+        what is done with the rows can take hours, and no transaction is to stay open for as long.
     """
-    with closing(_cursor(connection)) as cursor:
+    with ExitStack() as database:
+        database.callback(_close, connection)
+        cursor = _cursor(connection)
+        database.callback(_close, cursor)
         try:
             with _without_values():
                 cursor.execute(sql, *([parameters] if parameters is not None else []))
@@ -113,35 +123,80 @@ def stream(connection: Any, sql: str, parameters: Any = None) -> Iterator[Source
             raise
         if cursor.description is None and not getattr(cursor, "name", None):  # a named cursor tells after a fetch
             raise SourceFormatError(_NO_ROWS)
-        with _without_values():
-            first = cursor.fetchmany(_FETCH)
+        first = _fetch(cursor)
         columns = [column[0] for column in cursor.description]
-        yield Source(_rows(cursor, columns, first), columns, has_schema=True)
+        yield Source(_rows(cursor, columns, first, database), columns, has_schema=True)
+
+
+def _close(resource: Any) -> None:
+    try:
+        resource.close()
+    except Exception as error:  # what was read, or went wrong before, tells more
+        log.debug("Closing a %s of the database failed: %s", type(resource).__name__, type(error).__name__)
 
 
 @contextmanager
-def _without_values() -> Iterator[None]:
+def _without_values(*others: type[Exception]) -> Iterator[None]:
     """Keep back a driver's message about the data, which shows a value of it; a mistake in the query is no such."""
     try:
         yield
     except Exception as error:
-        if not any(kind.__name__ == "DataError" for kind in type(error).__mro__):  # PEP 249
-            raise
+        if not isinstance(error, others) and not any(kind.__name__ == "DataError" for kind in type(error).__mro__):
+            raise  # DataError is PEP 249's
         raise SourceError(
-            f"The query met a value that the database can't convert or compute with ({type(error).__name__}). The "
-            "database's message shows that value, so it is left out here: run the query there, and correct it."
+            "The query met a value that the database can't convert or compute with, or that Python has no place for, "
+            f"such as a date after the year 9999 ({type(error).__name__}). The database's message shows that value, so "
+            "it is left out here: run the query there, and correct it, leave out the column, or cast it to text."
         ) from None
+
+
+def _fetch(cursor: Any) -> Sequence[Any]:
+    with _without_values(ValueError):  # psycopg2 raises one for a date that Python has no place for
+        rows: Sequence[Any] = cursor.fetchmany(_FETCH)
+    return rows
 
 
 def _cursor(connection: Any) -> Any:
     package = type(connection).__module__.partition(".")[0]
-    if package in ("psycopg", "psycopg2"):
+    if package == "psycopg":
+        return _psycopg_cursor(connection)
+    if package == "psycopg2":
         return connection.cursor(name="pihupulse")
     if package in ("MySQLdb", "pymysql"):
         return connection.cursor(import_module(f"{package}.cursors").SSCursor)
     if package == "sqlite3":  # it would end the query at the first text that is not UTF-8
         connection.text_factory = lambda text: text.decode(errors="surrogateescape")
     return connection.cursor()
+
+
+def _psycopg_cursor(connection: Any) -> Any:
+    from psycopg.pq import Format
+    from psycopg.rows import tuple_row
+
+    cursor = connection.cursor(name="pihupulse", row_factory=tuple_row)
+    for name in _DATES_AND_TIMES:
+        kind = cursor.adapters.get_loader(cursor.adapters.types[name].oid, Format.TEXT)
+        cursor.adapters.register_loader(name, _text_if_need_be(kind))
+    return cursor
+
+
+def _text_if_need_be(kind: type[Loader]) -> type[Loader]:
+    """Return a loader of psycopg that gives PostgreSQL's text of a value for which Python has no place."""
+    from psycopg import DataError
+    from psycopg.adapt import Loader
+
+    class TextIfNeedBe(Loader):
+        def __init__(self, oid: int, context: Any = None) -> None:
+            super().__init__(oid, context)
+            self._inner = kind(oid, context)
+
+        def load(self, data: Buffer) -> Any:
+            try:
+                return self._inner.load(data)
+            except DataError:  # 'infinity', or a date after the year 9999
+                return bytes(data).decode()
+
+    return TextIfNeedBe
 
 
 def _is_no_query_for(error: Exception, sql: str) -> bool:
@@ -152,11 +207,12 @@ def _is_no_query_for(error: Exception, sql: str) -> bool:
     return state == _SYNTAX_ERROR and not is_query
 
 
-def _rows(cursor: Any, columns: Sequence[str], chunk: Sequence[Sequence[Any]]) -> Iterator[Row]:
+def _rows(cursor: Any, columns: Sequence[str], chunk: Sequence[Any], database: ExitStack) -> Iterator[Row]:
     number = 0
-    while chunk:
-        for values in chunk:
-            number += 1
-            yield Row(number, dict(zip(columns, values, strict=True)))
-        with _without_values():
-            chunk = cursor.fetchmany(_FETCH)
+    with database:  # until the last row is read, or reading failed
+        while chunk:
+            for values in chunk:
+                number += 1
+                is_dict = isinstance(values, Mapping)  # where the connection's cursors give such
+                yield Row(number, dict(values if is_dict else zip(columns, values, strict=True)))
+            chunk = _fetch(cursor)
