@@ -17,11 +17,12 @@ from typing import IO, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.models import Item, Model, value_types
 from pihupulse_provider.exporting.atomic_file import StorageError
+from pihupulse_provider.exporting.sql_errors import reason
 
 MODES = ("upsert", "append", "replace")
 _CHUNK = 1000
@@ -92,7 +93,8 @@ class SqlTable:
         """Put all that was written into the table, in one transaction. :raises TableError: if that fails."""
         table = self._table()
         self._file.seek(0)
-        with self._failing(), self._engine.begin() as connection:
+        # A commit, too, may show a row: constraints that are deferred are checked there.
+        with self._failing(), self._engine.connect() as connection, self._failing(with_rows=True), connection.begin():
             if self._engine.dialect.name == "postgresql":
                 connection.execute(_BOUND, {"longest": _LONGEST_IDLE})
             if self._mode == "replace":
@@ -159,12 +161,13 @@ class SqlTable:
         return {field: _value(getattr(row, field), plain[field]) for field in self._fields}
 
     @contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _failing(self, *, with_rows: bool = False) -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, OverflowError) as error:  # the latter of a number or time beyond what SQL holds
-            # The chain is cut: SQLAlchemy's messages, and a driver's of wrong data, show values of rows.
-            raise TableError(f"The table {self._name} can't be written: {_reason(error)}. It is as it was.") from None
+            # The chain is cut: SQLAlchemy's messages show values of rows, and so may a driver's.
+            why = reason(error, with_rows=with_rows)
+            raise TableError(f"The table {self._name} can't be written: {why}. It is as it was.") from None
 
 
 def key_of(model: type[Model]) -> str:
@@ -185,15 +188,6 @@ def _without_nul(plain: Any) -> Any:
     if isinstance(plain, dict):
         return {_without_nul(name): _without_nul(one) for name, one in plain.items()}
     return plain.replace("\0", "") if isinstance(plain, str) else plain
-
-
-def _reason(error: SQLAlchemyError | OverflowError) -> str:
-    if isinstance(error, OverflowError):
-        return str(error)
-    cause: Any = getattr(error, "orig", None)
-    if cause is None or isinstance(error, DataError | IntegrityError):
-        return type(cause or error).__name__
-    return next(iter(str(cause).splitlines()), type(cause).__name__)
 
 
 def _sql_type(annotation: Any) -> sa.types.TypeEngine[Any]:

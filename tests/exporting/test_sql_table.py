@@ -30,12 +30,20 @@ ALAN = Candidate(id="c2", name="Alan", status="active")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request, tmp_path):
-    if request.param == "sqlite":
-        engine = sa.create_engine(f"sqlite:///{tmp_path / 'warehouse.db'}")
-    else:
-        url = sa.engine.make_url(request.getfixturevalue("postgres_url"))
-        engine = sa.create_engine(url.set(drivername=driver()))
+def engine(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'warehouse.db'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def postgresql(postgres_url):
+    engine = sa.create_engine(sa.engine.make_url(postgres_url).set(drivername=driver()))
     yield engine
     engine.dispose()
 
@@ -204,6 +212,74 @@ class TestErrors:
         with pytest.raises(TableError) as caught:
             land(engine, name, [Candidate(id="c9", name="Grace Hopper")], fields=["id", "name"])
         assert "Grace" not in f"{caught.value}{caught.value.__cause__}"
+
+    @pytest.mark.parametrize("when", ["at once", "at the end"])
+    def test_what_a_trigger_says_of_a_row_is_not_repeated(self, postgresql, name, when):
+        """It may name whom it is about; which kind of error it was is said."""
+        kind, timing = ("", "") if when == "at once" else ("CONSTRAINT", "DEFERRABLE INITIALLY DEFERRED")
+        with postgresql.begin() as connection:
+            run = connection.exec_driver_sql
+            run(f"CREATE TABLE {name} (id TEXT PRIMARY KEY, name TEXT)")
+            says = "BEGIN RAISE EXCEPTION '%% is on the deny list', NEW.name; END"
+            run(f"CREATE FUNCTION deny_{name}() RETURNS trigger LANGUAGE plpgsql AS $${says}$$")
+            row = f"FOR EACH ROW EXECUTE FUNCTION deny_{name}()"
+            run(f"CREATE {kind} TRIGGER deny AFTER INSERT ON {name} {timing} {row}")
+        with pytest.raises(TableError, match="RaiseException, SQLSTATE P0001") as caught:
+            land(postgresql, name, [ADA], fields=["id", "name"])
+        assert "Ada" not in f"{caught.value}{caught.value.__cause__}"
+
+    def test_what_a_trigger_of_sqlite_says_is_not_repeated(self, sqlite, name):
+        with sqlite.begin() as connection:
+            connection.exec_driver_sql(f"CREATE TABLE {name} (id TEXT PRIMARY KEY)")
+            says = "BEGIN SELECT RAISE(ABORT, 'Ada is on the deny list'); END"
+            connection.exec_driver_sql(f"CREATE TRIGGER deny BEFORE INSERT ON {name} {says}")
+        with pytest.raises(TableError, match="SQLITE_CONSTRAINT_TRIGGER") as caught:
+            land(sqlite, name, [ADA], fields=["id"])
+        assert "Ada" not in f"{caught.value}{caught.value.__cause__}"
+
+    def test_a_column_that_lacks_a_value_is_named(self, engine, name):
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"CREATE TABLE {name} (id VARCHAR(20) PRIMARY KEY, team TEXT NOT NULL)"))
+        with pytest.raises(TableError, match=r"column team|NOT NULL constraint failed: \w+\.team"):
+            land(engine, name, [ADA], fields=["id"])
+
+    def test_a_constraint_that_a_row_violates_is_named(self, engine, name):
+        with engine.begin() as connection:
+            check = "name VARCHAR(99) CONSTRAINT short_names CHECK (length(name) < 3)"
+            connection.execute(sa.text(f"CREATE TABLE {name} (id VARCHAR(20) PRIMARY KEY, {check})"))
+        with pytest.raises(TableError, match=r"short_names"):
+            land(engine, name, [ADA], fields=["id", "name"])
+
+    def test_a_table_that_is_gone_by_then_is_the_databases_to_tell(self, engine, name):
+        land(engine, name, [])
+        with SqlTable(engine, name, Candidate, FIELDS, "append") as table:
+            table.write([ADA])
+            with engine.begin() as connection:
+                connection.execute(sa.text(f"DROP TABLE {name}"))
+            with pytest.raises(TableError, match=rf"no such table: {name}|relation \W{name}\W does not exist"):
+                table.publish()
+
+    def test_a_locked_database_is_said_to_be_one(self, sqlite, name):
+        land(sqlite, name, [])
+        hasty = sa.create_engine(sqlite.url, connect_args={"timeout": 0})
+        with sqlite.connect() as other:
+            other.exec_driver_sql("BEGIN IMMEDIATE")
+            with pytest.raises(TableError, match="database is locked"):
+                land(hasty, name, [ADA])
+            other.exec_driver_sql("ROLLBACK")
+        hasty.dispose()
+
+    def test_a_server_that_is_gone_by_then_is_said_to_be(self, postgresql, name):
+        with SqlTable(postgresql, name, Candidate, FIELDS, "append") as table:
+            table.write([ADA])
+
+            @sa.event.listens_for(postgresql, "do_connect")
+            def refuse(_dialect, _record, _arguments, options):
+                options["port"] = 1
+
+            postgresql.dispose()
+            with pytest.raises(TableError, match="refused"):
+                table.publish()
 
     @pytest.mark.parametrize(
         ("model", "values"),
