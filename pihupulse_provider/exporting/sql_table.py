@@ -148,11 +148,12 @@ class SqlTable:
             )
         unique: list[Any] = [inspector.get_pk_constraint(*where).get("constrained_columns")]
         unique += [one["column_names"] for one in inspector.get_unique_constraints(*where)]
-        unique += [one["column_names"] for one in inspector.get_indexes(*where) if one["unique"]]
+        indexes = [one for one in inspector.get_indexes(*where) if one["unique"] and not _is_partial(one)]
+        unique += [one["column_names"] for one in indexes]
         if self._mode == "upsert" and [self._key] not in unique:
             raise ConfigurationError(
                 f"The table {self._name} has no primary key or unique constraint on {self._key}, which an upsert goes "
-                'by. Add one, or use mode="append" or mode="replace".'
+                'by; an index with a condition is no such key. Add one, or use mode="append" or mode="replace".'
             )
 
     def _values(self, line: bytes) -> dict[str, Any]:
@@ -173,6 +174,11 @@ class SqlTable:
 def key_of(model: type[Model]) -> str:
     """Return the name of the field that tells one object from another."""
     return "id" if issubclass(model, Item) else "screening_id"
+
+
+def _is_partial(index: Any) -> bool:
+    """Return whether a unique index is of some rows only, such as those that are not deleted."""
+    return any(option.endswith("_where") for option in index.get("dialect_options", ()))
 
 
 def _value(value: Any, plain: Any) -> Any:

@@ -126,6 +126,20 @@ class TestUpsert:
         with pytest.raises(ConfigurationError, match="no primary key or unique constraint on id"):
             land(engine, name, [], fields=["id", "status"])
 
+    def test_a_unique_index_of_some_rows_only_is_no_key(self, engine, name):
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"CREATE TABLE {name} (id VARCHAR(20), status VARCHAR(20))"))
+            connection.execute(sa.text(f"CREATE UNIQUE INDEX active_{name} ON {name} (id) WHERE status = 'active'"))
+        with pytest.raises(ConfigurationError, match="no primary key or unique constraint on id"):
+            land(engine, name, [], fields=["id", "status"])
+
+    def test_a_unique_index_of_all_rows_is_a_key(self, engine, name):
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"CREATE TABLE {name} (id VARCHAR(20), status VARCHAR(20))"))
+            connection.execute(sa.text(f"CREATE UNIQUE INDEX all_{name} ON {name} (id)"))
+        land(engine, name, [ALAN], fields=["id", "status"])
+        assert rows(engine, name) == [{"id": "c2", "status": "active"}]
+
 
 def test_appended_rows_come_after_those_that_are_there(engine, name):
     land(engine, name, [ALAN], mode="append")
