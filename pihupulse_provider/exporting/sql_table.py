@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -56,6 +57,7 @@ class SqlTable:
         self._fields = list(fields)
         self._mode = mode
         self._key = key_of(model)
+        self._zoneless: frozenset[str] = frozenset()
         self._file: IO[bytes]
 
     def __enter__(self) -> SqlTable:
@@ -136,16 +138,21 @@ class SqlTable:
             # Rows that are appended tell of the same object more than once.
             kind = sa.String(255).with_variant(sa.Text(), "postgresql")  # others want a length for a key
             return sa.Column(field, kind, primary_key=self._mode != "append", nullable=False)
-        return sa.Column(field, _sql_type(self._model.model_fields[field].annotation))
+        of_field = _sql_type(self._model.model_fields[field].annotation)
+        is_zoneless = isinstance(of_field, sa.DateTime) and field in self._zoneless
+        return sa.Column(field, sa.DateTime() if is_zoneless else of_field)
 
     def _check(self, inspector: sa.engine.Inspector) -> None:
         where = (self._name, self._schema or None)
-        missing = sorted(set(self._fields) - {column["name"] for column in inspector.get_columns(*where)})
+        types = {column["name"]: column["type"] for column in inspector.get_columns(*where)}
+        missing = sorted(set(self._fields) - types.keys())
         if missing:
             raise ConfigurationError(
                 f"The table {self._name} has no column {', '.join(missing)}. Add what is missing, leave it out with "
                 "columns, or name a table that does not exist: it is made then."
             )
+        if isinstance(self._engine.dialect, PGDialect):  # it would convert to the zone of the session
+            self._zoneless = frozenset(name for name, kind in types.items() if _has_no_zone(kind))
         unique: list[Any] = [inspector.get_pk_constraint(*where).get("constrained_columns")]
         unique += [one["column_names"] for one in inspector.get_unique_constraints(*where)]
         indexes = [one for one in inspector.get_indexes(*where) if one["unique"] and not _is_partial(one)]
@@ -159,7 +166,13 @@ class SqlTable:
     def _values(self, line: bytes) -> dict[str, Any]:
         row = self._model.model_validate_json(line)
         plain = row.model_dump(mode="json", include=set(self._fields))
-        return {field: _value(getattr(row, field), plain[field]) for field in self._fields}
+        return {field: self._value(field, getattr(row, field), plain[field]) for field in self._fields}
+
+    def _value(self, field: str, value: Any, plain: Any) -> Any:
+        if not isinstance(value, datetime):
+            return _without_nul(plain)
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if field in self._zoneless else moment
 
     @contextmanager
     def _failing(self, *, with_rows: bool = False) -> Iterator[None]:
@@ -181,10 +194,8 @@ def _is_partial(index: Any) -> bool:
     return any(option.endswith("_where") for option in index.get("dialect_options", ()))
 
 
-def _value(value: Any, plain: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    return _without_nul(plain)
+def _has_no_zone(kind: Any) -> bool:
+    return isinstance(kind, sa.Date | sa.DateTime) and not getattr(kind, "timezone", False)
 
 
 def _without_nul(plain: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import count
 
 import pytest
@@ -307,6 +307,38 @@ class TestErrors:
         with pytest.raises(TableError, match=f"{name} can't be written.*It is as it was"):
             land(engine, name, [model(id="x1", **values)], model=model)
         assert rows(engine, name) == []
+
+
+class TestTimesOfATableThatExists:
+    """They are in UTC, whatever zone the database shows times in."""
+
+    @pytest.mark.parametrize(
+        ("kind", "held"),
+        [
+            ("timestamp", datetime(2026, 1, 15, 2, 30)),
+            ("date", date(2026, 1, 15)),
+            ("timestamptz", datetime(2026, 1, 15, 2, 30, tzinfo=UTC)),
+        ],
+    )
+    @pytest.mark.parametrize("mode", ["upsert", "append"])
+    def test_on_postgresql(self, postgresql, name, kind, held, mode):
+        zoned = sa.create_engine(postgresql.url, connect_args={"options": "-c timezone=America/New_York"})
+        with zoned.begin() as connection:
+            connection.execute(sa.text(f"CREATE TABLE {name} (id TEXT PRIMARY KEY, completed_at {kind})"))
+        screening = Screening(id="s1", completed_at="2026-01-15T02:30:00Z")
+        land(zoned, name, [screening], model=Screening, fields=["id", "completed_at"], mode=mode)
+        assert rows(zoned, name, "completed_at") == [{"completed_at": held}]
+        zoned.dispose()
+
+    def test_a_default_of_the_database_keeps_its_zone(self, postgresql, name):
+        """The zone of the session is left alone: what the table fills in by itself is as it was for others."""
+        zoned = sa.create_engine(postgresql.url, connect_args={"options": "-c timezone=Pacific/Kiritimati"})
+        columns = "id TEXT PRIMARY KEY, completed_at timestamp, zone text DEFAULT current_setting('timezone')"
+        with zoned.begin() as connection:
+            connection.execute(sa.text(f"CREATE TABLE {name} ({columns})"))
+        land(zoned, name, [Screening(id="s1")], model=Screening, fields=["id", "completed_at"])
+        assert rows(zoned, name, "zone") == [{"zone": "Pacific/Kiritimati"}]
+        zoned.dispose()
 
 
 @pytest.mark.parametrize("odd", ["nul\0in it", "', DROP TABLE", "😀" * 100])
