@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.async_client import AsyncClient, as_they_come
 from pihupulse_provider.api.errors import ConfigurationError, NotFoundError, check_choice
-from pihupulse_provider.api.logs import Progress
+from pihupulse_provider.api.logs import Progress, counted, named
 from pihupulse_provider.api.models import Candidate, Model, Report, Screening, Template
 from pihupulse_provider.api.transport import CONCURRENCY
 from pihupulse_provider.exporting.file_formats import Writer
@@ -28,6 +28,8 @@ MODELS: dict[str, type[Model]] = {
 DETAILS = frozenset({"resume_url", "skills", "experience_years", "education", "screenings"})
 """The fields of a candidate that are not in the list (API reference, "List Candidates", "Get Candidate")."""
 _OVERLAP = timedelta(minutes=1)
+_LATEST_REPORT = timedelta(days=1)
+"""How long after its screening a report is waited for: each run until then fetches again what was completed since."""
 _COMPLETED = "completed"
 _GROUP = 20 * CONCURRENCY
 
@@ -55,7 +57,7 @@ class Export:
     watermark: datetime | None = field(default=None, init=False)
     seconds: float = field(default=0.0, init=False)
     progress: Progress = field(init=False)
-    _unready: list[datetime] = field(default_factory=list, init=False)
+    _unready: dict[str, datetime] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.progress = Progress(f"Exporting {self.resource}", self.client.limit.now)
@@ -101,9 +103,22 @@ class Export:
     ) -> AsyncIterator[Sequence[FetchedT]]:
         async for rows in _grouped(listed):
             yield [one async for one in as_they_come(rows, fetch) if one is not None]
-        if self._unready and self.watermark is not None:
-            self.watermark = min(self.watermark, *self._unready)
-            log.info("%d completed screenings have no report yet; the watermark waits for them.", len(self._unready))
+        if self.watermark is not None:
+            self.watermark = self._held_back(self.watermark)
+
+    def _held_back(self, watermark: datetime) -> datetime:
+        """Return the watermark that also finds the reports that are to be expected."""
+        late = {screening: at for screening, at in self._unready.items() if at > watermark - _LATEST_REPORT}
+        given_up = self._unready.keys() - late.keys()
+        if late:
+            log.info("%s no report yet; the watermark waits for that.", _have(len(late)))
+        if given_up:
+            log.warning(
+                "%s no report more than a day later, and the watermark no longer waits for one: %s.",
+                _have(len(given_up)),
+                named(sorted(given_up)),
+            )
+        return min(watermark, *late.values()) if late else watermark
 
     async def _candidate(self, listed: Candidate) -> Candidate | None:
         try:
@@ -118,7 +133,7 @@ class Export:
             return await self.client.get_report(screening.id)
         except NotFoundError:
             if screening.completed_at is not None:
-                self._unready.append(screening.completed_at)
+                self._unready[screening.id] = screening.completed_at
             return None
 
     def _is_new(self, row: Candidate | Screening | Template) -> bool:
@@ -127,6 +142,10 @@ class Export:
     def _set_watermark(self, served_at: datetime | None) -> None:
         began = served_at or datetime.fromtimestamp(self.client.limit.now(), UTC)
         self.watermark = began - _OVERLAP
+
+
+def _have(screenings: int) -> str:
+    return f"{counted(screenings, 'completed screening')} {'has' if screenings == 1 else 'have'}"
 
 
 async def _grouped(listed: AsyncIterator[Sequence[RowT]]) -> AsyncIterator[list[RowT]]:

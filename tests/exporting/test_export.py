@@ -22,7 +22,7 @@ async def export(world, resource, **options):
     async with world.connect() as client:
         exported = Export(resource, client, **options)
         await exported.run(rows)
-    return {row.id: row for row in rows}, exported.watermark
+    return {getattr(row, "id", None) or row.screening_id: row for row in rows}, exported.watermark
 
 
 @pytest.mark.parametrize("order", ["oldest-first", "newest-first"])
@@ -55,3 +55,51 @@ async def test_a_screening_that_expires_after_the_watermark_is_written_though_it
     world.sandbox.put(screening, "expired")
     second, _ = await export(world, "screenings", since=watermark + timedelta(minutes=1))
     assert second[screening].status == "expired"
+
+
+class TestReportsThatAreNotThereYet:
+    """An incremental export waits for them, but not for ever."""
+
+    @pytest.fixture
+    def world(self):
+        return World("sqlite://", candidates=3)
+
+    @pytest.fixture
+    def late(self, world):
+        """A completed screening whose report does not come; two others have theirs."""
+        screenings = world.sandbox.insert_screenings(list(world.sandbox.account.candidates))
+        for screening in screenings:
+            world.sandbox.complete(screening)
+        world.sandbox.fail("error", status=404, path=f"/screenings/{screenings[0]}/report")
+        return screenings[0]
+
+    async def test_one_that_is_late_is_in_the_next_run(self, world, late):
+        world.sandbox.advance(86_400 - 600)
+        first, watermark = await export(world, "reports")
+        assert late not in first
+        world.sandbox.heal()
+        world.sandbox.advance(3600)
+        second, _ = await export(world, "reports", since=watermark)
+        assert late in second
+
+    async def test_one_that_does_not_come_within_a_day_is_named_and_no_longer_waited_for(self, world, late, caplog):
+        """Else each run would fetch all reports since then."""
+        world.sandbox.advance(86_400 + 600)
+        _, watermark = await export(world, "reports")
+        assert "1 completed screening has no report more than a day later, and the watermark no longer" in caplog.text
+        assert late in caplog.text
+        caplog.clear()
+        world.sandbox.advance(3600)
+        second, further = await export(world, "reports", since=watermark)
+        assert (second, further > watermark) == ({}, True)
+        assert "no report" not in caplog.text
+
+    async def test_those_that_are_late_hold_the_watermark_back_beside_one_that_does_not_come(self, world, late):
+        world.sandbox.advance(86_400 + 600)
+        [recent] = world.sandbox.insert_screenings(list(world.sandbox.account.candidates)[:1])
+        world.sandbox.complete(recent)
+        world.sandbox.fail("error", status=404, path=f"/screenings/{recent}/report")
+        completed_at = world.moment()
+        world.sandbox.advance(7200)
+        _, watermark = await export(world, "reports")
+        assert abs(watermark - completed_at) <= timedelta(seconds=2)
