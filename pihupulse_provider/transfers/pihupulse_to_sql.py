@@ -33,7 +33,8 @@ class PihuPulseToSqlOperator(ExportOperator):
     :param mode: ``upsert`` replaces rows of the same ``id`` (``screening_id`` of reports) and adds the others;
         ``append`` adds all rows, so that an object can be there in several versions; ``replace`` removes the rows
         that were there before.
-    :param columns: the fields that are written; None for all. The id is always among them.
+    :param columns: the fields that are written; None for all. The id is always among them. Those that only ``detail``
+        fetches need it.
     :param detail: whether to fetch each candidate whole (API reference, "Get Candidate"), one request each.
     :param status: which candidates: ``active``, ``archived`` or ``all``; None for all.
     :param updated_since: leaves out what has not changed since this ISO 8601 time, as for
@@ -113,4 +114,10 @@ class PihuPulseToSqlOperator(ExportOperator):
             raise ConfigurationError(
                 f"columns names {', '.join(unknown)}: {self.resource} have "
                 f"{', '.join(MODELS[self.resource].model_fields)}."
+            )
+        details = sorted(self.fields_left_out.intersection(self.columns or ()))
+        if details:
+            raise ConfigurationError(
+                f"columns names {', '.join(details)}, which the list of candidates does not have: that needs "
+                "detail=True, which is one more request for each candidate."
             )

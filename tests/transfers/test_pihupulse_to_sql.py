@@ -78,6 +78,7 @@ class TestArguments:
             ({"mode": "merge"}, "choose one of upsert, append, replace"),
             ({"mode": "replace", "updated_since": "{{ ds }}"}, "would put back only what is new"),
             ({"columns": ["salary"]}, "columns names salary"),
+            ({"columns": ["status", "skills", "resume_url"]}, "columns names resume_url, skills.* needs detail=True"),
             ({"resource": "jobs"}, "choose one of candidates"),
         ],
     )
@@ -85,6 +86,11 @@ class TestArguments:
         arguments = {"resource": "candidates", "conn_id": "warehouse", "table": "t", **wrong}
         with pytest.raises(ConfigurationError, match=message):
             PihuPulseToSqlOperator(task_id="land", **arguments)
+
+    def test_details_can_be_named_where_they_are_fetched(self):
+        PihuPulseToSqlOperator(
+            task_id="land", resource="candidates", conn_id="warehouse", table="t", columns=["skills"], detail=True
+        )
 
     def test_a_connection_that_speaks_no_sql_is_refused(self, dag_runs, pihupulse_sandbox):
         run = land(dag_runs, resource="candidates", table="t", conn_id="pihupulse_default")
