@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Integral, Number, Real
 from typing import Any, NamedTuple
@@ -43,13 +42,12 @@ class NotTextError(ValueError):
     """A value that is no text; the message says what it is instead, as in "is a list, not text"."""
 
 
-def with_known_digits(values: Iterable[Any], kind: str) -> list[Any]:
-    """Return numbers, of which those can't be read whose digits may not be those that were meant.
+def known_digits(value: Any, kind: str) -> Any:
+    """Return a number, or that it can't be read where its last digits may not be those that were meant.
 
-    :param kind: what their file or database holds, ``float16`` or ``float32``: Python has them as ordinary floats.
+    :param kind: what its file or database holds, ``float16`` or ``float32``: Python has it as an ordinary float.
     """
-    known = _EXACT_OF_SMALLER[kind]
-    return [Unreadable(_TOO_LARGE) if value is not None and abs(value) >= known else value for value in values]
+    return Unreadable(_TOO_LARGE) if value is not None and abs(value) >= _EXACT_OF_SMALLER[kind] else value
 
 
 def cell_text(value: Any) -> str | None:

@@ -19,7 +19,7 @@ from itertools import chain
 from typing import IO, Any, NamedTuple, assert_never, cast
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text, with_known_digits
+from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text, known_digits
 from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 from pihupulse_provider.creating.lines import BadRowError, Lines, reading_lines
 from pihupulse_provider.exporting.file_formats import (
@@ -266,7 +266,7 @@ def _cells(column: Any) -> list[Any]:
     except PYARROW_VALUE_ERRORS:
         return [_cell(value) for value in column]
     kind = _SMALL_FLOATS.get(str(column.type))
-    return with_known_digits(cells, kind) if kind else cells
+    return [known_digits(cell, kind) for cell in cells] if kind else cells
 
 
 def _cell(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, Context
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.creating.cell_text import known_digits
 from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.operators.bulk import ImportOperator
@@ -25,6 +26,8 @@ _FETCH = 1000
 _SYNTAX_ERROR = "42601"
 """PostgreSQL's SQLSTATE, which it also gives for ``DECLARE … CURSOR FOR INSERT …``."""
 _NO_ROWS = "The SQL statement gives no rows: it must be a query, such as SELECT name, email FROM …."
+_SINGLE_PRECISION = {"psycopg": 700, "psycopg2": 700, "MySQLdb": 4, "pymysql": 4}
+"""By driver the type code (PEP 249) of ``REAL``, or MySQL's ``FLOAT``."""
 _DATES_AND_TIMES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 """PostgreSQL's types that have values for which Python has no place."""
 
@@ -156,8 +159,12 @@ def _fetch(cursor: Any) -> Sequence[Any]:
     return rows
 
 
+def _driver(resource: Any) -> str:
+    return type(resource).__module__.partition(".")[0]
+
+
 def _cursor(connection: Any) -> Any:
-    package = type(connection).__module__.partition(".")[0]
+    package = _driver(connection)
     if package == "psycopg":
         return _psycopg_cursor(connection)
     if package == "psycopg2":
@@ -209,10 +216,13 @@ def _is_no_query_for(error: Exception, sql: str) -> bool:
 
 def _rows(cursor: Any, columns: Sequence[str], chunk: Sequence[Any], database: ExitStack) -> Iterator[Row]:
     number = 0
+    single = _SINGLE_PRECISION.get(_driver(cursor), object())
+    inexact = [column[0] for column in cursor.description if column[1] == single]
     with database:  # until the last row is read, or reading failed
         while chunk:
             for values in chunk:
                 number += 1
                 is_dict = isinstance(values, Mapping)  # where the connection's cursors give such
-                yield Row(number, dict(values if is_dict else zip(columns, values, strict=True)))
+                found = dict(values if is_dict else zip(columns, values, strict=True))
+                yield Row(number, found | {name: known_digits(found[name], "float32") for name in inexact})
             chunk = _fetch(cursor)

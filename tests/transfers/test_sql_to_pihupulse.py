@@ -14,6 +14,7 @@ from psycopg.rows import dict_row, scalar_row
 
 from pihupulse_provider.api import AsyncClient
 from pihupulse_provider.creating.candidate_input import CandidateInput
+from pihupulse_provider.creating.cell_text import NotTextError, cell_text
 from pihupulse_provider.creating.errors import InvalidCandidateError, SourceError, SourceFormatError
 from pihupulse_provider.transfers.sql_to_pihupulse import SqlToPihuPulseOperator, stream
 
@@ -210,6 +211,16 @@ def test_a_connection_that_gives_other_rows_than_tuples_is_read(postgres_url, fa
     connection = psycopg.connect(postgres_url, row_factory=factory)
     with stream(connection, "SELECT 'Ana' AS name, 'ana@example.com' AS email") as source:
         assert [row.values for row in source.rows] == [{"name": "Ana", "email": "ana@example.com"}]
+
+
+def test_a_number_of_single_precision_has_the_digits_that_were_meant_or_is_rejected(postgres_url):
+    """``real`` skips whole numbers from 2**24 on; ``double precision`` does so much later."""
+    query = "SELECT 16777215::real AS a, 4915551234567::real AS b, 4915551234567::float8 AS c"
+    with stream(psycopg.connect(postgres_url), query) as source:
+        [row] = source.rows
+    assert (cell_text(row.values["a"]), cell_text(row.values["c"])) == ("16777215", "4915551234567")
+    with pytest.raises(NotTextError, match="too large for its digits to be known"):
+        cell_text(row.values["b"])
 
 
 def test_rows_that_are_dicts_are_read_from_any_driver():
