@@ -1,13 +1,17 @@
-"""What every trigger does: it reads its connection, and hands its task back."""
+"""What triggers share: reading a connection, polling for events, and handing a task back."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from airflow.providers.common.compat.sdk import conf
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.hooks.webhooks import poller
 from pihupulse_provider.waiting.per_loop import PerLoop
 
 _SECONDS = 60.0
@@ -17,6 +21,9 @@ _MARGIN = 1.2
 
 _Reading = tuple[float, "asyncio.Task[PihuPulseHook]"]
 _readings: PerLoop[_Reading] = PerLoop()
+_threads = ThreadPoolExecutor(4, thread_name_prefix="pihupulse-poll")
+"""Those of ``asyncio.to_thread`` are few, and the inbox is read in them: a slow PihuPulse must not hold them all."""
+_turns: PerLoop[asyncio.Lock] = PerLoop()
 
 
 async def loaded_hook(conn_id: str) -> PihuPulseHook:
@@ -50,6 +57,16 @@ async def _load(conn_id: str) -> PihuPulseHook:
     hook = PihuPulseHook(conn_id)
     await hook.get_async_account()
     return hook
+
+
+async def poll_events(hook: PihuPulseHook, events: Sequence[str], *, every: float, since: float | None = None) -> None:
+    """Poll as :meth:`.Poller.poll` does; those of one connection come one after the other, and share a reading.
+
+    :raises PihuPulseError: if PihuPulse or the store can't be reached.
+    """
+    async with _turns.get(hook.pihupulse_conn_id, asyncio.Lock):
+        poll = partial(poller(hook).poll, events, every=every, since=since)
+        await asyncio.get_running_loop().run_in_executor(_threads, poll)
 
 
 async def hand_over(began_at: float) -> None:

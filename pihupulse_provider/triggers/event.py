@@ -21,8 +21,7 @@ from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
-from pihupulse_provider.triggers.base import loaded_hook
-from pihupulse_provider.triggers.event_polls import poll_events
+from pihupulse_provider.triggers.base import loaded_hook, poll_events
 from pihupulse_provider.waiting.inbox_tail import InboxReader, InboxTail, shared_tail
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource
 from pihupulse_provider.store.activity import Activity, TaskRef
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
-from pihupulse_provider.triggers.base import hand_over, loaded_hook
-from pihupulse_provider.triggers.event_polls import poll_events
+from pihupulse_provider.triggers.base import hand_over, loaded_hook, poll_events
 from pihupulse_provider.waiting.inbox_tail import shared_tail
 from pihupulse_provider.waiting.wait_board import shared_board
 
