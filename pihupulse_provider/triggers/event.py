@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -25,11 +26,15 @@ from pihupulse_provider.triggers.base import loaded_hook, poll_events
 from pihupulse_provider.waiting.inbox_tail import InboxReader, InboxTail, shared_tail
 
 if TYPE_CHECKING:
-    from airflow.triggers.shared_stream import SharedStreamProducer
+    from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 log = logging.getLogger(__name__)
 _CURSOR_SECONDS = 1.0
 """How often somebody else's setting of the cursor is noticed."""
+
+
+class NotAcknowledgedError(PihuPulseError):
+    """Airflow did not store an asset event in time: the stream ends, and begins again with that event."""
 
 
 class EventStream:
@@ -66,6 +71,26 @@ class EventStream:
                             polling.result()
         finally:
             polling.cancel()
+
+    async def open_stream(self) -> AsyncIterator[tuple[InboxEvent, tuple[int, int]]]:
+        """Yield each event with its position and the reading that it comes from (Airflow 3.3)."""
+        async with aclosing(self.entries()) as entries:
+            async for entry in entries:
+                if entry is not None:
+                    yield entry, (entry.position, self.reading)
+
+    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        """Move the cursor past the events that Airflow has stored (Airflow 3.3).
+
+        :raises NotAcknowledgedError: if it has not stored all of them.
+        """
+        clean = list(takewhile(lambda item: item.outcome.is_clean, batch))
+        if clean:
+            await self.commit(*clean[-1].broker_payload)
+        if len(clean) < len(batch):
+            raise NotAcknowledgedError(
+                f"The event at position {batch[len(clean)].broker_payload[0]} was not stored as asset event."
+            )
 
     async def commit(self, position: int, reading: int) -> None:
         """Move the cursor to where everything has been taken care of that was read since it was set.
@@ -209,9 +234,12 @@ class PihuPulseEventTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Return the stream, whose cursor moves as Airflow stores the asset events (Airflow 3.3)."""
-        from pihupulse_provider.triggers.acknowledged import AcknowledgedStream
+        from airflow.triggers.shared_stream import SharedStreamProducer
 
-        return AcknowledgedStream(EventStream(cls(**kwargs)))
+        class Producer(EventStream, SharedStreamProducer):
+            """The stream, as Airflow takes it."""
+
+        return Producer(cls(**kwargs))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[InboxEvent]) -> AsyncIterator[TriggerEvent]:
         """Yield the events of the shared stream (Airflow 3.3)."""
