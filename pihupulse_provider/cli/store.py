@@ -12,9 +12,8 @@ from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import retention, webhook_connections
 from pihupulse_provider.store.cursors import Cursor, list_cursors
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.inbox import EventFilter, Inbox
-from pihupulse_provider.store.retention import prune_before
+from pihupulse_provider.store.retention import forget_jobs, prune_before
 
 
 @command

@@ -13,9 +13,9 @@ from pihupulse_provider.creating.errors import SourceChangedError
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import TableRow
 from pihupulse_provider.store.engine import StoreError
-from pihupulse_provider.store.forgetting import forgotten_until
 from pihupulse_provider.store.job_run import Run
 from pihupulse_provider.store.ledger import Job, JobTakenOverError, Ledger, Mark, keeps_id
+from pihupulse_provider.store.retention import forgotten_until
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""From which age on events are deleted, by a clock that may be set."""
+"""Deleting what is old: events, by a clock that may be set, and what the ledger has of old jobs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from pihupulse_provider.store.cursors import forget_reads
 from pihupulse_provider.store.engine import Store, insert_once, metadata
 from pihupulse_provider.store.inbox import Inbox
+from pihupulse_provider.store.ledger import CREATES, JOBS, Ledger
 
 retention_table = sa.Table(
     "pihupulse_retention",
@@ -18,8 +19,20 @@ retention_table = sa.Table(
     sa.Column("jumped_at", sa.Float(53), nullable=False),
     sa.Column("jumped_seconds", sa.Float(53), nullable=False),
 )
+forgotten_table = sa.Table(
+    "pihupulse_forgotten",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("until", sa.Float(53), nullable=False),
+)
+"""One row, once anything was forgotten: jobs that last sent something before ``until`` may be gone."""
 _LONGEST_STEP = 86400.0
 """Seconds; what the clock has moved on further than that since the last time is taken for a jump of the clock."""
+_NO_NAME = sa.cast(JOBS.c.id, sa.String(20)) + " forgotten"
+"""The name of a job that is being forgotten; no task has such a one."""
+_CHUNK = 500
+_AT_ONCE = 5000
+"""How many rows are deleted in one transaction: imports wait for it."""
 
 
 class _Clock(NamedTuple):
@@ -67,3 +80,62 @@ def prune_before(store: Store, moment: float) -> int:
     """Delete what was stored before a moment (the store's epoch seconds); return how many events that were."""
     forget_reads(store, moment)
     return Inbox(store).prune(moment)
+
+
+class Forgotten(NamedTuple):
+    """How many jobs were forgotten, and how many creates of theirs."""
+
+    jobs: int
+    creates: int
+
+
+def forget_jobs(store: Store, before: float) -> Forgotten:
+    """Delete the jobs that last sent something before that time (the store's epoch seconds), and their creates.
+
+    A job loses its name first: whoever comes for it then begins a new one, and never meets one that is half there. What
+    is left by a call that was interrupted is deleted by the next. The newest job's row stays, nameless: SQLite would
+    give its number to the next job, in which a run that is still at work on this one would record its creates.
+
+    :raises StoreError: if the store can't be written.
+    """
+    with store.begin() as connection:
+        insert_once(connection, forgotten_table, {"id": 1, "until": before})
+        connection.execute(sa.update(forgotten_table).where(forgotten_table.c.until < before).values(until=before))
+        old = sa.func.coalesce(JOBS.c.marked_at, JOBS.c.started_at) < before
+        connection.execute(sa.update(JOBS).where(old).values(name=_NO_NAME, owner=""))
+    jobs = creates = last = 0
+    newest = sa.select(sa.func.max(JOBS.c.id)).scalar_subquery()
+    while ids := _nameless(store, last):
+        creates += sum(_forget_creates(store, job) for job in ids)
+        with store.begin() as connection:
+            jobs += connection.execute(sa.delete(JOBS).where(JOBS.c.id.in_(ids), JOBS.c.id < newest)).rowcount
+        last = ids[-1]
+    return Forgotten(jobs, creates)
+
+
+def forgotten_until(ledger: Ledger) -> float | None:
+    """Return up to when jobs may be gone, in epoch seconds of this process's clock; None if none is.
+
+    :raises StoreError: if the store can't be reached.
+    """
+    with ledger.store.read() as connection:
+        until: float | None = connection.execute(sa.select(forgotten_table.c.until)).scalar()
+        return None if until is None else until - ledger.skew(connection)
+
+
+def _nameless(store: Store, after: int) -> list[int]:
+    query = sa.select(JOBS.c.id).where(JOBS.c.name == _NO_NAME, JOBS.c.id > after).order_by(JOBS.c.id).limit(_CHUNK)
+    with store.read() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def _forget_creates(store: Store, job: int) -> int:
+    count = 0
+    some = sa.select(CREATES.c.item).where(CREATES.c.job == job).limit(_AT_ONCE).scalar_subquery()
+    query = sa.delete(CREATES).where(CREATES.c.job == job, CREATES.c.item.in_(some))
+    while True:
+        with store.begin() as connection:
+            deleted = connection.execute(query).rowcount
+        count += deleted
+        if deleted < _AT_ONCE:
+            return count

@@ -17,8 +17,8 @@ from pihupulse_provider.creating.errors import DeletedError, SourceChangedError
 from pihupulse_provider.creating.resources import ScreeningResource
 from pihupulse_provider.store import postgresql
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.forgetting import forget_jobs
 from pihupulse_provider.store.ledger import JobTakenOverError, Ledger
+from pihupulse_provider.store.retention import forget_jobs
 from pihupulse_provider.store.store_url import parse_store_url
 from tests.creating.importing import (
     JOB,

@@ -8,7 +8,7 @@ from pihupulse_provider.api import DuplicateCreateError, NotFoundError, Unconfir
 from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError
 from pihupulse_provider.creating.once import create_screening_once
 from pihupulse_provider.creating.options import CreateOptions
-from pihupulse_provider.store.forgetting import forget_jobs
+from pihupulse_provider.store.retention import forget_jobs
 from tests.creating.world import START, World
 
 JOB = "dag/run/task/-1"

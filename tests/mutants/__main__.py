@@ -28,7 +28,7 @@ TESTS: Mapping[str, str] = {
     "store/limits": f"store/test_limits.py {_RESERVATIONS}",
     "store/limit_row": "store/test_limit_row.py store/test_limits.py",
     "store/ledger": "store/test_ledger.py creating/test_create_again.py",
-    "store/forgetting": "store/test_forgetting.py creating/test_once_screenings.py",
+    "store/retention": "store/test_retention.py store/test_forgetting.py creating/test_once_screenings.py",
     "store/cursors": "store/test_cursors.py",
     "store/inbox": "store/test_inbox.py",
     "store/list_pages": "store/test_list_pages.py",

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from pihupulse_provider.api import Account
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.forgetting import Forgotten, forget_jobs, forgotten_until
 from pihupulse_provider.store.ledger import CREATES, JobTakenOverError, Ledger, Mark
+from pihupulse_provider.store.retention import Forgotten, forget_jobs, forgotten_until
 from tests.api.drivers import Clock
 
 ACCOUNT = Account("pp_key")
