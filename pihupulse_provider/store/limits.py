@@ -26,10 +26,10 @@ from pihupulse_provider.api.rate_limit import (
     stand_alone,
 )
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
-from pihupulse_provider.api.reservations import Reservations
 from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
 from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, insert_once, metadata
 from pihupulse_provider.store.limit_row import locked_limit
+from pihupulse_provider.store.reservations import Reservations
 
 log = logging.getLogger(__name__)
 _AWAY_SECONDS = (2.0, 30.0)
@@ -61,7 +61,7 @@ accounts_table = sa.Table(
 class StoreRateLimit:
     """An account's limit, shared by all processes that use the same store.
 
-    Slots are reserved several at once (:mod:`pihupulse_provider.api.reservations`), and what responses say is written
+    Slots are reserved several at once (:mod:`pihupulse_provider.store.reservations`), and what responses say is written
     with the next of them, unless others need to know it at once. While the store can't be reached, this process goes
     on with its own share of the rate, as it had it in the last minute. A store that has no connection left is there
     for others: then its slots are waited for.

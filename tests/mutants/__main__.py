@@ -24,7 +24,7 @@ _RESERVATIONS = "store/test_shared_reservations.py store/test_limit_outages.py"
 TESTS: Mapping[str, str] = {
     "api/rate_limit": f"{_RATE_LIMIT} {_RESERVATIONS}",
     "api/rate_limit_headers": _RATE_LIMIT,
-    "api/reservations": _RESERVATIONS,
+    "store/reservations": _RESERVATIONS,
     "store/limits": f"store/test_limits.py {_RESERVATIONS}",
     "store/limit_row": "store/test_limit_row.py store/test_limits.py",
     "store/ledger": "store/test_ledger.py creating/test_create_again.py",

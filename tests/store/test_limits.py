@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from pihupulse_provider.api import MemoryRateLimit, Plan, clock, reservations
+from pihupulse_provider.api import MemoryRateLimit, Plan, clock
 from pihupulse_provider.api.rate_limit import PLANS, Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
+from pihupulse_provider.store import reservations
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.limit_row import limits
 from pihupulse_provider.store.limits import StoreRateLimit, shared_rate_limit

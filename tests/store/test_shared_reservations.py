@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pihupulse_provider.api import Plan
 from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
-from pihupulse_provider.api.reservations import Reservations
 from pihupulse_provider.store.limit_row import locked_limit
+from pihupulse_provider.store.reservations import Reservations
 from tests.store.fleet import ENTERPRISE, NOW, Fleet, exceeds
 
 plans = st.builds(Plan, st.floats(10, 3000), st.floats(1, 200))
