@@ -26,6 +26,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from pihupulse_provider.api.events import LONGEST
 from pihupulse_provider.api.rate_limit import LimitState, Plan
 from pihupulse_provider.store.engine import Store, metadata
 from pihupulse_provider.store.postgresql import time_limits
@@ -46,6 +47,13 @@ limits = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reserved_at", sa.Float(53)),
 )
+accounts_table = sa.Table(
+    "pihupulse_accounts",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("connection", sa.String(LONGEST), primary_key=True),
+)
+"""By which connections each account is known, for people to read: an account's key tells nobody anything."""
 # The time is outside of what locks the row: inside, it would be read before the row is waited for.
 _LOCK = """
     SELECT state, reserved_at, extract(epoch FROM clock_timestamp())

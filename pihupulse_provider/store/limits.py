@@ -9,10 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import sqlalchemy as sa
-
 from pihupulse_provider.api.clock import now
-from pihupulse_provider.api.events import LONGEST
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.api.rate_limit import (
     LimitState,
@@ -27,8 +24,8 @@ from pihupulse_provider.api.rate_limit import (
 )
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
 from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
-from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, insert_once, metadata
-from pihupulse_provider.store.limit_row import locked_limit
+from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, insert_once
+from pihupulse_provider.store.limit_row import accounts_table, locked_limit
 from pihupulse_provider.store.reservations import Reservations
 
 log = logging.getLogger(__name__)
@@ -49,13 +46,6 @@ _SET = 1.0
 """Seconds; by more than that a clock differs only if it was set."""
 _UNKNOWN_SHARE = 1 / 32
 """The share of the rate that a process takes which has used nothing before the store went away."""
-accounts_table = sa.Table(
-    "pihupulse_accounts",
-    metadata,
-    sa.Column("account", sa.String(64), primary_key=True),
-    sa.Column("connection", sa.String(LONGEST), primary_key=True),
-)
-"""By which connections each account is known, for people to read: an account's key tells nobody anything."""
 
 
 class StoreRateLimit:

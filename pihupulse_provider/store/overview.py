@@ -14,8 +14,7 @@ from pihupulse_provider.store.activity import activity_table
 from pihupulse_provider.store.cursors import read_cursors
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import events_table, read_head
-from pihupulse_provider.store.limit_row import read_states
-from pihupulse_provider.store.limits import accounts_table
+from pihupulse_provider.store.limit_row import accounts_table, read_states
 
 _MOST_ACCOUNTS = 100
 _MOST_CONSUMERS = 200
