@@ -90,12 +90,9 @@ class Cursor:
         :raises CursorMovedError: if the cursor is not at ``start`` any more, or the reader was given another stretch.
         """
         with self._store.begin() as connection:
-            columns, now = cursors_table.c, self._store.now(connection)
-            moved = connection.execute(
-                sa.update(cursors_table)
-                .where(*self._is_of(cursors_table), columns.position == start)
-                .values(position=end, moved_at=now)
-            )
+            now = self._store.now(connection)
+            move = sa.update(cursors_table).filter_by(**self._key, position=start)
+            moved = connection.execute(move.values(position=end, moved_at=now))
             given = self._committed(connection, reader) if reader is not None else None
             is_done = self._known_position(connection) == end if reader is None else given == Stretch(start, end)
             if is_done:
@@ -114,20 +111,16 @@ class Cursor:
         """Set the cursor, back for a replay or forward to skip; readers forget what they were given past it."""
         with self._store.begin() as connection:
             self._position(connection, position)
-            moved = sa.update(cursors_table).where(*self._is_of(cursors_table))
-            connection.execute(moved.values(position=position, moved_at=self._store.now(connection)))
+            move = sa.update(cursors_table).filter_by(**self._key)
+            connection.execute(move.values(position=position, moved_at=self._store.now(connection)))
             # Once the cursor is locked, so that what a reader commits meanwhile is forgotten too.
-            reads = reads_table.c
-            connection.execute(sa.delete(reads_table).where(*self._is_of(reads_table), reads.end_position > position))
-
-    def _is_of(self, table: sa.Table, reader: str | None = None) -> list[sa.sql.ColumnElement[bool]]:
-        key = dict(self._key) if reader is None else {**self._key, "reader": _digest(reader)}
-        return [table.c[name] == value for name, value in key.items()]
+            reads = sa.delete(reads_table).filter_by(**self._key)
+            connection.execute(reads.where(reads_table.c.end_position > position))
 
     def _committed(self, connection: Connection, reader: str) -> Stretch | None:
         columns = reads_table.c
-        query = sa.select(columns.start_position, columns.end_position).where(*self._is_of(reads_table, reader))
-        committed = connection.execute(query).first()
+        query = sa.select(columns.start_position, columns.end_position)
+        committed = connection.execute(query.filter_by(**self._key, reader=_digest(reader))).first()
         return Stretch(*committed) if committed else None
 
     def _position(self, connection: Connection, default: int) -> int:
@@ -140,7 +133,7 @@ class Cursor:
         return self._known_position(connection) or 0
 
     def _known_position(self, connection: Connection) -> int | None:
-        query = sa.select(cursors_table.c.position).where(*self._is_of(cursors_table))
+        query = sa.select(cursors_table.c.position).filter_by(**self._key)
         position: int | None = connection.execute(query).scalar()
         return position
 

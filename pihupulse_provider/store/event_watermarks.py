@@ -67,7 +67,7 @@ class EventWatermarks:
         :param since: from when on the next reading, whoever makes it, is to report events (epoch seconds).
         """
         columns = readings_table.c
-        query = sa.select(columns.begun_at, columns.wanted_since).where(*self._is_of(readings_table))
+        query = sa.select(columns.begun_at, columns.wanted_since).filter_by(**self._key)
         with self._store.read() as connection:
             known = connection.execute(query).first()
             now = self._store.now(connection)
@@ -83,12 +83,12 @@ class EventWatermarks:
             now = self._store.now(connection)
             # What lasts longer than a lease was said before the clock was set back.
             is_due = sa.or_(columns.begun_at <= now - every, columns.begun_at > now + _LEASE) if every else sa.true()
-            due = sa.update(readings_table).where(*self._is_of(readings_table), is_due)
+            due = sa.update(readings_table).filter_by(**self._key).where(is_due)
             return connection.execute(due.values(begun_at=now + _LEASE)).rowcount == 1
 
     def is_being_read(self) -> bool:
         """Return whether somebody is at a reading."""
-        query = sa.select(readings_table.c.begun_at).where(*self._is_of(readings_table))
+        query = sa.select(readings_table.c.begun_at).filter_by(**self._key)
         with self._store.read() as connection:
             now = self._store.now(connection)
             return now < (connection.execute(query).scalar() or 0.0) <= now + _LEASE
@@ -102,7 +102,7 @@ class EventWatermarks:
         """Return from when on events are reported and wanted; after a claim."""
         with self._store.read() as connection:
             columns = (readings_table.c.told_since, readings_table.c.wanted_since)
-            return Reach(*connection.execute(sa.select(*columns).where(*self._is_of(readings_table))).one())
+            return Reach(*connection.execute(sa.select(*columns).filter_by(**self._key)).one())
 
     def begin(self, since: float) -> None:
         """Say that the first reading reports the events from that time (epoch seconds) on.
@@ -128,7 +128,7 @@ class EventWatermarks:
     def advance(self, stages: Mapping[str, int]) -> None:
         """Remember the stages on a page that was read; none goes back, even if two readings overlap."""
         stages = {_storable(subject): stage for subject, stage in stages.items()}
-        this = (*self._is_of(progress_table), progress_table.c.subject == sa.bindparam("one"))
+        this = sa.update(progress_table).filter_by(**self._key, subject=sa.bindparam("one"))
         with self._store.begin() as connection:
             self._hold(connection, _LEASE)
             known = self._stages(connection, stages)
@@ -137,27 +137,24 @@ class EventWatermarks:
             if fresh:
                 connection.execute(sa.insert(progress_table), fresh)
             if further:
-                connection.execute(sa.update(progress_table).where(*this).values(stage=sa.bindparam("now")), further)
+                connection.execute(this.values(stage=sa.bindparam("now")), further)
 
     def _hold(self, connection: Connection, seconds: float) -> None:
         """Have the list count as being read for so long."""
-        query = sa.update(readings_table).where(*self._is_of(readings_table))
+        query = sa.update(readings_table).filter_by(**self._key)
         connection.execute(query.values(begun_at=self._store.now(connection) + seconds))
 
     def _lower(self, connection: Connection, column: sa.Column[float], since: float | None) -> None:
         if since is not None:
             later = sa.or_(column.is_(None), column > since)
-            query = sa.update(readings_table).where(*self._is_of(readings_table), later)
+            query = sa.update(readings_table).filter_by(**self._key).where(later)
             connection.execute(query.values({column: since}))
 
     def _stages(self, connection: Connection, subjects: Iterable[str]) -> dict[str, int]:
         columns = progress_table.c
-        these = (*self._is_of(progress_table), columns.subject.in_(list(subjects)))
-        query = sa.select(columns.subject, columns.stage).where(*these)
-        return {row[0]: row[1] for row in connection.execute(query)}
-
-    def _is_of(self, table: sa.Table) -> list[sa.sql.ColumnElement[bool]]:
-        return [table.c[name] == value for name, value in self._key.items()]
+        query = sa.select(columns.subject, columns.stage).filter_by(**self._key)
+        these = query.where(columns.subject.in_(list(subjects)))
+        return {row[0]: row[1] for row in connection.execute(these)}
 
 
 def _storable(subject: str) -> str:

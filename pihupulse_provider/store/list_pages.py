@@ -81,13 +81,14 @@ class ListPages:
             found = self._usable(connection, number, fresh)
         if found != "":
             return found
+        this = {"account": self._account, "number": number}
         with self._store.begin(durable=False) as connection:
-            insert_once(connection, pages_table, {"account": self._account, "number": number, "begun_at": 0.0})
-            connection.execute(sa.select(pages_table.c.number).where(*self._is(number)).with_for_update())
+            insert_once(connection, pages_table, {**this, "begun_at": 0.0})
+            connection.execute(sa.select(pages_table.c.number).filter_by(**this).with_for_update())
             found = self._usable(connection, number, fresh)
             if found == "":
                 begun = {"begun_at": self._store.now(connection), "body": None}
-                connection.execute(sa.update(pages_table).where(*self._is(number)).values(begun))
+                connection.execute(sa.update(pages_table).filter_by(**this).values(begun))
         if found == "":
             self._forget_old()
         return found
@@ -99,14 +100,11 @@ class ListPages:
             connection.execute(sa.delete(pages_table).where(old))
 
     def _usable(self, connection: Connection, number: int, fresh: float) -> str | None:
-        row = connection.execute(sa.select(pages_table).where(*self._is(number))).first()
+        row = connection.execute(sa.select(pages_table).filter_by(account=self._account, number=number)).first()
         age = self._store.now(connection) - row.begun_at if row is not None else -1.0
         is_young = 0 <= age <= (_PATIENCE if row is not None and row.body is None else fresh)
         return row.body if row is not None and is_young else ""
 
     def _put(self, number: int, **values: object) -> None:
         with suppress(StoreError), self._store.begin(durable=False) as connection:
-            connection.execute(sa.update(pages_table).where(*self._is(number)).values(**values))
-
-    def _is(self, number: int) -> tuple[sa.sql.ColumnElement[bool], ...]:
-        return (pages_table.c.account == self._account, pages_table.c.number == number)
+            connection.execute(sa.update(pages_table).filter_by(account=self._account, number=number).values(**values))
