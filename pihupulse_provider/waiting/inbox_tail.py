@@ -8,7 +8,6 @@ a thousand first reads, and from then on one read for all of them.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -19,7 +18,7 @@ from pihupulse_provider.api.events import SCREENING_COMPLETED
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.store.engine import Store, StoreError
 from pihupulse_provider.store.inbox import PAGE, Batch, EventFilter, Inbox, InboxEvent
-from pihupulse_provider.waiting.per_loop import PerLoop
+from pihupulse_provider.waiting.per_loop import PerLoop, in_background
 from pihupulse_provider.waiting.wait_spec import SUCCEEDED
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot
 
@@ -55,8 +54,7 @@ class InboxTail:
         reader = InboxReader(self, wanted, after)
         self._readers.append(reader)
         if self._runner is None:
-            # What the tail logs concerns all readers: it must not go to the log of the one that came first.
-            self._runner = asyncio.get_running_loop().create_task(self._follow(), context=contextvars.Context())
+            self._runner = in_background(self._follow())
         try:
             await self._following.wait()
             reader.begin()

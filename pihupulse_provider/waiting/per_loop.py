@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+import contextvars
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
@@ -26,3 +27,8 @@ class PerLoop(Generic[T]):
     def forget(self, key: Hashable) -> None:
         """Let the next one who asks for it have it made anew."""
         self._of.get(asyncio.get_running_loop(), {}).pop(key, None)
+
+
+def in_background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start what all share: what it logs must not go to the log of the task that came first."""
+    return asyncio.get_running_loop().create_task(work, context=contextvars.Context())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.logs import OutageLog, counted
-from pihupulse_provider.waiting.per_loop import PerLoop
+from pihupulse_provider.waiting.per_loop import PerLoop, in_background
 from pihupulse_provider.waiting.poll_round import PollRound, run_round_async
 from pihupulse_provider.waiting.request_plan import ListPositions
 from pihupulse_provider.waiting.subscriptions import Subscription, Subscriptions
@@ -69,7 +68,7 @@ class SharedPoller:
             return
         self._updates[connection] = updates
         if self._listeners is not None:
-            self._listeners.add(self._begin_to_listen(updates))
+            self._listeners.add(in_background(self._listen(updates)))
 
     @contextmanager
     def subscribe(self, state: WaitState, open_client: OpenClient) -> Iterator[Subscription]:
@@ -82,8 +81,7 @@ class SharedPoller:
         self._subscriptions.notify([self._recent[one] for one in state.spec.screenings if one in self._recent])
         self._change.set()
         if self._runner is None:
-            # What the poller logs concerns all waits: it must not go to the log of the one that came first.
-            self._runner = asyncio.get_running_loop().create_task(self._run(open_client), context=contextvars.Context())
+            self._runner = in_background(self._run(open_client))
         try:
             yield subscription
         finally:
@@ -169,7 +167,7 @@ class SharedPoller:
     async def _listening(self) -> AsyncIterator[None]:
         # Nobody knows yet whether updates still come.
         self._trust.is_earned = False
-        listeners = self._listeners = {self._begin_to_listen(updates) for updates in self._updates.values()}
+        listeners = self._listeners = {in_background(self._listen(updates)) for updates in self._updates.values()}
         try:
             yield
         finally:
@@ -178,9 +176,6 @@ class SharedPoller:
                 listener.cancel()
             if listeners:
                 await asyncio.wait(listeners)
-
-    def _begin_to_listen(self, updates: Updates) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(self._listen(updates), context=contextvars.Context())
 
     async def _listen(self, updates: Updates) -> None:
         async for fresh in updates():

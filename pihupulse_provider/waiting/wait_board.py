@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pihupulse_provider.api import clock
 from pihupulse_provider.store.activity import GRACE_SECONDS, Activity, ActivityLog, TaskRef
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.waiting.per_loop import PerLoop
+from pihupulse_provider.waiting.per_loop import PerLoop, in_background
 from pihupulse_provider.waiting.wait_state import WaitState
 
 _EVERY = 5.0
@@ -52,7 +51,7 @@ class WaitBoard:
             return
         entry = self._entries[task] = _Entry(make)
         if self._runner is None:
-            self._runner = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
+            self._runner = in_background(self._run())
         try:
             yield
         finally:
