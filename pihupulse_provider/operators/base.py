@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -188,6 +188,16 @@ def seconds(argument: str, value: Any) -> float:
         shown = str(value) if isinstance(value, timedelta) else repr(value)
         raise ConfigurationError(f"{argument} must be a number of seconds above 0 or a timedelta, not {shown}.")
     return float(number)
+
+
+def moment(argument: str, value: datetime | str | None) -> datetime | None:
+    """Return a moment, also of its ISO 8601 text; None if it is empty. :raises ConfigurationError: if it is none."""
+    try:
+        return read_iso(value) if value else None
+    except ValueError:
+        raise ConfigurationError(
+            f"{argument} is {value!r}: it must be a datetime or an ISO 8601 text such as 2026-01-31T00:00:00Z."
+        ) from None
 
 
 def boolean(argument: str, value: Any) -> bool:

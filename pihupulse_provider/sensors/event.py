@@ -16,14 +16,13 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.api.clock import read_iso
-from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import duration, utc
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller, webhook_connections
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
-from pihupulse_provider.operators.base import is_literal, rescheduled_since
+from pihupulse_provider.operators.base import is_literal, moment, rescheduled_since
 from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
@@ -226,23 +225,15 @@ class PihuPulseEventSensor(PihuPulseSensor):
             )
 
     def _wanted(self) -> EventFilter:
+        since = moment("since", self.since)
         return EventFilter(
             connection=self.pihupulse_conn_id,
             events=(self.event,),
             screening_id=self.screening_id or None,
             candidate_id=self.candidate_id or None,
             template_id=self.template_id or None,
-            since=_epoch(self.since),
+            since=since.timestamp() if since else None,
         )
 
     def _output(self, found: InboxEvent) -> dict[str, Any]:
         return found.document() if self.include_personal else found.public()
-
-
-def _epoch(moment: datetime | str | None) -> float | None:
-    if not moment:
-        return None
-    try:
-        return read_iso(moment).timestamp()
-    except ValueError:
-        raise ConfigurationError(f"since is {moment!r}: it must be a datetime or an ISO 8601 text.") from None

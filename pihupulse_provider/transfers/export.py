@@ -11,12 +11,10 @@ from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.async_client import run_to_end
-from pihupulse_provider.api.clock import read_iso
-from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
 from pihupulse_provider.exporting.file_formats import Writer
 from pihupulse_provider.operators.activity import shown_progress
-from pihupulse_provider.operators.base import PihuPulseOperator
+from pihupulse_provider.operators.base import PihuPulseOperator, moment
 from pihupulse_provider.operators.links import PihuPulseExportLink, PihuPulsePageLink
 from pihupulse_provider.store.activity import Activity, TaskRef
 
@@ -79,7 +77,8 @@ class ExportOperator(PihuPulseOperator):
 
     async def _export(self, context: Context, writer: Writer) -> dict[str, Any]:
         async with self.hook.connect() as client:
-            export = Export(self.resource, client, self.detail, self.status, moment_of(self.updated_since))
+            since = moment("updated_since", self.updated_since)
+            export = Export(self.resource, client, self.detail, self.status, since)
             began_at = clock.now()
 
             def activity(task: TaskRef) -> Activity:
@@ -96,16 +95,3 @@ class ExportOperator(PihuPulseOperator):
                 "requests": client.requests_sent,
                 "seconds": export.seconds,
             }
-
-
-def moment_of(value: str | datetime | None) -> datetime | None:
-    """Return the moment that an ISO 8601 text names. :raises ConfigurationError: if it names none."""
-    if not value:
-        return None
-    try:
-        return read_iso(value)
-    except ValueError:
-        raise ConfigurationError(
-            f"updated_since is {value!r}: give an ISO 8601 time such as 2026-01-31T00:00:00Z, or the watermark of the "
-            "last run."
-        ) from None
