@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -154,12 +154,14 @@ class PihuPulseOperator(PihuPulseTask, BaseOperator):
 
         return openlineage(self.lineage())
 
-    def describe_outlets(self, context: Context, output: Mapping[str, Any]) -> None:
-        """Put counts and paths of what the task returns into the events of its assets."""
+    def result(self, context: Context, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return fields as the task's result, and put their counts and paths into the events of its assets."""
+        output = outputs(fields)
         extra = {name: value for name, value in output.items() if isinstance(value, str | int | float)}
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra = dict(extra)
+        return output
 
     def output_of(self, model: Model) -> dict[str, Any]:
         """Return what of an object goes into the XCom."""

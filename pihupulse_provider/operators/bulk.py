@@ -18,7 +18,7 @@ from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.options import CreateOptions, check_max_rejects, check_on_existing
 from pihupulse_provider.creating.readers import Source
-from pihupulse_provider.operators.base import PihuPulseOperator, is_literal, job_options, outputs
+from pihupulse_provider.operators.base import PihuPulseOperator, is_literal, job_options
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseRejectsLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_files_differ, check_not_empty, check_writable, write_lines
 
@@ -101,9 +101,8 @@ class BulkOperator(PihuPulseOperator):
         with shown_progress(self.hook, context, activity):
             summary = bulk.run(source).as_dict()
         self.created = summary["created"]
-        output = outputs({**summary, "results_path": self.results_path, "rejects_path": self.rejects_path})
-        self.describe_outlets(context, output)
-        return output
+        paths = {"results_path": self.results_path, "rejects_path": self.rejects_path}
+        return self.result(context, {**summary, **paths})
 
     def lineage(self) -> Lineage:
         """Return what the rows come from and go to, and the files that say what came of each."""

@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import BaseHook, Context
 from pihupulse_provider.api.errors import ConfigurationError, check_choice
 from pihupulse_provider.exporting.export import MODELS
 from pihupulse_provider.exporting.sql_table import MODES, SqlTable, key_of
-from pihupulse_provider.operators.base import outputs
 from pihupulse_provider.transfers.export import ExportOperator
 
 if TYPE_CHECKING:
@@ -76,9 +75,7 @@ class PihuPulseToSqlOperator(ExportOperator):
         self.log.info(
             "%s %s of %s are in %s.", f"{result['rows']:,}", self.resource, self.pihupulse_conn_id, self.table
         )
-        output = outputs({**result, "table": self.table})
-        self.describe_outlets(context, output)
-        return output
+        return self.result(context, {**result, "table": self.table})
 
     def target(self) -> Dataset | None:
         """Return the table."""

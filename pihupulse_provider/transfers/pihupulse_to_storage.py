@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import Context
 from pihupulse_provider.exporting.atomic_file import atomic_file
 from pihupulse_provider.exporting.export import MODELS
 from pihupulse_provider.exporting.file_formats import format_of, open_writer
-from pihupulse_provider.operators.base import outputs
 from pihupulse_provider.operators.storage import check_writable, storage_path
 from pihupulse_provider.transfers.export import ExportOperator
 
@@ -75,9 +74,7 @@ class PihuPulseToStorageOperator(ExportOperator):
         ):
             result = self.export(context, writer)
         self.log.info("%s has %s %s.", path, f"{result['rows']:,}", self.resource)
-        output = outputs({**result, "path": str(path)})
-        self.describe_outlets(context, output)
-        return output
+        return self.result(context, {**result, "path": str(path)})
 
     def target(self) -> Dataset:
         """Return the file."""
