@@ -17,7 +17,7 @@ from pihupulse_provider.api.errors import BadRequestError, NotFoundError, PihuPu
 from pihupulse_provider.api.models import Candidate, Page, Screening
 from pihupulse_provider.api.pagination import RepeatedPages
 from pihupulse_provider.waiting.request_plan import ListPositions, Places, Survey, plan
-from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, detailed, listed
+from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, snapshot_of
 
 _LANES = 8
 """Requests in flight at once: each costs httpx a walk through all its connections, and a round has time."""
@@ -130,7 +130,7 @@ class PollRound:
         shown = candidate.screenings if candidate is not None else []
         for screening in shown or ():
             if self._is_watched(screening.id):
-                self._see(detailed(screening, candidate_id))
+                self._see(snapshot_of(screening, candidate_id))
         for screening_id in self._of_candidate.get(candidate_id, ()):
             if 1 in self._read:
                 self._positions.searched.add(screening_id)
@@ -226,7 +226,7 @@ class PollRound:
                 shifts[row - self._positions.row_of[screening.id]] += 1
             self._positions.row_of[screening.id] = row
             self._placed.add(screening.id)
-            self._see(listed(screening))
+            self._see(snapshot_of(screening, screening.candidate_id))
         return found, shifts
 
     def _follow(self, shift: int) -> None:

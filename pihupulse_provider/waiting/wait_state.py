@@ -11,7 +11,6 @@ import lzma
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pihupulse_provider.api.clock import write_iso
@@ -48,15 +47,9 @@ class ScreeningSnapshot(NamedTuple):
         return self._asdict()
 
 
-def listed(screening: Screening) -> ScreeningSnapshot:
-    """Return what a list shows (API reference, "List Screenings")."""
-    completed_at = _iso(screening.completed_at)
-    return ScreeningSnapshot(screening.id, screening.candidate_id, screening.status, screening.score, completed_at)
-
-
-def detailed(screening: CandidateScreening, candidate_id: str) -> ScreeningSnapshot:
-    """Return what a candidate's details show (API reference, "Get Candidate")."""
-    completed_at = _iso(screening.completed_at)
+def snapshot_of(screening: Screening | CandidateScreening, candidate_id: str | None) -> ScreeningSnapshot:
+    """Return what a list or a candidate's details show (API reference, "List Screenings", "Get Candidate")."""
+    completed_at = write_iso(screening.completed_at) if screening.completed_at else None
     return ScreeningSnapshot(screening.id, candidate_id, screening.status, screening.score, completed_at)
 
 
@@ -72,10 +65,6 @@ def unpack(text: str) -> list[ScreeningSnapshot]:
     """Return what :func:`pack` packed; columns that an earlier version left out are None."""
     columns: list[list[Any]] = json.loads(lzma.decompress(base64.b64decode(text)))
     return [ScreeningSnapshot(*row) for row in zip(*columns, strict=True)]
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return write_iso(moment) if moment else None
 
 
 State = Literal["waiting", "succeeded", "failed"]
