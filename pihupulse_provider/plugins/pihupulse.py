@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -31,43 +31,32 @@ def _views() -> list[dict[str, Any]]:
     ]
 
 
-class ReceiverOnFirstUse:
-    """The receiver, built at the first request: the API server starts as fast and as surely as without it."""
+class OnFirstUse:
+    """An application, built at its first request: the API server starts as fast and as surely as without it.
 
-    def __init__(self) -> None:
-        self._receiver: Any = None
+    :param build: makes it; the receiver's fails if the configuration needs a change.
+    """
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+        self._built: Any = None
         self._problem = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if self._receiver is None:
+        if self._built is None:
             try:
-                self._receiver = _build()
+                self._built = self._build()
             except PihuPulseError as error:
                 self._log_problem(str(error))
                 await refusal(503, "unavailable", "The receiver is not configured.").send(send)
                 return
-        await self._receiver(scope, receive, send)
+        await self._built(scope, receive, send)
 
     def _log_problem(self, problem: str) -> None:
         if problem != self._problem:
             _log.error("The webhook receiver can't work: %s", problem)
         self._problem = problem
-
-
-class PageOnFirstUse:
-    """The page, built at the first request."""
-
-    def __init__(self) -> None:
-        self._page: Any = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if self._page is None:
-            from pihupulse_provider.plugins.page.app import page
-
-            self._page = page()
-        await self._page(scope, receive, send)
 
 
 class PihuPulsePlugin(AirflowPlugin):
@@ -87,13 +76,19 @@ class PihuPulsePlugin(AirflowPlugin):
 
         apps: list[dict[str, Any]] = []
         if AIRFLOW_V_3_1_PLUS:
-            apps.append({"app": PageOnFirstUse(), "url_prefix": PAGE_PATH, "name": "PihuPulse page"})
+            apps.append({"app": OnFirstUse(_page), "url_prefix": PAGE_PATH, "name": "PihuPulse page"})
         if webhook_connections():
-            apps.append({"app": ReceiverOnFirstUse(), "url_prefix": PREFIX, "name": "PihuPulse webhooks"})
+            apps.append({"app": OnFirstUse(_receiver), "url_prefix": PREFIX, "name": "PihuPulse webhooks"})
         return apps
 
 
-def _build() -> Any:
+def _page() -> Any:
+    from pihupulse_provider.plugins.page.app import page
+
+    return page()
+
+
+def _receiver() -> Any:
     from pihupulse_provider.hooks.webhooks import receiver
 
     built = receiver(report=_count)
