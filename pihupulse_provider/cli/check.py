@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pihupulse_provider.api import Client, RetryPolicy
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.logs import counted
-from pihupulse_provider.cli.main import DEFAULT_CONNECTION
 from pihupulse_provider.cli.output import command, logged_from
 from pihupulse_provider.cli.receiver import connection_secrets, reading
+from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.connection import read_account
 from pihupulse_provider.hooks.webhooks import find_connection, retention, webhook_connections
@@ -40,7 +40,7 @@ def _findings(connection_id: str | None) -> Iterator[Finding]:
         yield OK, "[pihupulse] webhook_connections is empty: no webhooks are received"
     yield from _of_retention()
     yield from _of_store()
-    for one in [connection_id] if connection_id else named or [DEFAULT_CONNECTION]:
+    for one in [connection_id] if connection_id else named or [DEFAULT_CONN_ID]:
         for kind, finding in _of_connection(one, receives=one in named):
             yield kind, f"connection {one}: {finding}"
 

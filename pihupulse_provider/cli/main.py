@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.events import EVENTS, SCREENING_COMPLETED
+from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 
-DEFAULT_CONNECTION = "pihupulse_default"
 DEFAULT_PORT = 9200
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}/pihupulse"
 
@@ -98,7 +98,7 @@ def _since(description: str) -> Argument:
     return Argument("--since", f"{description} ISO 8601, in UTC unless it has an offset.", {"type": _moment})
 
 
-_CONNECTION = Argument("--connection", "The connection's id.", {"default": DEFAULT_CONNECTION})
+_CONNECTION = Argument("--connection", "The connection's id.", {"default": DEFAULT_CONN_ID})
 
 COMMANDS = (
     Command(
@@ -118,7 +118,7 @@ COMMANDS = (
         (
             Argument(
                 "--connection",
-                f"The connection's id; all of webhook_connections, or else {DEFAULT_CONNECTION}, if left out.",
+                f"The connection's id; all of webhook_connections, or else {DEFAULT_CONN_ID}, if left out.",
             ),
         ),
     ),

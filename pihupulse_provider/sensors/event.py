@@ -19,7 +19,7 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import duration, utc
-from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller, webhook_connections
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
 from pihupulse_provider.operators.base import is_literal, moment, rescheduled_since
@@ -76,7 +76,7 @@ class PihuPulseEventSensor(PihuPulseSensor):
         include_personal: bool = False,
         allow_unknown_event: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        pihupulse_conn_id: str = PihuPulseHook.default_conn_name,
+        pihupulse_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context, PokeReturnValue, conf
 
 from pihupulse_provider.api import clock
-from pihupulse_provider.hooks.pihupulse import PihuPulseHook
+from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
 from pihupulse_provider.operators.base import is_literal, rescheduled_since, seconds, texts
 from pihupulse_provider.operators.ids import read_screenings
@@ -70,7 +70,7 @@ class PihuPulseScreeningSensor(PihuPulseSensor):
         deadline: timedelta | float | None = None,
         results_path: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        pihupulse_conn_id: str = PihuPulseHook.default_conn_name,
+        pihupulse_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"multiple_outputs": results_path is not None, **kwargs})

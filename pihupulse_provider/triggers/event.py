@@ -17,6 +17,7 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import OutageLog
+from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
@@ -190,7 +191,7 @@ class PihuPulseEventTrigger(BaseEventTrigger):
         poll_interval: float = 60.0,
         include_personal: bool = False,
         allow_unknown_event: bool = False,
-        pihupulse_conn_id: str = PihuPulseHook.default_conn_name,
+        pihupulse_conn_id: str = DEFAULT_CONN_ID,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.events = sorted({events} if isinstance(events, str) else set(events))
