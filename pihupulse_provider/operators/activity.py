@@ -37,9 +37,8 @@ class ShownWait:
     """
 
     def __init__(self, hook: PihuPulseHook, context: Context) -> None:
-        instance = context.get("ti")
         self._hook = hook
-        self._task = None if instance is None else TaskRef.of(instance)
+        self._task = TaskRef.of(context.get("ti"))
 
     def show(self, state: WaitState, next_at: float) -> None:
         """Show how far a wait for screenings is, and when it polls next."""
@@ -96,11 +95,10 @@ def shown_progress(hook: PihuPulseHook, context: Context, make: Callable[[TaskRe
 
     :param context: the task's; see :class:`ShownWait`. :param make: returns how far it is; called in that thread.
     """
-    instance = context.get("ti")
-    if instance is None:
+    task, is_over = TaskRef.of(context.get("ti")), threading.Event()
+    if task is None:
         yield
         return
-    task, is_over = TaskRef.of(instance), threading.Event()
     state: State = "running"
     arguments = (_log_of(hook.store), lambda: replace(make(task), state=state), is_over)
     thread = threading.Thread(target=_keep_shown, args=arguments, name="pihupulse-activity", daemon=True)

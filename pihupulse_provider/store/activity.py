@@ -80,8 +80,10 @@ class TaskRef(NamedTuple):
     try_number: int
 
     @classmethod
-    def of(cls, instance: Any) -> TaskRef:
-        """Return it of Airflow's own task instance, whichever of its classes that is."""
+    def of(cls, instance: Any) -> TaskRef | None:
+        """Return it of Airflow's own task instance, whichever of its classes that is; None of None."""
+        if instance is None:
+            return None
         number = instance.map_index
         return cls(
             instance.dag_id,

@@ -72,7 +72,7 @@ class EventWaitTrigger(BaseTrigger):
         waits: set[asyncio.Task[Any]] = {asyncio.create_task(_first(hook, wanted))}
         if self.source == "polling":
             waits.add(asyncio.create_task(self._poll(hook, wanted)))
-        task = TaskRef.of(self.task_instance) if self.task_instance is not None else None
+        task = TaskRef.of(self.task_instance)
 
         def shown(task: TaskRef) -> Activity:
             return event_wait(task, wanted, began_at, self._next_at(began_at))

@@ -59,7 +59,7 @@ class WatchTrigger(BaseTrigger):
         hook = await loaded_hook(self.pihupulse_conn_id)
         poller = shared_poller(hook.account.key)
         poller.hear(self.pihupulse_conn_id, screening_updates(self.pihupulse_conn_id))
-        task = TaskRef.of(self.task_instance) if self.task_instance is not None else None
+        task = TaskRef.of(self.task_instance)
         with poller.subscribe(state, hook.get_async_conn) as subscription:
 
             def shown(task: TaskRef) -> Activity:
