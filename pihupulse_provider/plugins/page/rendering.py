@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pihupulse_provider.api.clock import write_iso
 from pihupulse_provider.api.logs import utc
 from pihupulse_provider.plugins.page import icon
 from pihupulse_provider.store.activity import STALLED_SECONDS
@@ -99,7 +100,7 @@ def duration(seconds: float) -> str:
 def moment(epoch: float) -> str:
     """Return epoch seconds as an ISO 8601 time in UTC; a clock that was set beyond all years gives none."""
     try:
-        return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return write_iso(datetime.fromtimestamp(int(epoch), UTC))
     except (ValueError, OverflowError, OSError):
         return ""
 
