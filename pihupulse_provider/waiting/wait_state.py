@@ -110,7 +110,6 @@ class WaitState:
         self._failed: dict[str, str] = {}
         self._unknown: dict[str, str] = {}
         self._warned: set[str | None] = set()
-        self._completed = 0
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -171,6 +170,10 @@ class WaitState:
         state.see(seen)
         return state
 
+    @property
+    def _completed(self) -> int:
+        return len(self._seen) - len(self._open) - len(self._failed)
+
     def _state(self) -> State:
         if self._completed >= self._needed:
             return "succeeded"
@@ -192,12 +195,7 @@ class WaitState:
         if meaning == "unknown" and snapshot.status not in self._warned:
             self._unknown[str(snapshot.status)] = snapshot.screening_id
         elif meaning in ("succeeded", "failed"):
-            self._end(snapshot, succeeded=meaning == "succeeded")
+            del self._open[snapshot.screening_id]
+            if meaning == "failed":
+                self._failed[snapshot.screening_id] = str(snapshot.status)
         return True
-
-    def _end(self, snapshot: ScreeningSnapshot, *, succeeded: bool) -> None:
-        del self._open[snapshot.screening_id]
-        if succeeded:
-            self._completed += 1
-        else:
-            self._failed[snapshot.screening_id] = str(snapshot.status)
