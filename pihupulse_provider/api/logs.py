@@ -82,23 +82,24 @@ class OutageLog:
 
     :param log: where to.
     :param level: the level of the first failure; a recovery is logged at INFO.
+    :ivar is_failing: whether the last try failed.
     """
 
     def __init__(self, log: Log, level: int = logging.WARNING) -> None:
         self._log = log
         self._level = level
-        self._is_failing = False
+        self.is_failing = False
 
     def failed(self, message: str, *args: object) -> None:
         """Take note of a failure; say it if the last try did not fail."""
-        self._log.log(logging.DEBUG if self._is_failing else self._level, message, *args)
-        self._is_failing = True
+        self._log.log(logging.DEBUG if self.is_failing else self._level, message, *args)
+        self.is_failing = True
 
     def recovered(self, message: str, *args: object) -> None:
         """Take note of a success; say it if the last try failed."""
-        if self._is_failing:
+        if self.is_failing:
             self._log.info(message, *args)
-        self._is_failing = False
+        self.is_failing = False
 
 
 class Progress:

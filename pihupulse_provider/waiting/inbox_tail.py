@@ -36,17 +36,16 @@ Result = TypeVar("Result")
 class InboxTail:
     """Follows an inbox while anybody reads it; while it can't be read, it goes on trying.
 
-    :ivar position: up to where it was read. ``is_away``: whether the last read of the inbox failed.
+    :ivar position: up to where it was read. ``outage``: says whether the last read of the inbox failed.
     """
 
     def __init__(self, inbox: Inbox) -> None:
         self.inbox = inbox
-        self.is_away = False
         self.position = 0
         self._readers: list[InboxReader] = []
         self._following = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
-        self._outage = OutageLog(log)
+        self.outage = OutageLog(log)
 
     @asynccontextmanager
     async def reading(self, wanted: EventFilter, after: int = 0) -> AsyncIterator[InboxReader]:
@@ -69,12 +68,10 @@ class InboxTail:
             try:
                 result = await asyncio.to_thread(read)
             except StoreError as error:
-                self.is_away = True
-                self._outage.failed("The inbox can't be read now, and is tried again until it can: %s", error)
+                self.outage.failed("The inbox can't be read now, and is tried again until it can: %s", error)
                 await asyncio.sleep(READ_SECONDS)
             else:
-                self.is_away = False
-                self._outage.recovered("The inbox can be read again.")
+                self.outage.recovered("The inbox can be read again.")
                 return result
 
     async def _follow(self) -> None:
@@ -190,7 +187,7 @@ async def completed_screenings(tail: InboxTail, connection: str) -> AsyncIterato
     async with tail.reading(EventFilter(connection=connection, events=(SCREENING_COMPLETED,)), after) as reader:
         while True:
             events = await reader.read(seconds=_AWAY_SECONDS)
-            if events or tail.is_away:
+            if events or tail.outage.is_failing:
                 yield [one for one in map(_snapshot, events) if one is not None] if events else None
 
 
