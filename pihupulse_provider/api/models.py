@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -204,8 +204,6 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 class Page(Model, Generic[ItemT]):
     """One page of a list, and the moment the server made it (its ``Date`` header; None when it sent none)."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     data: list[ItemT]
     meta: PageMeta = PageMeta()
