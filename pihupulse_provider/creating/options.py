@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pihupulse_provider.api.errors import ConfigurationError, check_choice
 from pihupulse_provider.api.logs import counted
@@ -102,7 +102,3 @@ class Summary:
             f"{counted(self.duplicates, 'duplicate')}, {self.rejected:,} rejected; "
             f"{counted(self.requests, 'request')} in {self.seconds:,.1f} seconds"
         )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
-        return asdict(self)

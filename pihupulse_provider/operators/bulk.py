@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Asset, Context
@@ -99,7 +100,7 @@ class BulkOperator(PihuPulseOperator):
             )
 
         with shown_progress(self.hook, context, activity):
-            summary = bulk.run(source).as_dict()
+            summary = asdict(bulk.run(source))
         self.created = summary["created"]
         paths = {"results_path": self.results_path, "rejects_path": self.rejects_path}
         return self.result(context, {**summary, **paths})
