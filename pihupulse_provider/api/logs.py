@@ -106,7 +106,7 @@ class Progress:
     """Logs a line now and then: after 5 seconds, then every 30.
 
     :param verb: what is done, such as ``Creating candidates``. :param now: the time in seconds.
-    :ivar done: how many rows are done. ``of``: how many there are; None when that is not known.
+    :ivar done: how many rows are done. ``of``: how many there are, which its owner sets; None when that is not known.
     """
 
     def __init__(self, verb: str, now: Callable[[], float]) -> None:
@@ -121,10 +121,6 @@ class Progress:
     def seconds(self) -> float:
         """Return the seconds since the beginning."""
         return self._now() - self._began
-
-    def expect(self, rows: int | None) -> None:
-        """Set how many rows there are to do; None when that is not known."""
-        self.of = rows
 
     def advance(self, rows: int = 1) -> None:
         """Count rows as done, and log if it is time."""

@@ -132,7 +132,7 @@ class CreateRun:
         self._set_aside_repeated()
         if self.rows.count(RowState.WAITING, RowState.UNSURE):
             await self._look(recovery, job)
-            progress.expect(self.rows.count(RowState.WAITING, RowState.UNSURE))
+            progress.of = self.rows.count(RowState.WAITING, RowState.UNSURE)
             self._extent, self._progress = self._counted(), progress
             tools = Tools(
                 self.rows, self.resource, self.options, writer, client, progress, self.sleep, self.count, self.created

@@ -94,7 +94,7 @@ class Export:
     async def _listed(self, call: Any, *, rows_return: bool = False) -> AsyncIterator[Sequence[Any]]:
         reader: ListReader[Any] = ListReader(self.client, call, rows_return=rows_return)
         async for rows in reader.rows():
-            self.progress.expect(reader.total if self.since is None else None)
+            self.progress.of = reader.total if self.since is None else None
             yield [row for row in rows if self._is_new(row)]
         self._set_watermark(reader.served_at)
 

@@ -25,7 +25,7 @@ def test_each_outage_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureF
 def lines(caplog, expected, steps):
     now = [0.0]
     progress = Progress("Creating candidates", lambda: now[0])
-    progress.expect(expected)
+    progress.of = expected
     for _ in range(steps):
         now[0] += 1.0
         progress.advance(10)
