@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -80,16 +80,14 @@ class LockedLimit:
     now: float
 
 
-@contextmanager
-def locked_limit(store: Store, account: str, cap: Plan | None) -> Iterator[LockedLimit]:
+def locked_limit(store: Store, account: str, cap: Plan | None) -> AbstractContextManager[LockedLimit]:
     """Hold the row of an account, which is made if it is not there, and write the state that it is left with.
 
     :param cap: the plan of this process, which is not stored.
     :raises StoreError: if the store can't be reached or written.
     """
     locked = _locked_on_sqlite if store.is_sqlite else _locked_on_postgresql
-    with locked(store, account, cap) as limit:
-        yield limit
+    return locked(store, account, cap)
 
 
 @contextmanager
