@@ -105,10 +105,6 @@ class Handler:
         except Exception as error:
             return self._outcome(error)
 
-    async def close(self) -> None:
-        """Store what still waits."""
-        await self._commit.close()
-
     async def _handle(self, connection: str, scope: Scope, receive: Receive) -> Outcome:
         signatures = header_values(scope, _SIGNATURE)
         if len(signatures) != 1 or not is_well_formed(signatures[0]):

@@ -141,7 +141,8 @@ class Receiver:
     ) -> None:
         inbox = Inbox(store)
         caches = {connection: SecretCache(connection, load) for connection, load in secrets.items()}
-        self._handler = Handler(caches, GroupCommit(inbox.append), body_seconds)
+        self._commit = GroupCommit(inbox.append)
+        self._handler = Handler(caches, self._commit, body_seconds)
         self._health = Health(inbox.check, caches)
         self._counters = Counters(report)
         self._retention = Retention(store, retention)
@@ -163,7 +164,7 @@ class Receiver:
     async def close(self) -> None:
         """Store what still waits, and log what was counted."""
         self._retention.stop()
-        await self._handler.close()
+        await self._commit.close()
         self._counters.flush()
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
