@@ -34,7 +34,10 @@ def serve(arguments: Namespace) -> None:
     from pihupulse_provider.webhooks.server import listen, run
 
     if not webhook_connections():
-        raise ConfigurationError(NONE_NAMED)
+        raise ConfigurationError(
+            "[pihupulse] webhook_connections names no connection: set it to the ids of the connections whose webhooks "
+            "are received, such as pihupulse_default."
+        )
     receiver(prefix=PREFIX)  # a configuration that can't work is reported here, once, and not by each worker
     listener = listen(arguments.host, arguments.port)
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
@@ -113,9 +116,3 @@ def reading(connection_id: str) -> Iterator[None]:
             f"Connection {connection_id} can't be read, because of {type(error).__name__}: "
             f"airflow connections get {connection_id} shows more."
         ) from None
-
-
-NONE_NAMED = (
-    "[pihupulse] webhook_connections names no connection: set it to the ids of the connections whose webhooks "
-    "are received, such as pihupulse_default."
-)
