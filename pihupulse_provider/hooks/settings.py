@@ -41,22 +41,6 @@ def option(name: str) -> str:
         ) from None
 
 
-def number(name: str, *, above: float, default: float) -> float:
-    """Return an option of the section that is a number.
-
-    :param above: what it has to be more than. :param default: what holds where it is not set.
-    :raises ConfigurationError: if it is none, or too small.
-    """
-    text = option(name)
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        raise ConfigurationError(f"[{SECTION}] {name} is {text!r}: it must be a number, such as {default:g}.") from None
-    if not value > above:
-        raise ConfigurationError(f"[{SECTION}] {name} is {value:g}: it must be more than {above:g}.")
-    return value
-
-
 def store_url() -> str:
     """Return ``[pihupulse] store_url``; by default a SQLite file under ``AIRFLOW_HOME``."""
     url = option("store_url")

@@ -23,7 +23,6 @@ EventSource = Literal["webhooks", "polling"]
 """Where events come from: webhooks that were received, or lists that are polled where no webhook can come in."""
 Start = Literal["earliest", "latest"]
 """Where a new consumer of events begins: with the first event that is still kept, or after the last."""
-DEFAULT_RETENTION_DAYS = 30.0
 
 
 def check_reading(source: str, start: str = "earliest") -> None:
@@ -43,7 +42,16 @@ def retention() -> float:
 
     :raises ConfigurationError: if it is not a positive number.
     """
-    return settings.number("inbox_retention_days", above=0, default=DEFAULT_RETENTION_DAYS) * 86400
+    text = settings.option("inbox_retention_days")
+    try:
+        days = float(text or 30)
+    except ValueError:
+        raise ConfigurationError(
+            f"[pihupulse] inbox_retention_days is {text!r}: it must be a number, such as 30."
+        ) from None
+    if not days > 0:
+        raise ConfigurationError(f"[pihupulse] inbox_retention_days is {days:g}: it must be more than 0.")
+    return days * 86400
 
 
 def read_secrets(connection_id: str) -> list[str]:
