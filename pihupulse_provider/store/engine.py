@@ -152,13 +152,11 @@ class Store:
     def problems(self) -> list[str]:
         """Return in a sentence each what makes the place of the store a bad one, although it works."""
         kind = network_file_system(self._file.path) if self._file is not None else None
-        if kind is None:
-            return []
         problem = (
             f"The store {self} is on a network file system ({kind}), where SQLite's locks can't be relied on: put it "
             "on a local disk, or use PostgreSQL if several machines share it."
         )
-        return [problem]
+        return [problem] if kind else []
 
     def check_space(self) -> None:
         """Check that the database's disk takes more: on a full one small writes can go well for a while.
