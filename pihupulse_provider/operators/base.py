@@ -82,11 +82,6 @@ class PihuPulseTask(RenderedFields):
                 _check_own(field, getattr(self, field))
 
     @_guarded
-    def execute(self, context: Context) -> Any:
-        """Run the task from its start."""
-        return super().execute(context)  # type: ignore[misc]
-
-    @_guarded
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Run the task from where it deferred, or its ``end_at_limit`` where no triggerer ended its wait in time."""
         is_timed_out = next_method == _FAIL and (next_kwargs or {}).get("error") == _TIMED_OUT
