@@ -77,6 +77,7 @@ class StoreReader:
 def page() -> FastAPI:
     """Return the application."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.exception_handler(HTTPException)(_refusal)
     show = _shower(StoreReader(), OutageLog(_log))
 
     @app.middleware("http")
@@ -84,10 +85,6 @@ def page() -> FastAPI:
         response = await call_next(request)
         response.headers.update(_HEADERS)
         return response
-
-    @app.exception_handler(HTTPException)
-    async def refuse(request: Request, error: HTTPException) -> HTMLResponse:
-        return _refusal(request, error)
 
     @app.get("/page.css")
     async def css() -> FileResponse:
@@ -153,7 +150,7 @@ def _wanted(request: Request) -> Wanted:
     )
 
 
-def _refusal(request: Request, error: HTTPException) -> HTMLResponse:
+async def _refusal(request: Request, error: HTTPException) -> HTMLResponse:
     problems = {
         401: ("You are not signed in", "Sign in to Airflow, and open this page again."),
         403: ("You may not see this page", "It is for whoever may see Airflow's plugins: ask who runs this Airflow."),
