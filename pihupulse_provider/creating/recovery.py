@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 
 from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.clock import SERVER_TIME_MARGIN
@@ -47,6 +48,7 @@ def decided_at(error: PihuPulseError, sent_at: float, now: float, timeout: float
     return max(sent_at, now - timeout) + _SLOWEST * timeout + SHOWN_AFTER
 
 
+@dataclass
 class Recovery:
     """Looks in the service's lists for the rows of a run.
 
@@ -55,27 +57,16 @@ class Recovery:
     :ivar ambiguous: ids of which it can't be told which row's they are, if any.
     """
 
-    def __init__(
-        self,
-        rows: RowTable,
-        resource: Resource,
-        writer: LedgerWriter,
-        client: AsyncClient,
-        sleep: Callable[[float], Awaitable[None]],
-        *,
-        new_only: bool,
-    ) -> None:
-        self._rows = rows
-        self._resource = resource
-        self._ledger = writer.ledger
-        self._writer = writer
-        self._client = client
-        self._sleep = sleep
-        self._new_only = new_only
-        self._known_at: float | None = None
-        self._earlier_decided_at = 0.0
-        """From when on nothing is on its way any more that an earlier try has sent."""
-        self.ambiguous: set[str] = set()
+    rows: RowTable
+    resource: Resource
+    writer: LedgerWriter
+    client: AsyncClient
+    sleep: Callable[[float], Awaitable[None]]
+    new_only: bool
+    ambiguous: set[str] = field(default_factory=set, init=False)
+    _known_at: float | None = field(default=None, init=False)
+    _earlier_decided_at: float = field(default=0.0, init=False)
+    """When the last request of an earlier try is over, at the latest."""
 
     async def open(self, fingerprint: str | None, *, is_first: bool) -> Job | None:
         """Take the job; None if the store is away.
@@ -83,15 +74,15 @@ class Recovery:
         A retry that learns nothing from the ledger waits until nothing is on its way any more that an earlier try sent.
         """
         # An earlier run finds out that it has lost the job with its next mark, and so may send that much longer.
-        decided_after = _SLOWEST * self._client.account.timeout + SHOWN_AFTER + MARK_HOLDS
-        self._earlier_decided_at = self._ledger.now() + decided_after
-        job = await self._writer.open(fingerprint, decided_after)
+        decided_after = _SLOWEST * self.client.account.timeout + SHOWN_AFTER + MARK_HOLDS
+        self._earlier_decided_at = self.writer.ledger.now() + decided_after
+        job = await self.writer.open(fingerprint, decided_after)
         if is_first or not (job is None or job.is_new):
             return job
         log.info("The store knows nothing of this task's earlier tries: waiting for what they may have sent last.")
-        while (job is None or job.is_new) and (left := self._earlier_decided_at - self._ledger.now()) > 0:
-            await self._sleep(left if job else min(left, _STORE_SECONDS))
-            job = job or await self._writer.open(fingerprint, decided_after)
+        while (job is None or job.is_new) and (left := self._earlier_decided_at - self.writer.ledger.now()) > 0:
+            await self.sleep(left if job else min(left, _STORE_SECONDS))
+            job = job or await self.writer.open(fingerprint, decided_after)
         return job
 
     async def look_before_sending(self, *, read_all: bool) -> None:
@@ -101,18 +92,18 @@ class Recovery:
 
         :param read_all: whether to read everything that there is: what shows later is new.
         """
-        waiting = self._rows.count(RowState.WAITING)
+        waiting = self.rows.count(RowState.WAITING)
         await self._look_once(read_all=read_all)
-        left = self._earlier_decided_at - self._ledger.now()
-        if self._rows.count(RowState.WAITING) < waiting and left > 0:
+        left = self._earlier_decided_at - self.writer.ledger.now()
+        if self.rows.count(RowState.WAITING) < waiting and left > 0:
             log.info("An earlier try went on without the store: waiting for what it may have sent last.")
-            await self._sleep(left)
+            await self.sleep(left)
             await self._look_once(read_all=read_all)
-        self._rows.assume_not_sent()
+        self.rows.assume_not_sent()
 
     async def _look_once(self, *, read_all: bool) -> None:
         if read_all:
-            began_at = self._ledger.now()
+            began_at = self.writer.ledger.now()
             await self._search(None, sent=False)
             self._known_at = began_at
         else:
@@ -120,7 +111,7 @@ class Recovery:
 
     async def search(self) -> None:
         """Read what appeared since the first row that may have been sent was, and give rows what is theirs."""
-        since = None if self._rows.sent_since(0.0) is None else self._since
+        since = None if self.rows.sent_since(0.0) is None else self._since
         await self._search(since, sent=True)
 
     async def resolve(self) -> None:
@@ -129,40 +120,40 @@ class Recovery:
         Those that were sent long ago are decided by the first look, so that the next ones read the newest pages only.
         """
         again = 0
-        for wait in _waits(self._rows.unsure_until() - self._ledger.now() + _HAIR):
-            if not self._rows.count(RowState.UNSURE):
+        for wait in _waits(self.rows.unsure_until() - self.writer.ledger.now() + _HAIR):
+            if not self.rows.count(RowState.UNSURE):
                 break
-            await self._sleep(wait)
-            looked_at = self._ledger.now()
+            await self.sleep(wait)
+            looked_at = self.writer.ledger.now()
             await self.search()
-            again += self._rows.requeue_not_found(looked_at)
+            again += self.rows.requeue_not_found(looked_at)
         if again:
             log.info(
-                "%s sent without a response and not to be found: sending again.", counted(again, self._resource.noun)
+                "%s sent without a response and not to be found: sending again.", counted(again, self.resource.noun)
             )
 
     def _since(self) -> float:
-        return self._rows.sent_since(self._ahead()) or 0.0
+        return self.rows.sent_since(self._ahead()) or 0.0
 
     def _ahead(self) -> float:
-        now = self._ledger.now()
-        return self._client.time.earliest(now) - now
+        now = self.writer.ledger.now()
+        return self.client.time.earliest(now) - now
 
     async def _search(self, since: Since | None, *, sent: bool) -> None:
-        self._rows.forget_found()
-        bodies = self._rows.in_question(_FEW, sent=sent)
-        search = Search(since, bodies, self._rows.unknown)
-        async for found in self._resource.find(self._client, search):
-            self._rows.found(self._found(one) for one in found)
+        self.rows.forget_found()
+        bodies = self.rows.in_question(_FEW, sent=sent)
+        search = Search(since, bodies, self.rows.unknown)
+        async for found in self.resource.find(self.client, search):
+            self.rows.found(self._found(one) for one in found)
         # Only now: whatever shows in the list, the try before this one may have told the ledger in the meantime.
-        await self._writer.learn()
+        await self.writer.learn()
         await self._claim()
-        self.ambiguous.update(self._rows.adopt(self._ledger.now(), self._ahead(), await self._new_since()))
-        await self._writer.catch_up()
+        self.ambiguous.update(self.rows.adopt(self.writer.ledger.now(), self._ahead(), await self._new_since()))
+        await self.writer.catch_up()
 
     def _found(self, one: Found) -> FoundRow:
-        key = self._ledger.digest(self._resource.noun, *one.key)
-        known_at = self._client.time.earliest(self._known_at) if self._known_at is not None else None
+        key = self.writer.ledger.digest(self.resource.noun, *one.key)
+        known_at = self.client.time.earliest(self._known_at) if self._known_at is not None else None
         moments = [moment for moment in (one.not_before, known_at) if moment is not None]
         return FoundRow(one.id, key, one.at, max(moments, default=None), one.has_failed)
 
@@ -172,22 +163,22 @@ class Recovery:
         An id that the ledger knows for something else, or from before the object can have been there, is another
         object's: a PihuPulse that begins anew gives its ids a second time.
         """
-        adoptable = list(self._rows.adoptable())
+        adoptable = list(self.rows.adoptable())
         for start in range(0, len(adoptable), _CHUNK):
             chunk = {identifier: (key, not_before) for identifier, key, not_before in adoptable[start : start + _CHUNK]}
-            self._rows.claim(
+            self.rows.claim(
                 mark.object_id
-                for mark in await self._writer.claims(list(chunk))
+                for mark in await self.writer.claims(list(chunk))
                 if mark.object_id is not None and self._is_of(mark, *chunk[mark.object_id])
             )
 
     async def _new_since(self) -> float:
         """Return from when on the ledger knows all that its jobs created (epoch seconds of the service's clock)."""
-        forgotten = await self._writer.forgotten_until() if self._new_only else None
-        return 0.0 if forgotten is None else self._client.time.latest(forgotten)
+        forgotten = await self.writer.forgotten_until() if self.new_only else None
+        return 0.0 if forgotten is None else self.client.time.latest(forgotten)
 
     def _is_of(self, mark: Mark, key: bytes, not_before: float | None) -> bool:
-        claimed_at = self._client.time.latest(mark.at) if mark.service_time is None else mark.service_time
+        claimed_at = self.client.time.latest(mark.at) if mark.service_time is None else mark.service_time
         return mark.key == key and (not_before is None or not_before <= claimed_at + SERVER_TIME_MARGIN)
 
 
