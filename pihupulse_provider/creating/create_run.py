@@ -20,7 +20,7 @@ from pihupulse_provider.creating.recovery import SHOWN_AFTER, Recovery
 from pihupulse_provider.creating.resources import Resource
 from pihupulse_provider.creating.row_table import RowTable
 from pihupulse_provider.creating.rows import RowState, TableRow
-from pihupulse_provider.creating.sender import Sender, Tools
+from pihupulse_provider.creating.sender import Sender
 from pihupulse_provider.store.ledger import Job, Ledger
 
 log = logging.getLogger(__name__)
@@ -134,11 +134,8 @@ class CreateRun:
             await self._look(recovery, job)
             progress.of = self.rows.count(RowState.WAITING, RowState.UNSURE)
             self._extent, self._progress = self._counted(), progress
-            tools = Tools(
-                self.rows, self.resource, self.options, writer, client, progress, self.sleep, self.count, self.created
-            )
-            rejected = self.rows.count(RowState.REJECTED)
-            await Sender(tools, recovery, self._allowed_rejects() - rejected).run()
+            may_refuse = self._allowed_rejects() - self.rows.count(RowState.REJECTED)
+            await Sender(recovery, self.options, progress, self.count, self.created, may_refuse).run()
             await writer.catch_up()
         self._check_unambiguous(recovery)
 
