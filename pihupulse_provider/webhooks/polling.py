@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
 from typing import Any, Generic
 
@@ -119,6 +119,7 @@ def _showing(events: Sequence[str]) -> list[Followed[Any]]:
     return [followed for followed in LISTS if wanted.intersection(followed.events)]
 
 
+@dataclass
 class Poller:
     """Derives the events of a connection from polling; all that share a store share the readings.
 
@@ -129,22 +130,13 @@ class Poller:
     :param sleep: waits that many seconds.
     """
 
-    def __init__(
-        self,
-        inbox: Inbox,
-        client: Client,
-        connection: str,
-        *,
-        retention: float,
-        clock: Callable[[], float] = process_clock.now,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._sleep = sleep
-        self._inbox = inbox
-        self._client = client
-        self._connection = connection
-        self._retention = retention
-        self._clock = clock
+    inbox: Inbox
+    client: Client
+    connection: str
+    _: KW_ONLY
+    retention: float
+    clock: Callable[[], float] = process_clock.now
+    sleep: Callable[[float], None] = time.sleep
 
     def poll(self, events: Sequence[str] = (), *, every: float = 0.0, since: float | None = None) -> int:
         """Read the lists that show the events, and return how many events were new.
@@ -178,14 +170,14 @@ class Poller:
                 return 0
             else:
                 was_free = True
-            self._sleep(_LOOK_SECONDS)
+            self.sleep(_LOOK_SECONDS)
         return self._read_to_its_end(followed, progress)
 
     def _progress(self, followed: Followed[Any]) -> EventWatermarks:
-        return EventWatermarks(self._inbox.store, self._connection, self._client.account.key, followed.kind)
+        return EventWatermarks(self.inbox.store, self.connection, self.client.account.key, followed.kind)
 
     def _kept(self, since: float | None) -> float | None:
-        return None if since is None else max(since, self._clock() - self._retention)
+        return None if since is None else max(since, self.clock() - self.retention)
 
     def _read_to_its_end(self, followed: Followed[Any], progress: EventWatermarks) -> int:
         try:
@@ -220,7 +212,7 @@ class Poller:
     def _pages(self, followed: Followed[Any]) -> Iterator[Page[Any]]:
         number, repeated = 1, RepeatedPages(followed.page(1).name)
         while True:
-            page = self._client.run(followed.page(number), poll=True)
+            page = self.client.run(followed.page(number), poll=True)
             repeated.check(number, page)
             yield page
             if not page.data or number >= page.total_pages:
@@ -237,14 +229,14 @@ class Poller:
             for body in step.bodies()
         ]
         # Stored first and remembered then: what is stored twice in between is known by its body.
-        deliveries = [Delivery(self._connection, WebhookEvent.parse(body), body) for body in bodies]
-        stored = sum(self._inbox.append(deliveries))
+        deliveries = [Delivery(self.connection, WebhookEvent.parse(body), body) for body in bodies]
+        stored = sum(self.inbox.append(deliveries))
         progress.advance({subject: reached[-1].stage for subject, reached in steps.items()})
         return stored
 
     def _served_at(self, page: Page[Any]) -> float:
         served_at: datetime | None = page.served_at
-        return served_at.timestamp() if served_at else self._clock()
+        return served_at.timestamp() if served_at else self.clock()
 
 
 @dataclass(frozen=True)

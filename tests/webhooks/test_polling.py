@@ -66,7 +66,7 @@ def now(sandbox: Sandbox) -> float:
 
 def watermarks(store: Store, poller: Poller) -> EventWatermarks:
     """Return those of the list of screenings, as another process has them."""
-    return EventWatermarks(store, "pihupulse_default", poller._client.account.key, "screenings")
+    return EventWatermarks(store, "pihupulse_default", poller.client.account.key, "screenings")
 
 
 def reported(inbox: Inbox) -> list[tuple[str, str | None]]:
