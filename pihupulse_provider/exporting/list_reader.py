@@ -148,21 +148,19 @@ class ListReader(Generic[ItemT]):
         rows = {row.id: row for row in page.data}
         known = _ranks(seen, list(rows))
         ranks = {identifier: rank for identifier, rank in known.items() if rank is not None}
-        if not read.gap:
-            self._repeated.check(read.number, page)
-            self._last = max(self._last, page.total_pages) if rows else min(self._last, read.number)
-            self._gaps.page_came(read.number, len(rows), page.meta.total_count, ranks)
-        else:
+        places: list[tuple[str, int | None]]
+        if read.gap:
             self._gaps.bridge_came(read, list(rows), ranks, page.meta.total_count)
             if self._gaps.unjoinable is not None:
                 raise IncompleteReadError(
                     f"{self._name} shifts too fast around page {self._gaps.unjoinable} to be read whole. "
                     "Try again when the account is less busy."
                 )
-        places: list[tuple[str, int | None]]
-        if read.gap:
             places = [(identifier, None) for identifier in rows if identifier not in known]
         else:
+            self._repeated.check(read.number, page)
+            self._last = max(self._last, page.total_pages) if rows else min(self._last, read.number)
+            self._gaps.page_came(read.number, len(rows), page.meta.total_count, ranks)
             places = [(identifier, read.start + place) for place, identifier in enumerate(rows)]
         seen.run_many("INSERT INTO seen VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET rank = excluded.rank", places)
         return [row for identifier, row in rows.items() if identifier not in known]
