@@ -101,9 +101,9 @@ def _shower(reader: StoreReader, outage: OutageLog) -> Callable[..., Awaitable[H
         section = request.url.path.rstrip("/").rpartition("/")[2]
         address = _address(request, section if section in SECTIONS else "")
         wanted = _wanted(request)
-        allow = partial(_allowed, user)
+        allow, read = partial(_allowed, user), partial(address.values, wanted)
         try:
-            values = await reader.read(lambda store: read_overview(store, allow, address.reading(wanted)))
+            values = await reader.read(lambda store: read_overview(store, allow, read))
         except TimeoutError:
             outage.failed("The store did not answer the PihuPulse page within %g seconds.", _SECONDS)
             return _problem(address, HTTPStatus.SERVICE_UNAVAILABLE, _AWAY_TITLE, _AWAY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,27 +62,21 @@ class Address:
         mapped = f"/mapped/{row.map_index}" if row.map_index >= 0 else ""
         return f"{self.airflow}/dags/{quote(row.dag_id, safe='')}/runs/{run}/tasks/{task}{mapped}"
 
-    def reading(self, wanted: Wanted) -> Callable[[Overview], dict[str, Any]]:
-        """Return what reads from the store what this part of the page shows."""
+    def values(self, wanted: Wanted, overview: Overview) -> dict[str, Any]:
+        """Return what of the store this part of the page shows."""
         size = SIZE if self.section else SHORT
-
-        def read(overview: Overview) -> dict[str, Any]:
-            def shows(section: str) -> bool:
-                return self.section in ("", section)
-
-            is_all = not self.section and not wanted.is_of_task and not wanted.text
-            has_deliveries = shows("deliveries") and not wanted.is_of_task
-            return {
-                "now": overview.now,
-                "size": size,
-                "accounts": overview.accounts() if is_all else None,
-                "waits": overview.tasks(("wait",), wanted, size) if shows("waits") else None,
-                "transfers": overview.tasks(("import", "export"), wanted, size) if shows("transfers") else None,
-                "deliveries": overview.deliveries(wanted, size) if has_deliveries else None,
-                "consumers": overview.consumers() if has_deliveries and not wanted.text else None,
-            }
-
-        return read
+        is_all = not (self.section or wanted.is_of_task or wanted.text)
+        has_deliveries = self.section in ("", "deliveries") and not wanted.is_of_task
+        has_waits, has_transfers = self.section in ("", "waits"), self.section in ("", "transfers")
+        return {
+            "now": overview.now,
+            "size": size,
+            "accounts": overview.accounts() if is_all else None,
+            "waits": overview.tasks(("wait",), wanted, size) if has_waits else None,
+            "transfers": overview.tasks(("import", "export"), wanted, size) if has_transfers else None,
+            "deliveries": overview.deliveries(wanted, size) if has_deliveries else None,
+            "consumers": overview.consumers() if has_deliveries and not wanted.text else None,
+        }
 
 
 def duration(seconds: float) -> str:
