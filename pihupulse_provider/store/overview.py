@@ -174,10 +174,8 @@ class Overview:
     def _visible(self) -> list[sa.sql.ColumnElement[bool]]:
         dag_id = activity_table.c.dag_id
         known = set(self._connection.execute(sa.select(dag_id).distinct()).scalars())
-        hidden = known - set(self._allow(known))
-        if not hidden:
-            return []
-        return [dag_id.in_(sorted(known - hidden))]
+        allowed = known.intersection(self._allow(known))
+        return [] if allowed == known else [dag_id.in_(sorted(allowed))]
 
 
 def read_overview(store: Store, allow: Allow, read: Callable[[Overview], dict[str, Any]]) -> dict[str, Any]:
