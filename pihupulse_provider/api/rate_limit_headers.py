@@ -61,6 +61,15 @@ class RateLimitHeaders:
     served_at: float | None = None
 
     @property
+    def seconds_ahead(self) -> float | None:
+        """Return by how much the clock that timed it is surely ahead of the server's; None if that did not say."""
+        if self.served_at is None:
+            return None
+        if self.served_at < self.sent_at:
+            return self.sent_at - self.served_at
+        return min(0.0, self.received_at - self.served_at)
+
+    @property
     def reset(self) -> float | None:
         """Return in how many seconds the limit resets, if that is ahead within the minute: all else is a mistake."""
         is_ahead = self.resets_in is not None and 0 < self.resets_in <= MINUTE + ROUNDING

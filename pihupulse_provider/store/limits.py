@@ -23,7 +23,7 @@ from pihupulse_provider.api.rate_limit import (
     stand_alone,
 )
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders, observe
-from pihupulse_provider.store.disagreements import Disagreements, seconds_ahead
+from pihupulse_provider.store.disagreements import Disagreements
 from pihupulse_provider.store.engine import NoConnectionLeftError, Store, StoreError, insert_once
 from pihupulse_provider.store.limit_row import accounts_table, locked_limit
 from pihupulse_provider.store.reservations import Reservations
@@ -234,7 +234,7 @@ class StoreRateLimit:
 
     def _seconds_ahead(self, headers: RateLimitHeaders) -> float | None:
         """Return by how much this process's clock is ahead of the service's; None if a response did not say."""
-        ahead = seconds_ahead(headers)
+        ahead = headers.seconds_ahead
         return None if ahead is None else ahead - self._ahead
 
     def _record_names(self) -> None:
