@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator
 
+from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.operators.base import PihuPulseTask
 from pihupulse_provider.store.activity import Activity, ActivityLog, State, TaskRef
@@ -80,6 +81,12 @@ class PihuPulseSensor(PihuPulseTask, BaseSensorOperator):
         """Go on from where it deferred; its triggerer may never have begun."""
         with ShownWait(self.hook, context).until_end():
             return super().resume_execution(next_method, next_kwargs, context)
+
+    def rescheduled_since(self, context: Context) -> float | None:
+        """Return when it first poked, in epoch seconds; None in its first poke, and where it is not rescheduled."""
+        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        # Airflow 3.0 gives the text of it in dag.test().
+        return read_iso(first).timestamp() if first else None
 
 
 @cache

@@ -16,8 +16,6 @@ from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.operators.rendering import RenderedFields, is_same_for_all
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseSensorOperator
-
     from pihupulse_provider.api.models import Model
     from pihupulse_provider.hooks.pihupulse import PihuPulseHook
     from pihupulse_provider.operators.lineage import Lineage
@@ -161,13 +159,6 @@ class PihuPulseOperator(PihuPulseTask, BaseOperator):
     def output_of(self, model: Model) -> dict[str, Any]:
         """Return what of an object goes into the XCom."""
         return outputs(model.document() if self.include_personal else model.public())
-
-
-def rescheduled_since(sensor: BaseSensorOperator, context: Context) -> float | None:
-    """Return when a rescheduled sensor first poked, in epoch seconds; None in its first poke, and in other modes."""
-    first = context["ti"].get_first_reschedule_date(context) if sensor.reschedule else None
-    # Airflow 3.0 gives the text of it in dag.test().
-    return read_iso(first).timestamp() if first else None
 
 
 def outputs(fields: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pihupulse_provider.api.logs import duration, utc
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller, webhook_connections
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
-from pihupulse_provider.operators.base import is_literal, moment, rescheduled_since
+from pihupulse_provider.operators.base import is_literal, moment
 from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
@@ -158,7 +158,7 @@ class PihuPulseEventSensor(PihuPulseSensor):
         return AirflowSensorTimeout(f"No {self._named(wanted)} came within {duration(self.timeout)}.")
 
     def _begin(self, context: Context, wanted: EventFilter) -> None:
-        since = rescheduled_since(self, context)
+        since = self.rescheduled_since(context)
         self._began_at = clock.now() if since is None else since
         if since is None:
             self.hook.get_connection(self.pihupulse_conn_id)  # fails here if there is none, and not in the triggerer

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import Context, PokeReturnValue, conf
 from pihupulse_provider.api import clock
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
-from pihupulse_provider.operators.base import is_literal, rescheduled_since, seconds, texts
+from pihupulse_provider.operators.base import is_literal, seconds, texts
 from pihupulse_provider.operators.ids import read_screenings
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
@@ -116,7 +116,7 @@ class PihuPulseScreeningSensor(PihuPulseSensor):
         return self._output(end_wait(self.hook.get_conn(), spec, self.log))
 
     def _begin(self, context: Context) -> TaskPoller:
-        since = rescheduled_since(self, context)
+        since = self.rescheduled_since(context)
         spec = self._spec().of(self._screenings(), clock.now() if since is None else since)
         if since is None:
             self.hook.get_connection(self.pihupulse_conn_id)  # fails here if there is none, before it says anything
