@@ -118,22 +118,15 @@ def open_source(path: str, file_format: FileFormat, needed_of: NeededOf = list) 
     :param needed_of: returns which of a Parquet file's columns are read.
     :raises SourceError: naming the file, if it can't be opened or, within the block, read.
     """
-    with _opened(path) as file:
-        try:
-            with file_format.reading(path, file, needed_of) as source:
-                yield source
-        except SourceError as error:
-            error.args = (f"{path}: {error}",)
-            raise
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[Any]:
     try:
         file = storage_path("the path", path).open("rb")  # type: ignore[no-untyped-call]
     except OSError as error:
         raise SourceError(
             f"{path} can't be opened: {error.strerror or error}. Check the path and its access."
         ) from error
-    with file:
-        yield file
+    try:
+        with file, file_format.reading(path, file, needed_of) as source:
+            yield source
+    except SourceError as error:
+        error.args = (f"{path}: {error}",)
+        raise
