@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pihupulse_provider.api import Client, RetryPolicy
 from pihupulse_provider.api.errors import PihuPulseError
@@ -38,28 +38,23 @@ def _findings(connection_id: str | None) -> Iterator[Finding]:
     named = webhook_connections()
     if not named:
         yield OK, "[pihupulse] webhook_connections is empty: no webhooks are received"
-    yield from _of_retention()
-    yield from _of_store()
+    yield from _guarded(_of_retention)
+    yield from _guarded(_of_store)
     for one in [connection_id] if connection_id else named or [DEFAULT_CONN_ID]:
         for kind, finding in _of_connection(one, receives=one in named):
             yield kind, f"connection {one}: {finding}"
 
 
-def _of_retention() -> Iterator[Finding]:
-    try:
-        retention()
-    except PihuPulseError as error:
-        yield NOT_OK, str(error)
+def _of_retention() -> list[Finding]:
+    retention()
+    return []
 
 
 def _of_store() -> Iterator[Finding]:
-    try:
-        inbox = Inbox(settings.store())
-        inbox.check()
-        yield OK, f"store {inbox.store}: {counted(inbox.head(), 'event')} received so far"
-        yield from ((WARNING, problem) for problem in settings.store_problems(inbox.store))
-    except PihuPulseError as error:
-        yield NOT_OK, str(error)
+    inbox = Inbox(settings.store())
+    inbox.check()
+    yield OK, f"store {inbox.store}: {counted(inbox.head(), 'event')} received so far"
+    yield from ((WARNING, problem) for problem in settings.store_problems(inbox.store))
 
 
 def _of_connection(connection_id: str, *, receives: bool) -> list[Finding]:
@@ -68,9 +63,9 @@ def _of_connection(connection_id: str, *, receives: bool) -> list[Finding]:
     return list(dict.fromkeys(finding for look in looks for finding in _guarded(look, connection_id)))
 
 
-def _guarded(look: Callable[[str], Iterator[Finding]], connection_id: str) -> Iterator[Finding]:
+def _guarded(look: Callable[..., Iterable[Finding]], *arguments: str) -> Iterator[Finding]:
     try:
-        yield from look(connection_id)
+        yield from look(*arguments)
     except PihuPulseError as error:
         yield NOT_OK, str(error)
 
