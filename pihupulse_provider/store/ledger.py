@@ -21,7 +21,7 @@ from pihupulse_provider.api.events import is_name
 from pihupulse_provider.store.engine import Store, metadata
 from pihupulse_provider.store.job_run import Run, next_owner
 
-JOBS = sa.Table(
+jobs_table = sa.Table(
     "pihupulse_jobs",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -39,7 +39,7 @@ JOBS = sa.Table(
 ``marked_at`` is when it last marked anything; ``service_ahead`` how many seconds the service's clock was ahead of
 the store's then, NULL where no response had said it: lists are searched by the service's, as the store's may be set."""
 
-CREATES = sa.Table(
+creates_table = sa.Table(
     "pihupulse_creates",
     metadata,
     sa.Column("job", sa.Integer, primary_key=True, autoincrement=False),
@@ -151,13 +151,13 @@ class Ledger:
             started_at = skew + (run.began_at if is_late else self.now())
             wanted = {"account": self._account, "name": name}
             connection.execute(_NEW_JOB, {**wanted, "at": started_at, "fingerprint": fingerprint})
-            found = connection.execute(sa.select(JOBS).filter_by(**wanted).with_for_update()).one()
+            found = connection.execute(sa.select(jobs_table).filter_by(**wanted).with_for_update()).one()
             if not run.holds(found.owner):
                 owner = next_owner(found.owner, started_at, is_late=is_late)
                 if owner is None:
                     raise JobTakenOverError
                 run.owner, run.is_first = owner, not found.owner
-                connection.execute(sa.update(JOBS).where(JOBS.c.id == found.id).values(owner=run.owner))
+                connection.execute(sa.update(jobs_table).filter_by(id=found.id).values(owner=run.owner))
         return Job(
             found.id,
             is_new=run.is_first,
@@ -170,11 +170,11 @@ class Ledger:
     def adopt_source(self, job: Job, fingerprint: str | None) -> None:
         """Set the source of a job that has marked nothing yet."""
         with self.store.begin() as connection:
-            connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(fingerprint=fingerprint))
+            connection.execute(sa.update(jobs_table).filter_by(id=job.id).values(fingerprint=fingerprint))
 
     def find(self, job: Job, items: Sequence[bytes]) -> list[Mark]:
         """Return what is known of these items of the job."""
-        return self._read(sa.select(CREATES).where(CREATES.c.job == job.id), CREATES.c.item, items)
+        return self._read(sa.select(creates_table).filter_by(job=job.id), creates_table.c.item, items)
 
     def marks(self, job: Job) -> Iterator[Mark]:
         """Return everything the job has marked, in chunks, so that its number does not matter."""
@@ -182,8 +182,8 @@ class Ledger:
         while after is not None:
             with self.store.read() as connection:
                 skew = self.skew(connection)
-                query = sa.select(CREATES).where(CREATES.c.job == job.id, CREATES.c.item > after)
-                rows = connection.execute(query.order_by(CREATES.c.item).limit(_CHUNK)).all()
+                query = sa.select(creates_table).filter_by(job=job.id).where(creates_table.c.item > after)
+                rows = connection.execute(query.order_by(creates_table.c.item).limit(_CHUNK)).all()
             yield from (_mark(row, skew) for row in rows)
             after = rows[-1].item if len(rows) == _CHUNK else None
 
@@ -211,8 +211,8 @@ class Ledger:
             skew = self.skew(connection)
             connection.execute(_DATE_CREATE, _in_order(job, marks, skew))
             ahead = _values(job, marks[-1], skew)["service_ahead"]
-            undated = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner, JOBS.c.service_ahead.is_(None))
-            connection.execute(sa.update(JOBS).where(undated).values(service_ahead=ahead))
+            undated = sa.update(jobs_table).filter_by(id=job.id, owner=job.owner, service_ahead=None)
+            connection.execute(undated.values(service_ahead=ahead))
 
     def catch_up(self, job: Job, marks: Sequence[Mark], latest: Mark | None) -> None:
         """Record what was done while the store was away, or a part of it.
@@ -235,9 +235,9 @@ class Ledger:
 
     def claims(self, object_ids: Sequence[str], besides: Job | None = None) -> list[Mark]:
         """Return the marks of the account that have these ids, but for those of one job."""
-        is_other = sa.and_(JOBS.c.account == self._account, JOBS.c.id != (besides.id if besides else 0))
-        others = sa.select(CREATES).join(JOBS, JOBS.c.id == CREATES.c.job).where(is_other)
-        return self._read(others, CREATES.c.object_id, [one for one in object_ids if is_name(one)])
+        is_other = sa.and_(jobs_table.c.account == self._account, jobs_table.c.id != (besides.id if besides else 0))
+        others = sa.select(creates_table).join(jobs_table, jobs_table.c.id == creates_table.c.job).where(is_other)
+        return self._read(others, creates_table.c.object_id, [one for one in object_ids if is_name(one)])
 
     def _read(self, query: sa.sql.Select[Any], column: sa.Column[Any], values: Sequence[Any]) -> list[Mark]:
         """Return the marks where a column has one of some values."""
@@ -248,8 +248,8 @@ class Ledger:
 
     def _hold(self, connection: Connection, job: Job) -> float:
         """Lock the job, and return the skew as of then."""
-        held = sa.and_(JOBS.c.id == job.id, JOBS.c.owner == job.owner)
-        if connection.execute(sa.select(JOBS.c.id).where(held).with_for_update()).first() is None:
+        held = sa.select(jobs_table.c.id).filter_by(id=job.id, owner=job.owner)
+        if connection.execute(held.with_for_update()).first() is None:
             raise JobTakenOverError
         return self.skew(connection)
 

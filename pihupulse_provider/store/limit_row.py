@@ -40,7 +40,7 @@ _STORED_NAMES = {
 """How the state is written: in the words of version 1.0.0, which may run beside this one during an upgrade. It begins
 anew where it finds a name that it does not know, or misses one, so what was added since has a column of its own."""
 
-limits = sa.Table(
+limits_table = sa.Table(
     "pihupulse_limits",
     metadata,
     sa.Column("account", sa.String(64), primary_key=True),
@@ -93,14 +93,14 @@ def locked_limit(store: Store, account: str, cap: Plan | None) -> AbstractContex
 @contextmanager
 def _locked_on_sqlite(store: Store, account: str, cap: Plan | None) -> Iterator[LockedLimit]:
     with store.begin(durable=False) as connection:
-        row = connection.execute(sa.select(limits).where(limits.c.account == account)).one_or_none()
+        row = connection.execute(sa.select(limits_table).filter_by(account=account)).one_or_none()
         if row is None:
-            connection.execute(limits.insert().values(account=account, **_dump(LimitState())))
+            connection.execute(limits_table.insert().values(account=account, **_dump(LimitState())))
         stored = _load(row.state, row.reserved_at, cap) if row else LimitState(cap=cap)
         limit = LockedLimit(stored, store.now(connection))
         yield limit
         if limit.state != stored:
-            connection.execute(limits.update().where(limits.c.account == account).values(**_dump(limit.state)))
+            connection.execute(limits_table.update().filter_by(account=account).values(**_dump(limit.state)))
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def _locked_on_postgresql(store: Store, account: str, cap: Plan | None) -> Itera
 
 def read_states(connection: Connection, most: int) -> list[tuple[str, LimitState]]:
     """Return accounts, at most so many, and what the store has of their limits."""
-    query = sa.select(limits).order_by(limits.c.account).limit(most)
+    query = sa.select(limits_table).order_by(limits_table.c.account).limit(most)
     return [(row.account, _load(row.state, row.reserved_at, None)) for row in connection.execute(query)]
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pihupulse_provider.store.cursors import forget_reads
 from pihupulse_provider.store.engine import Store, insert_once, metadata
 from pihupulse_provider.store.inbox import Inbox
-from pihupulse_provider.store.ledger import CREATES, JOBS, Ledger
+from pihupulse_provider.store.ledger import Ledger, creates_table, jobs_table
 
 retention_table = sa.Table(
     "pihupulse_retention",
@@ -28,7 +28,7 @@ forgotten_table = sa.Table(
 """One row, once anything was forgotten: jobs that last sent something before ``until`` may be gone."""
 _LONGEST_STEP = 86400.0
 """Seconds; what the clock has moved on further than that since the last time is taken for a jump of the clock."""
-_NO_NAME = sa.cast(JOBS.c.id, sa.String(20)) + " forgotten"
+_NO_NAME = sa.cast(jobs_table.c.id, sa.String(20)) + " forgotten"
 """The name of a job that is being forgotten; no task has such a one."""
 _CHUNK = 500
 _AT_ONCE = 5000
@@ -101,14 +101,15 @@ def forget_jobs(store: Store, before: float) -> Forgotten:
     with store.begin() as connection:
         insert_once(connection, forgotten_table, {"id": 1, "until": before})
         connection.execute(sa.update(forgotten_table).where(forgotten_table.c.until < before).values(until=before))
-        old = sa.func.coalesce(JOBS.c.marked_at, JOBS.c.started_at) < before
-        connection.execute(sa.update(JOBS).where(old).values(name=_NO_NAME, owner=""))
+        old = sa.func.coalesce(jobs_table.c.marked_at, jobs_table.c.started_at) < before
+        connection.execute(sa.update(jobs_table).where(old).values(name=_NO_NAME, owner=""))
     jobs = creates = last = 0
-    newest = sa.select(sa.func.max(JOBS.c.id)).scalar_subquery()
+    newest = sa.select(sa.func.max(jobs_table.c.id)).scalar_subquery()
     while ids := _nameless(store, last):
         creates += sum(_forget_creates(store, job) for job in ids)
         with store.begin() as connection:
-            jobs += connection.execute(sa.delete(JOBS).where(JOBS.c.id.in_(ids), JOBS.c.id < newest)).rowcount
+            older = sa.delete(jobs_table).where(jobs_table.c.id.in_(ids), jobs_table.c.id < newest)
+            jobs += connection.execute(older).rowcount
         last = ids[-1]
     return Forgotten(jobs, creates)
 
@@ -124,15 +125,15 @@ def forgotten_until(ledger: Ledger) -> float | None:
 
 
 def _nameless(store: Store, after: int) -> list[int]:
-    query = sa.select(JOBS.c.id).where(JOBS.c.name == _NO_NAME, JOBS.c.id > after).order_by(JOBS.c.id).limit(_CHUNK)
+    nameless = sa.select(jobs_table.c.id).filter_by(name=_NO_NAME).where(jobs_table.c.id > after)
     with store.read() as connection:
-        return list(connection.execute(query).scalars())
+        return list(connection.execute(nameless.order_by(jobs_table.c.id).limit(_CHUNK)).scalars())
 
 
 def _forget_creates(store: Store, job: int) -> int:
     count = 0
-    some = sa.select(CREATES.c.item).where(CREATES.c.job == job).limit(_AT_ONCE).scalar_subquery()
-    query = sa.delete(CREATES).where(CREATES.c.job == job, CREATES.c.item.in_(some))
+    some = sa.select(creates_table.c.item).filter_by(job=job).limit(_AT_ONCE).scalar_subquery()
+    query = sa.delete(creates_table).filter_by(job=job).where(creates_table.c.item.in_(some))
     while True:
         with store.begin() as connection:
             deleted = connection.execute(query).rowcount

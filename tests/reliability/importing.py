@@ -23,7 +23,7 @@ from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.creating.resources import CandidateResource, ScreeningResource
 from pihupulse_provider.store import sqlite
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.ledger import JOBS, Ledger
+from pihupulse_provider.store.ledger import Ledger, jobs_table
 from tests.forking import Forks
 
 JOB = "dag/run/import/-1"
@@ -92,7 +92,7 @@ class Importer:
     def owner(self):
         store = Store(self.store_url)
         with store.read() as connection:
-            query = sa.select(JOBS.c.owner).where(JOBS.c.account == account(self.sandbox.base_url).key)
+            query = sa.select(jobs_table.c.owner).where(jobs_table.c.account == account(self.sandbox.base_url).key)
             owner = connection.execute(query).scalar()
         store.dispose()
         return owner

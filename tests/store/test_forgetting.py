@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from pihupulse_provider.api import Account
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.ledger import CREATES, JobTakenOverError, Ledger, Mark
+from pihupulse_provider.store.ledger import JobTakenOverError, Ledger, Mark, creates_table
 from pihupulse_provider.store.retention import Forgotten, forget_jobs, forgotten_until
 from tests.api.drivers import Clock
 
@@ -43,7 +43,7 @@ def sent(ledger, name):
 
 def creates(store):
     with store.read() as connection:
-        return connection.execute(sa.select(sa.func.count()).select_from(CREATES)).scalar_one()
+        return connection.execute(sa.select(sa.func.count()).select_from(creates_table)).scalar_one()
 
 
 def test_jobs_that_sent_nothing_since_are_gone_with_their_creates(store, ledger, clock):

@@ -14,7 +14,7 @@ from pihupulse_provider.api import Plan
 from pihupulse_provider.api.rate_limit import LimitState
 from pihupulse_provider.store import postgresql
 from pihupulse_provider.store.engine import Store, StoreError
-from pihupulse_provider.store.limit_row import limits, locked_limit, read_states
+from pihupulse_provider.store.limit_row import limits_table, locked_limit, read_states
 from pihupulse_provider.store.limits import StoreRateLimit
 from tests.store.pooler import pooled
 
@@ -59,7 +59,7 @@ def test_time_is_that_after_the_row_was_waited_for(empty_postgres_url: str) -> N
         pass
     with ThreadPoolExecutor(1) as pool:
         with holder.begin() as connection:
-            connection.execute(sa.select(limits).with_for_update())
+            connection.execute(sa.select(limits_table).with_for_update())
             waiting = pool.submit(_time_when_locked, waiter)
             while not connection.execute(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar():
                 time.sleep(0.01)
@@ -96,7 +96,7 @@ def test_a_row_that_somebody_keeps_is_a_store_error(empty_postgres_url: str, mon
     with locked_limit(kept, "account", PLAN):
         pass
     with kept.begin() as by_hand:
-        by_hand.execute(limits.update().values(state="{}"))
+        by_hand.execute(limits_table.update().values(state="{}"))
         with pytest.raises(StoreError, match="lock timeout"):
             _time_when_locked(other)
     for store in (kept, other):

@@ -20,7 +20,7 @@ from pihupulse_provider.api.rate_limit import PLANS, Slot
 from pihupulse_provider.api.rate_limit_headers import RateLimitHeaders
 from pihupulse_provider.store import reservations
 from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.limit_row import limits
+from pihupulse_provider.store.limit_row import limits_table
 from pihupulse_provider.store.limits import StoreRateLimit, shared_rate_limit
 
 NOW = 1_700_000_000.0
@@ -151,7 +151,7 @@ def test_row_of_another_version_is_begun_anew(store: Store) -> None:
     limit = StoreRateLimit(store, "account", Plan(600, 10), clock=lambda: NOW)
     limit.reserve()
     with store.begin() as connection:
-        connection.execute(limits.update().values(state='{"tokens": 7}'))
+        connection.execute(limits_table.update().values(state='{"tokens": 7}'))
 
     assert limit.reserve() == Slot(NOW, taken=True, used=1)
 
@@ -228,8 +228,8 @@ def test_stored_state_of_a_far_future_stops_nobody(store: Store, change: dict[st
     limit = StoreRateLimit(store, "account", Plan(600, 10))
     limit.reserve()
     with store.begin() as connection:
-        state = json.loads(connection.execute(sa.select(limits.c.state)).scalar_one())
-        connection.execute(limits.update().values(state=json.dumps({**state, **change})))
+        state = json.loads(connection.execute(sa.select(limits_table.c.state)).scalar_one())
+        connection.execute(limits_table.update().values(state=json.dumps({**state, **change})))
 
     after_restart = StoreRateLimit(store, "account", Plan(600, 10))
 
@@ -256,7 +256,7 @@ def test_state_is_written_with_exactly_the_names_of_1_0_0(store: Store) -> None:
     limit.observe(slot, replace(LIMITED, limit=600.0))
 
     with store.read() as connection:
-        written = json.loads(connection.execute(sa.select(limits.c.state)).scalar_one())
+        written = json.loads(connection.execute(sa.select(limits_table.c.state)).scalar_one())
     assert written.keys() == STATE_OF_1_0_0.keys()
     assert {name: written[name] for name in ("told", "strikes", "pauses", "crowding")} == {
         "told": [600.0, 600.0],
@@ -279,7 +279,7 @@ def _write_as_1_0_0(store: Store, **values: object) -> None:
     """Store a state as it does: it knows of no column but the state's."""
     assert values.keys() <= STATE_OF_1_0_0.keys()
     with store.begin() as connection:
-        connection.execute(limits.update().values(state=json.dumps({**STATE_OF_1_0_0, **values})))
+        connection.execute(limits_table.update().values(state=json.dumps({**STATE_OF_1_0_0, **values})))
 
 
 def test_a_plan_that_slows_all_workers_down_is_warned_of_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:
