@@ -94,7 +94,7 @@ class ListReader(Generic[ItemT]):
         async with aclosing(as_they_come(self._with_end(at_the_end), self._answered)) as pages:
             async for read, page in pages:
                 if read is at_the_end:
-                    ends.last_came(_ids(page), page.meta.total_count)
+                    ends.set_last(_ids(page), page.meta.total_count)
                 else:
                     yield self._take(seen, read, page)
         # Where the list does not tell its length, each gap is doubted anyway.
@@ -150,7 +150,7 @@ class ListReader(Generic[ItemT]):
         ranks = {identifier: rank for identifier, rank in known.items() if rank is not None}
         places: list[tuple[str, int | None]]
         if read.gap:
-            self._gaps.bridge_came(read, list(rows), ranks, page.meta.total_count)
+            self._gaps.add_bridge(read, list(rows), ranks, page.meta.total_count)
             if self._gaps.unjoinable is not None:
                 raise IncompleteReadError(
                     f"{self._name} shifts too fast around page {self._gaps.unjoinable} to be read whole. "
@@ -160,7 +160,7 @@ class ListReader(Generic[ItemT]):
         else:
             self._repeated.check(read.number, page)
             self._last = max(self._last, page.total_pages) if rows else min(self._last, read.number)
-            self._gaps.page_came(read.number, len(rows), page.meta.total_count, ranks)
+            self._gaps.add_page(read.number, len(rows), page.meta.total_count, ranks)
             places = [(identifier, read.start + place) for place, identifier in enumerate(rows)]
         seen.run_many("INSERT INTO seen VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET rank = excluded.rank", places)
         return [row for identifier, row in rows.items() if identifier not in known]

@@ -9,8 +9,8 @@ An example, with pages of six rows. The list is ``abcdef ghijkl``, and page 1 gi
 removed, so that the list is ``acdefg hijkl``, and page 2 gives ``hijkl`` of 11 rows: nobody has read ``g``.
 
 >>> gaps = PageGaps(size=6)
->>> gaps.page_came(1, rows=6, total=12, ranks={})
->>> gaps.page_came(2, rows=5, total=11, ranks={})
+>>> gaps.add_page(1, rows=6, total=12, ranks={})
+>>> gaps.add_page(2, rows=5, total=11, ranks={})
 
 The lengths differ, and no row of page 2 was seen on page 1, so there may be a gap between them, at offset 6. Of all
 smaller pages the second of size 4, which is the offsets 4 to 7, reaches furthest to both sides of it:
@@ -22,7 +22,7 @@ It gives ``fghi``. The row ``f`` was seen at place 5, which is on page 1, and ``
 response reaches from the one page to the other, so they are joined, and ``g`` is found:
 
 >>> bridge = gaps.open.pop()
->>> gaps.bridge_came(bridge, list("fghi"), ranks={"f": 5, "h": 6, "i": 7}, total=11)
+>>> gaps.add_bridge(bridge, list("fghi"), ranks={"f": 5, "h": 6, "i": 7}, total=11)
 >>> gaps.open
 []
 
@@ -75,7 +75,7 @@ class PageGaps:
         self.open: list[Read] = []
         self.unjoinable: int | None = None
 
-    def page_came(self, number: int, rows: int, total: int | None, ranks: Mapping[str, int]) -> None:
+    def add_page(self, number: int, rows: int, total: int | None, ranks: Mapping[str, int]) -> None:
         """Take note of a page.
 
         :param rows: how many it has. :param total: how long the list was, as the page said.
@@ -89,7 +89,7 @@ class PageGaps:
         for gap in (number - 1, number):
             self._judge(gap)
 
-    def bridge_came(self, read: Read, rows: Sequence[str], ranks: Mapping[str, int], total: int | None) -> None:
+    def add_bridge(self, read: Read, rows: Sequence[str], ranks: Mapping[str, int], total: int | None) -> None:
         """Take note of a bridge: it joins its gap, or tells where the gap has moved to."""
         self._note(total)
         is_front = read.start == 0
@@ -161,7 +161,7 @@ class ListEnds:
     first row, and one row, ``m``, stands behind ``l``. One was gained and the list has not grown, so one was lost:
 
     >>> ends = ListEnds(list("abcdef"), total=12)
-    >>> ends.last_came(list("ghijkl"), total=12)
+    >>> ends.set_last(list("ghijkl"), total=12)
     >>> ends.may_have_swapped(before=0, behind=1, total=12)
     True
 
@@ -179,7 +179,7 @@ class ListEnds:
         self.back: str | None = None
         self._began_together = False
 
-    def last_came(self, last: Sequence[str], total: int | None) -> None:
+    def set_last(self, last: Sequence[str], total: int | None) -> None:
         """Take note of the ids of the last page, which is read right after the first."""
         self.back = last[-1] if last else None
         self._began_together = total == self._total

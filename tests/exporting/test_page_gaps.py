@@ -29,14 +29,14 @@ def test_a_bridge_reaches_to_both_sides_of_a_gap_between_pages(number, size):
 def test_pages_of_one_length_fit():
     gaps = PageGaps(2)
     for number in (1, 3, 2):
-        gaps.page_came(number, rows=2, total=6, ranks={})
+        gaps.add_page(number, rows=2, total=6, ranks={})
     assert gaps.open == []
 
 
 def test_doubt_opens_what_only_lengths_vouch_for():
     gaps = PageGaps(6)
-    gaps.page_came(1, rows=6, total=12, ranks={})
-    gaps.page_came(2, rows=6, total=12, ranks={})
+    gaps.add_page(1, rows=6, total=12, ranks={})
+    gaps.add_page(2, rows=6, total=12, ranks={})
     gaps.doubt_all()
     assert [read.gap for read in gaps.open] == [1]
 
@@ -56,11 +56,11 @@ def test_doubt_opens_what_only_lengths_vouch_for():
 )
 def test_a_list_that_gained_more_than_it_grew_has_lost_some(before, behind, total, doubted):
     ends = ListEnds(["a"], 12)
-    ends.last_came(["l"], 12)
+    ends.set_last(["l"], 12)
     assert ends.may_have_swapped(before, behind, total) is doubted
 
 
 def test_a_list_that_changed_before_both_ends_were_known_is_doubted():
     ends = ListEnds(["a"], 12)
-    ends.last_came(["l"], 13)
+    ends.set_last(["l"], 13)
     assert ends.may_have_swapped(0, 0, 13)
