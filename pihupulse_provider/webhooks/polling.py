@@ -157,56 +157,56 @@ class Poller:
         return sum(self._poll_anew(followed, since) for followed in _showing(events))
 
     def _poll(self, followed: Followed[Any], every: float, since: float | None) -> int:
-        progress = self._progress(followed)
-        return self._read_to_its_end(followed, progress) if progress.claim(every, self._kept(since)) else 0
+        watermarks = self._watermarks(followed)
+        return self._read_to_its_end(followed, watermarks) if watermarks.claim(every, self._kept(since)) else 0
 
     def _poll_anew(self, followed: Followed[Any], since: float | None) -> int:
-        progress = self._progress(followed)
+        watermarks = self._watermarks(followed)
         was_free = is_anew = False
-        while not progress.claim(_SHARED_SECONDS, self._kept(since)):
-            if progress.is_being_read():
+        while not watermarks.claim(_SHARED_SECONDS, self._kept(since)):
+            if watermarks.is_being_read():
                 is_anew = was_free
             elif is_anew:
                 return 0
             else:
                 was_free = True
             self.sleep(_LOOK_SECONDS)
-        return self._read_to_its_end(followed, progress)
+        return self._read_to_its_end(followed, watermarks)
 
-    def _progress(self, followed: Followed[Any]) -> EventWatermarks:
+    def _watermarks(self, followed: Followed[Any]) -> EventWatermarks:
         return EventWatermarks(self.inbox.store, self.connection, self.client.account.key, followed.kind)
 
     def _kept(self, since: float | None) -> float | None:
         return None if since is None else max(since, self.clock() - self.retention)
 
-    def _read_to_its_end(self, followed: Followed[Any], progress: EventWatermarks) -> int:
+    def _read_to_its_end(self, followed: Followed[Any], watermarks: EventWatermarks) -> int:
         try:
-            return self._read(followed, progress)
+            return self._read(followed, watermarks)
         except BaseException:
             with suppress(StoreError):
-                progress.end()
+                watermarks.end()
             raise
 
-    def _read(self, followed: Followed[Any], progress: EventWatermarks) -> int:
+    def _read(self, followed: Followed[Any], watermarks: EventWatermarks) -> int:
         updates: _Updates | None = None
         stored = 0
         for _ in range(_FIRST_PASSES):
             lengths = set()
             for page in self._pages(followed):
-                reach = progress.reach()
+                reach = watermarks.reach()
                 if updates is None:
                     updates = _Updates.of(reach, self._served_at(page))
                     if updates.first:
-                        progress.begin(updates.since)
+                        watermarks.begin(updates.since)
                 # Another first reading may have ended meanwhile: what is new from then on is not taken for older.
                 updates = replace(updates, first=reach.reported is None)
-                stored += self._take(followed, progress, page, updates)
+                stored += self._take(followed, watermarks, page, updates)
                 lengths.add(page.meta.total_count)
             # What shifted out of sight would look as if it were created before the next reading.
             if updates is None or not updates.first or len(lengths) == 1:
                 break
         if updates is not None:
-            progress.reported(updates.since)
+            watermarks.reported(updates.since)
         return stored
 
     def _pages(self, followed: Followed[Any]) -> Iterator[Page[Any]]:
@@ -219,9 +219,9 @@ class Poller:
                 return
             number += 1
 
-    def _take(self, followed: Followed[Any], progress: EventWatermarks, page: Page[Any], updates: _Updates) -> int:
+    def _take(self, followed: Followed[Any], watermarks: EventWatermarks, page: Page[Any], updates: _Updates) -> int:
         steps = {row.id: followed.steps(row) for row in page.data}
-        known = progress.stages(steps)
+        known = watermarks.stages(steps)
         bodies = [
             body
             for subject, reached in steps.items()
@@ -231,7 +231,7 @@ class Poller:
         # Stored first and remembered then: what is stored twice in between is known by its body.
         deliveries = [Delivery(self.connection, WebhookEvent.parse(body), body) for body in bodies]
         stored = sum(self.inbox.append(deliveries))
-        progress.advance({subject: reached[-1].stage for subject, reached in steps.items()})
+        watermarks.advance({subject: reached[-1].stage for subject, reached in steps.items()})
         return stored
 
     def _served_at(self, page: Page[Any]) -> float:
