@@ -188,25 +188,25 @@ class Poller:
             raise
 
     def _read(self, followed: Followed[Any], watermarks: EventWatermarks) -> int:
-        updates: _Updates | None = None
+        scope: _Scope | None = None
         stored = 0
         for _ in range(_FIRST_PASSES):
             lengths = set()
             for page in self._pages(followed):
                 reach = watermarks.reach()
-                if updates is None:
-                    updates = _Updates.of(reach, self._served_at(page))
-                    if updates.first:
-                        watermarks.begin(updates.since)
+                if scope is None:
+                    scope = _Scope.of(reach, self._served_at(page))
+                    if scope.first:
+                        watermarks.begin(scope.since)
                 # Another first reading may have ended meanwhile: what is new from then on is not taken for older.
-                updates = replace(updates, first=reach.reported is None)
-                stored += self._take(followed, watermarks, page, updates)
+                scope = replace(scope, first=reach.reported is None)
+                stored += self._take(followed, watermarks, page, scope)
                 lengths.add(page.meta.total_count)
             # What shifted out of sight would look as if it were created before the next reading.
-            if updates is None or not updates.first or len(lengths) == 1:
+            if scope is None or not scope.first or len(lengths) == 1:
                 break
-        if updates is not None:
-            watermarks.reported(updates.since)
+        if scope is not None:
+            watermarks.reported(scope.since)
         return stored
 
     def _pages(self, followed: Followed[Any]) -> Iterator[Page[Any]]:
@@ -219,13 +219,13 @@ class Poller:
                 return
             number += 1
 
-    def _take(self, followed: Followed[Any], watermarks: EventWatermarks, page: Page[Any], updates: _Updates) -> int:
+    def _take(self, followed: Followed[Any], watermarks: EventWatermarks, page: Page[Any], scope: _Scope) -> int:
         steps = {row.id: followed.steps(row) for row in page.data}
         known = watermarks.stages(steps)
         bodies = [
             body
             for subject, reached in steps.items()
-            for step in updates.among(reached, known.get(subject, 0))
+            for step in scope.among(reached, known.get(subject, 0))
             for body in step.bodies()
         ]
         # Stored first and remembered then: what is stored twice in between is known by its body.
@@ -240,7 +240,7 @@ class Poller:
 
 
 @dataclass(frozen=True)
-class _Updates:
+class _Scope:
     """What a reading reports.
 
     :ivar since: from when on, in epoch seconds.
@@ -253,7 +253,7 @@ class _Updates:
     first: bool
 
     @classmethod
-    def of(cls, reach: Reach, began: float) -> _Updates:
+    def of(cls, reach: Reach, began: float) -> _Scope:
         """Return what a reading reports that began at some time."""
         reported = began if reach.reported is None else reach.reported
         since = reported if reach.wanted is None else min(reach.wanted, reported)
