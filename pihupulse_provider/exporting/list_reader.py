@@ -91,7 +91,7 @@ class ListReader(Generic[ItemT]):
         ends = ListEnds(_ids(first), first.meta.total_count)
         yield self._take(seen, Read(1, size), first)
         at_the_end = Read(first.total_pages, size)
-        async with aclosing(as_they_come(self._with_end(at_the_end), self._answered)) as pages:
+        async with aclosing(as_they_come(self._with_end(at_the_end), self._with_page)) as pages:
             async for read, page in pages:
                 if read is at_the_end:
                     ends.set_last(_ids(page), page.meta.total_count)
@@ -101,7 +101,7 @@ class ListReader(Generic[ItemT]):
         if first.total_pages > 1 and self.total is not None and await self._may_have_swapped(ends, size):
             self._gaps.doubt_all()
         while self._next <= self._last or self._gaps.open:
-            async with aclosing(as_they_come(self._reads(size), self._answered)) as pages:
+            async with aclosing(as_they_come(self._reads(size), self._with_page)) as pages:
                 async for read, page in pages:
                     yield self._take(seen, read, page)
 
@@ -119,7 +119,7 @@ class ListReader(Generic[ItemT]):
                 self._next += 1
                 yield Read(self._next - 1, size)
 
-    async def _answered(self, read: Read) -> tuple[Read, Page[ItemT]]:
+    async def _with_page(self, read: Read) -> tuple[Read, Page[ItemT]]:
         return read, await self._read(read)
 
     async def _read(self, read: Read) -> Page[ItemT]:

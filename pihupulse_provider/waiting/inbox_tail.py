@@ -100,7 +100,7 @@ class InboxReader:
     def __init__(self, tail: InboxTail, wanted: EventFilter, position: int) -> None:
         self.position = position
         self._returned = position
-        self._look: asyncio.Task[Batch] | None = None
+        self._backlog: asyncio.Task[Batch] | None = None
         self._tail = tail
         self._wanted = wanted
         self._heard: list[InboxEvent] | None = None
@@ -114,14 +114,14 @@ class InboxReader:
     def go_back(self) -> None:
         """Go on past what was returned, or from the tail if that is behind it: another store has set it back."""
         self.position = min(self._returned, self._tail.position)
-        self._look = None
+        self._backlog = None
         self.begin()
         self._arrival.set()
 
     def end(self) -> None:
-        """Look no further."""
-        if self._look is not None:
-            self._look.cancel()
+        """Read no further."""
+        if self._backlog is not None:
+            self._backlog.cancel()
 
     def hear(self, events: list[InboxEvent]) -> None:
         """Take what came into the inbox."""
@@ -152,15 +152,15 @@ class InboxReader:
 
     async def _next(self, limit: int) -> list[InboxEvent]:
         while self.position < self._heard_from:
-            if self._look is None:
+            if self._backlog is None:
                 until = self._heard_from
                 read = partial(self._tail.inbox.read, self._wanted, after=self.position, until=until, limit=limit)
-                self._look = asyncio.create_task(self._tail.insist(read))
+                self._backlog = asyncio.create_task(self._tail.insist(read))
             # It goes on when the time is over: else one that takes longer than that would never be done.
-            batch = await asyncio.shield(look := self._look)
-            if self._look is not look:
+            batch = await asyncio.shield(backlog := self._backlog)
+            if self._backlog is not backlog:
                 continue
-            self._look, self.position = None, batch.end
+            self._backlog, self.position = None, batch.end
             if batch.events:
                 return batch.events
         heard = self._heard or []

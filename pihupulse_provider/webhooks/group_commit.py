@@ -75,7 +75,7 @@ class GroupCommit:
         self._steps.put(None)
 
     def _gather(self) -> None:
-        """Wait a moment for as many as came last time: senders that were answered together come again together."""
+        """Wait a moment for as many as came last time: senders that get responses together come again together."""
         if self._is_committing:
             return
         if len(self._waiting) >= self._expected:
@@ -99,14 +99,14 @@ class GroupCommit:
                 outcome = self._append([delivery for delivery, _ in group])
             except BaseException as error:  # it is the senders' to hear
                 outcome = error
-            loop.call_soon_threadsafe(self._answer, group, impatience, outcome)
+            loop.call_soon_threadsafe(self._finish, group, impatience, outcome)
 
         if self._thread is None:
             self._thread = Thread(target=_run, args=(self._steps,), name="pihupulse-inbox", daemon=True)
             self._thread.start()
         self._steps.put(append)
 
-    def _answer(
+    def _finish(
         self, group: Sequence[_Waiting], impatience: asyncio.TimerHandle, outcome: Sequence[bool] | BaseException
     ) -> None:
         impatience.cancel()

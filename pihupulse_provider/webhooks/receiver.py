@@ -188,7 +188,7 @@ class Receiver:
             case ["", "webhooks", connection] if self._handler.knows(connection):
                 return await self._receive(connection, scope, receive)
             case ["", "health"]:
-                return await self._tell_health() if scope["method"] == "GET" else _wrong_method("GET")
+                return await self._health_response() if scope["method"] == "GET" else _wrong_method("GET")
             case ["", "openapi.json"]:
                 return Response(200, openapi(PREFIX)) if scope["method"] == "GET" else _wrong_method("GET")
         return self._count(Outcome.NOT_FOUND)
@@ -202,7 +202,7 @@ class Receiver:
         self._counters.count(outcome)
         return RESPONSES[outcome]
 
-    async def _tell_health(self) -> Response:
+    async def _health_response(self) -> Response:
         problems = await self._health.problems()
         return refusal(503, "unavailable", " ".join(problems)) if problems else Response(200, {"status": "ok"})
 

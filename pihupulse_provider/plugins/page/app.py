@@ -105,7 +105,7 @@ def _shower(reader: StoreReader, outage: OutageLog) -> Callable[..., Awaitable[H
         try:
             values = await reader.read(lambda store: read_overview(store, allow, read))
         except TimeoutError:
-            outage.failed("The store did not answer the PihuPulse page within %g seconds.", _SECONDS)
+            outage.failed("The store did not respond to the PihuPulse page within %g seconds.", _SECONDS)
             return _problem(address, HTTPStatus.SERVICE_UNAVAILABLE, _AWAY_TITLE, _AWAY)
         except (ConfigurationError, StoreVersionError) as error:
             outage.failed("The PihuPulse page can't be shown: %s", error)
