@@ -211,7 +211,7 @@ class Page(Model, Generic[ItemT]):
 
     @property
     def total_pages(self) -> int:
-        """Return how many pages the list has, as far as that can be: no more than its rows fill, or 100,000 at most.
+        """Return how many pages the list has: never more than its rows fill, nor more than 100,000.
 
         A page without rows is beyond the end. When the service tells neither, it is 1.
         """

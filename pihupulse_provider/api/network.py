@@ -16,17 +16,17 @@ import httpcore
 import httpx
 
 CAME_UNASKED = "came_unasked"
-"""What a connection is asked for: whether nothing has been read since a request was written. What httpcore takes for
-its response then came along with an earlier one."""
+"""An extra of our streams: whether nothing was read since the request was written. A response that httpcore has all the
+same came along with an earlier one."""
 _RESET_AT_ONCE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-"""Has the system drop what it has not delivered when a connection is closed, or its process killed: else it would go
-on for minutes, and a request that was given up for lost be carried out after a network failure is over."""
+"""Drops undelivered bytes when a connection is closed or its process dies. Otherwise the kernel keeps trying for
+minutes, and a request that was given up may be carried out once the network is back."""
 _OPTIONS: dict[str, Any] = {"socket_options": [_RESET_AT_ONCE]}
 """Set here, as httpcore leaves out httpx's on the way to a proxy."""
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    """Carries requests over the network, each within the ``seconds`` of :meth:`within`, on any number of threads."""
+    """A transport whose reads fail after the seconds of :meth:`within`; threads may share it."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -83,7 +83,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class AsyncTransport(httpx.AsyncHTTPTransport):
-    """Carries requests over the network, each part of one before anybody else has a turn of the event loop."""
+    """A transport that writes each part of a request without yielding to the event loop first."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

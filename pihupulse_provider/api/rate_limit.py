@@ -80,11 +80,11 @@ _SINGLE_PACE = 1.015
 _CONTENTION = 5.0
 """Seconds after its last request during which other work still counts as wanting the rate."""
 AHEAD_SECONDS = 1.5
-"""How much of the account's rate is reserved at once, unless it may be used at once: so much a killed process costs."""
+"""Seconds of the account's rate that are reserved, beside what may go at once: a killed process wastes as much."""
 _LONG_LINE = 2.0
 """Seconds of reserved slots, of all processes together, from which on each reserves less at once."""
 _IN_A_LONG_LINE = 0.36
-"""How much of the account's rate is reserved at once then: who comes new waits behind all that is reserved."""
+"""Seconds of the account's rate that are reserved then: a newcomer waits behind all reserved slots."""
 LONGEST_PAUSE = 5 * MINUTE
 """Seconds after which it is tried again, whatever ``Retry-After`` says."""
 ROUNDING = 2.0
@@ -218,10 +218,10 @@ def spend_burst(state: LimitState, at: float) -> LimitState:
 
 
 def stand_alone(state: LimitState, now: float, share: float, last_at: float = 0.0) -> LimitState:
-    """Return what one of several processes goes on with when it no longer hears of the others.
+    """Return the state for a process that can't reach the shared one.
 
-    That is its share of the rate (0 to 1) by the contention factor, and none of the burst: 0.1 makes requests go ten
-    times as far apart, the first so far from the last slot it had, and each success brings them closer, as after a 429.
+    It has nothing of the burst, and its share of the rate (0 to 1) as contention factor. A share of 0.1 spaces requests
+    ten times wider, from its last slot on; each success narrows that, as after a 429.
     """
     contention = min(MOST_CONTENTION, max(state.contention, 1 / share))
     state = spend_burst(state, max(now, last_at + contention * state.plan.interval))
@@ -229,7 +229,7 @@ def stand_alone(state: LimitState, now: float, share: float, last_at: float = 0.
 
 
 def _within_reason(state: LimitState, now: float) -> LimitState:
-    """Return the state without what no true one can hold, whoever wrote it and whatever became of the clock."""
+    """Return the state with impossible values cut to their bounds, whoever wrote them or set the clock."""
     if now < state.reserved_at - _BACKWARDS:
         shift = now - state.reserved_at
         moved = {name: time + shift for name in _TIMES if (time := getattr(state, name))}

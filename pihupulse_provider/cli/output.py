@@ -16,7 +16,7 @@ Run = Callable[[Namespace], None]
 
 
 def command(run: Run) -> Run:
-    """Print a result, which is read on stdout: of what is logged there, only warnings are shown."""
+    """Run a command that prints a result: it logs warnings only, since logs go to stdout too."""
 
     @functools.wraps(run)
     def run_quietly(arguments: Namespace) -> None:

@@ -230,9 +230,9 @@ async def _twice(attempt: Callable[[], Awaitable[T]]) -> T:
 
 
 def surely_before(moment: float, now: float) -> float:
-    """Return a moment that is surely not after one that an earlier process told the ledger.
+    """Return a moment surely no later than one that an earlier process recorded.
 
-    The clock may have been set since then: by a minute it may be set back unnoticed. A moment that is ahead shows that
-    it was set back by more, nobody knows by how much: then it is the beginning of time.
+    The clock may have been set back since: up to a minute is allowed for. A moment in the future shows that it was set
+    back, nobody knows how far, and counts as any time (0).
     """
     return moment - _CLOCK_SET_BACK if moment <= now else 0.0

@@ -38,10 +38,9 @@ _MOMENT = (
     "CASE WHEN service_time IS NOT NULL THEN service_time WHEN at = 0 THEN 0 "
     "WHEN state = 0 THEN at + min(?, 0) ELSE at + ? END"
 )
-"""When a row was sent by the service's clock, as it was learned then, or from how many seconds that is ahead of ours.
+"""When a row was sent, by the service's clock: as recorded, else our time and the seconds that the service is ahead.
 
-A waiting row may have been sent since a moment which nobody knows whose clock told: the earlier of both counts. The
-seconds are given twice."""
+Of a waiting row nobody knows by whose clock its time is, so the earlier of both counts. The seconds are bound twice."""
 _TO_BE_ADOPTED = "claimed = 0 AND known = 0 AND (has_failed = 0 OR at IS NOT NULL)"
 """What may be a row's; one that has failed is not, unless its time tells that it is new: it stands in nobody's way."""
 

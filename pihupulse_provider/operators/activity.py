@@ -54,7 +54,7 @@ class ShownWait:
 
     @contextmanager
     def until_end(self) -> Iterator[None]:
-        """Show it no more once it has ended, well or not; one that is deferred or rescheduled goes on."""
+        """Take the wait off the page when it ends, well or not; a deferred or rescheduled one stays."""
         try:
             yield
         except (AirflowSensorTimeout, AirflowSkipException, PihuPulseError):

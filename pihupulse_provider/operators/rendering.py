@@ -145,7 +145,7 @@ class RenderedFields:
         if field in self.native_fields:
             found = value if isinstance(value, list | tuple) else [value]
             return any(isinstance(one, str) and _is_text_of_list(one) for one in found)
-        if field in self.private_fields:  # some begin with a bracket, and they are nobody else's to see anyway
+        if field in self.private_fields:  # text may begin with a bracket, and is not shown anyway
             return False
         return _OBJECT.match(value) is not None if isinstance(value, str) else not _is_scalar(value)
 

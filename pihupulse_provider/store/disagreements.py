@@ -1,4 +1,4 @@
-"""What the machines of a fleet should agree on, and warns of once in a process: the plan, and the time."""
+"""Warns, once in a process, if the machines of a fleet disagree on the plan or the time."""
 
 from __future__ import annotations
 

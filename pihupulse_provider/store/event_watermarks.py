@@ -59,10 +59,10 @@ class EventWatermarks:
         self._key = {"connection": connection, "account": account, "kind": kind}
 
     def claim(self, every: float, since: float | None = None) -> bool:
-        """Return whether it is time for a reading, which then is this one's: to go on with, and to end.
+        """Claim the next reading, and return whether it is due; whoever claims it ends it.
 
-        It is time unless somebody else is at one, or one has ended in the last ``every`` seconds, well or not: a
-        thousand waits do not all ask what can't answer. With 0 it always is.
+        It is not due while another goes on, nor within ``every`` seconds of the end of the last, even if that failed: a
+        thousand waits must not all ask a service that is away. With 0 it always is.
 
         :param since: from when on the next reading, whoever makes it, is to report events (epoch seconds).
         """

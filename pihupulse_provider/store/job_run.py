@@ -10,11 +10,11 @@ _OWNER = "t"
 
 @dataclass
 class Run:
-    """A run of a job, which may have to take it more than once: while the store is away, or where its answer is lost.
+    """A run of a job. It may take the job more than once: after the store was away, or its response was lost.
 
-    :ivar began_at: when it began, by this process's clock (epoch seconds). ``is_late``: whether it has tried to take
-        the job, so that a run that began after it may have it. ``owner``: what it tried to take it as, whether or not
-        it heard of it. ``is_first``: whether the ledger did not know the job before.
+    :ivar began_at: when it began, by this process's clock (epoch seconds). ``is_late``: whether it has tried before, so
+        that a later run may have the job. ``owner``: what it tried to take the job as, whether or not it heard of it.
+        ``is_first``: whether the ledger did not know the job before.
     """
 
     began_at: float

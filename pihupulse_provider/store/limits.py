@@ -39,9 +39,9 @@ _BUSY_SECONDS = (1.0, 3.0)
 _SOON = 1.0
 """Seconds within which a process that has used several slots takes more."""
 _SPREAD_SECONDS = 0.2
-"""Within which processes that wait to poll ask again: at the same moment, the nearest to the store would always win."""
+"""Seconds over which waiting pollers spread when they ask again: else the nearest to the store would always win."""
 _LONGEST_DELIVERY = 0.1
-"""Seconds after its reservation up to which a slot's time is put off, as the process does not have it before."""
+"""The most seconds by which slots are put off for the time that their reservation takes to arrive."""
 _SET = 1.0
 """Seconds; by more than that a clock differs only if it was set."""
 _UNKNOWN_SHARE = 1 / 32

@@ -35,7 +35,7 @@ _WRITTEN: Any = {
     "data": {"__all__": {"id", "candidate_id", "status", "score", "completed_at"}},
     "meta": {"current_page", "total_pages", "total_count", "per_page"},
 }
-"""What a wait goes by."""
+"""The fields that a wait uses."""
 
 
 class ListPages:

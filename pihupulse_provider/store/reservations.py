@@ -40,13 +40,13 @@ _MEASURED_SECONDS = 0.5
 _EARLY = 0.25
 """Seconds before the last reserved slot's time at which more are reserved."""
 _SLOW_TURN = _PACE_SECONDS
-"""Seconds for a transaction, from which on those who ask meanwhile are more than the pace foresees."""
+"""Seconds; a transaction that takes longer is slow: more callers come meanwhile than the pace predicts."""
 _RECENT_SECONDS = 2.0
 """Who used nothing for longer begins with what is asked for."""
 _SHORTEST_PACE = 15.0
 """Seconds over which the pace is taken at least, without the beginning, when what was left of the burst is used."""
 _PROBE = 17 / 16
-"""By how much more is tried once it is known how many are used: what is left out by that is part of the rate."""
+"""How fast a turn grows once it is known how many are used: slowly, as the slots that it leaves out cost rate."""
 
 
 class Reservations:

@@ -28,7 +28,7 @@ READ_SECONDS = 0.2
 _AWAY_SECONDS = 5.0
 """How soon whoever listens hears that the inbox can't be read."""
 _LOOK_BACK = 600.0
-"""Seconds for which no triggerer may have been there, or none that could read the inbox."""
+"""Seconds that whoever begins looks back: there may have been no triggerer, or none that could read the inbox."""
 _EVERYTHING = EventFilter()
 Result = TypeVar("Result")
 

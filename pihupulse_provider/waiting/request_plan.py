@@ -52,7 +52,7 @@ class Survey(NamedTuple):
 
     :ivar total_pages: how many pages it has; None while that is not known.
     :ivar per_page: rows on a page.
-    :ivar read: the pages read in this round, and how much of what is wanted each showed first.
+    :ivar read: the pages read in this round, each with how many of those wanted it was the first to show.
     :ivar owners: how many candidates what was wanted at the start of the round has.
     """
 

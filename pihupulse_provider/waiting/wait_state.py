@@ -25,7 +25,7 @@ GRACE = 60.0
 _STATUS = re.compile(r"\w[\w-]{0,39}")
 """What a status looks like; any other text that comes in its place is not repeated."""
 _MOST_WARNED = 20
-"""Of how many statuses a wait warns."""
+"""The most unknown statuses that a wait warns of."""
 
 
 class ScreeningSnapshot(NamedTuple):

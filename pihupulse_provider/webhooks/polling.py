@@ -143,8 +143,8 @@ class Poller:
 
         :param events: their names; all five if empty.
         :param every: a list that was read, or begun to be, by anybody in the last so many seconds is not read again.
-        :param since: what happened from that time on (epoch seconds) is reported, by the next reading, even if nothing
-            followed the list then.
+        :param since: the next reading reports events from this time on (epoch seconds), even those from before the
+            list was followed.
         :raises PihuPulseError: if PihuPulse or the store can't be reached; the reading is made up for next time.
         """
         return sum(self._poll(followed, every, since) for followed in _showing(events))

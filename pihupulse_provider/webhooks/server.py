@@ -38,7 +38,7 @@ _BACKLOG = 2048
 _NOT_STARTED = 3
 """The exit code of uvicorn for it."""
 _TAKES_NAMES = (0, 41)
-"""The uvicorn that surely takes a protocol's name; 0.35, which the constraints of Airflow 3.0 name, does not."""
+"""The first uvicorn known to take a protocol by name; 0.35, which the constraints of Airflow 3.0 name, does not."""
 
 _MALFORMED = refusal(400, "malformed", "This is not an HTTP/1.1 request.")
 _TOO_SLOW = refusal(408, "too_slow", "The head of the request took too long.")
