@@ -1,11 +1,14 @@
-"""Time: this process's clock, which never jumps, the service's clock beside it, and moments as ISO 8601 texts."""
+"""Time: this process's clock, which never jumps, the service's clock beside it, and moments and durations as texts."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pihupulse_provider.api.errors import ConfigurationError
 
 SERVER_TIME_MARGIN = 5.0
 """Seconds by which the service's time may differ from what its ``Date`` header says: it counts whole seconds."""
@@ -38,6 +41,25 @@ def read_iso(value: datetime | str) -> datetime:
 def write_iso(moment: datetime) -> str:
     """Return the text as the reference writes it, such as ``2023-01-15T10:30:00Z``."""
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def seconds(argument: str, value: Any) -> float:
+    """Return a duration in seconds. :raises ConfigurationError: if it is none, or not above 0."""
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < float("inf"):
+        shown = str(value) if isinstance(value, timedelta) else repr(value)
+        raise ConfigurationError(f"{argument} must be a number of seconds above 0 or a timedelta, not {shown}.")
+    return float(number)
+
+
+def moment(argument: str, value: datetime | str | None) -> datetime | None:
+    """Return a moment, also of its ISO 8601 text; None if it is empty. :raises ConfigurationError: if it is none."""
+    try:
+        return read_iso(value) if value else None
+    except ValueError:
+        raise ConfigurationError(
+            f"{argument} is {value!r}: it must be a datetime or an ISO 8601 text such as 2026-01-31T00:00:00Z."
+        ) from None
 
 
 class ServerTime:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
 from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, BaseOperator, Context
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
-from pihupulse_provider.api.clock import read_iso
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.operators.rendering import RenderedFields, is_same_for_all
@@ -167,25 +165,6 @@ def outputs(fields: dict[str, Any]) -> dict[str, Any]:
     Airflow 3.0 fails a task that gives an XCom the value None (fixed in 3.1), so there such fields are left out.
     """
     return fields if AIRFLOW_V_3_1_PLUS else {name: value for name, value in fields.items() if value is not None}
-
-
-def seconds(argument: str, value: Any) -> float:
-    """Return a duration in seconds. :raises ConfigurationError: if it is none, or not above 0."""
-    number = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < float("inf"):
-        shown = str(value) if isinstance(value, timedelta) else repr(value)
-        raise ConfigurationError(f"{argument} must be a number of seconds above 0 or a timedelta, not {shown}.")
-    return float(number)
-
-
-def moment(argument: str, value: datetime | str | None) -> datetime | None:
-    """Return a moment, also of its ISO 8601 text; None if it is empty. :raises ConfigurationError: if it is none."""
-    try:
-        return read_iso(value) if value else None
-    except ValueError:
-        raise ConfigurationError(
-            f"{argument} is {value!r}: it must be a datetime or an ISO 8601 text such as 2026-01-31T00:00:00Z."
-        ) from None
 
 
 def boolean(argument: str, value: Any) -> bool:

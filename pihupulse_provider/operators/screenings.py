@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import Context, conf
 
 from pihupulse_provider.api import clock
+from pihupulse_provider.api.clock import seconds
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.options import CreateOptions, check_on_existing
 from pihupulse_provider.creating.readers import Source
-from pihupulse_provider.operators.base import PihuPulseOperator, boolean, is_literal, job_options, seconds, texts
+from pihupulse_provider.operators.base import PihuPulseOperator, boolean, is_literal, job_options, texts
 from pihupulse_provider.operators.bulk import BulkOperator
 from pihupulse_provider.operators.ids import candidate_rows, results_paths_in
 from pihupulse_provider.operators.links import PihuPulsePageLink

@@ -16,13 +16,14 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from pihupulse_provider.api import clock
+from pihupulse_provider.api.clock import moment
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import duration, utc
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller, webhook_connections
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
-from pihupulse_provider.operators.base import is_literal, moment
+from pihupulse_provider.operators.base import is_literal
 from pihupulse_provider.operators.links import PihuPulsePageLink
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event

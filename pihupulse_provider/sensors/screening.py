@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context, PokeReturnValue, conf
 
 from pihupulse_provider.api import clock
+from pihupulse_provider.api.clock import seconds
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
-from pihupulse_provider.operators.base import is_literal, seconds, texts
+from pihupulse_provider.operators.base import is_literal, texts
 from pihupulse_provider.operators.ids import read_screenings
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines

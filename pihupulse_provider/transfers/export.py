@@ -11,10 +11,11 @@ from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.async_client import run_to_end
+from pihupulse_provider.api.clock import moment
 from pihupulse_provider.exporting.export import DETAILS, MODELS, Export, check_resource
 from pihupulse_provider.exporting.file_formats import Writer
 from pihupulse_provider.operators.activity import shown_progress
-from pihupulse_provider.operators.base import PihuPulseOperator, moment
+from pihupulse_provider.operators.base import PihuPulseOperator
 from pihupulse_provider.operators.links import PihuPulseExportLink, PihuPulsePageLink
 from pihupulse_provider.store.activity import Activity, TaskRef
 

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterable, Sequence
 from contextlib import aclosing
+from datetime import timedelta
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from pihupulse_provider.api import clock
+from pihupulse_provider.api.clock import seconds
 from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import OutageLog
@@ -175,7 +177,8 @@ class PihuPulseEventTrigger(BaseEventTrigger):
     :param start: where a new consumer begins: with the ``"earliest"`` event that is still kept, or the ``"latest"``.
     :param source: ``"webhooks"``, or ``"polling"`` to derive the events from PihuPulse's lists where no webhook can
         come in.
-    :param poll_interval: seconds between two readings of the lists; triggers that share the store share them.
+    :param poll_interval: seconds or timedelta between two readings of the lists; triggers that share the store share
+        them.
     :param include_personal: whether the payload also has ``data``, all that PihuPulse sent. Airflow stores it.
     :param allow_unknown_event: whether ``events`` may name some that the API reference does not.
     :param pihupulse_conn_id: the connection.
@@ -188,7 +191,7 @@ class PihuPulseEventTrigger(BaseEventTrigger):
         consumer: str | None = None,
         start: Start = "earliest",
         source: EventSource = "webhooks",
-        poll_interval: float = 60.0,
+        poll_interval: timedelta | float = 60.0,
         include_personal: bool = False,
         allow_unknown_event: bool = False,
         pihupulse_conn_id: str = DEFAULT_CONN_ID,
@@ -200,7 +203,7 @@ class PihuPulseEventTrigger(BaseEventTrigger):
         self.consumer = consumer or f"assets:{','.join(self.events) or 'all'}"
         self.start: Start = start
         self.source: EventSource = source
-        self.poll_interval = poll_interval
+        self.poll_interval = seconds("poll_interval", poll_interval)
         self.include_personal = include_personal
         self.allow_unknown_event = allow_unknown_event
         self.pihupulse_conn_id = pihupulse_conn_id

@@ -8,10 +8,11 @@ import inspect
 import json
 import time
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
-from pihupulse_provider.api import clock
+from pihupulse_provider.api import ConfigurationError, clock
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.cursors import Cursor, list_cursors
@@ -78,6 +79,15 @@ class TestSerialize:
         again = getattr(importlib.import_module(module), name)(**arguments)
         assert again.serialize() == trigger.serialize()
         assert set(arguments) == set(inspect.signature(type(trigger)).parameters)
+
+    @pytest.mark.parametrize("interval", [0, -5, None, float("nan"), "60"])
+    def test_an_interval_that_is_none_is_refused_when_the_dag_is_parsed(self, interval):
+        with pytest.raises(ConfigurationError, match="poll_interval must be a number of seconds above 0"):
+            PihuPulseEventTrigger(source="polling", poll_interval=interval)
+
+    def test_an_interval_may_be_a_timedelta(self):
+        _, arguments = PihuPulseEventTrigger(source="polling", poll_interval=timedelta(minutes=5)).serialize()
+        assert arguments["poll_interval"] == 300.0
 
     def test_by_default_a_triggerer_of_1_0_0_understands_it(self):
         _, arguments = PihuPulseEventTrigger().serialize()
