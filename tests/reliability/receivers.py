@@ -85,9 +85,9 @@ class ReceiverProcess:
 
     def airflow(self, *arguments: str) -> None:
         """Run a command of Airflow's."""
-        subprocess.run(
-            [sys.executable, "-m", "airflow", *arguments], env=self._environment, check=True, capture_output=True
-        )
+        command = [sys.executable, "-m", "airflow", *arguments]
+        done = subprocess.run(command, env=self._environment, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
     def start(self, *, healthy: bool = True) -> None:
         """Start it, and wait until it answers, or says that it can store."""
