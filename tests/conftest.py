@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from tests.dag_runs import DagRuns
 
-_numbers = count(1)
 _RELIABILITY = "tests/reliability/test_overlapping.py", "tests/reliability/test_import_killed.py"
 _SLOWEST = ("integration", "dags", "waits", *_RELIABILITY)
 """Groups of tests that stay together, and begin first, where several processes share the tests."""
@@ -100,14 +98,8 @@ def heard_loggers() -> None:
 
 @pytest.fixture
 def consumer(pihupulse_sandbox: object) -> str:
-    """A consumer of the inbox that has read all that other tests left."""
-    from pihupulse_provider.hooks import settings
-    from pihupulse_provider.store.inbox import Inbox
-    from tests.webhooks.inboxes import cursor_of
-
-    name = f"consumer-{next(_numbers)}"
-    cursor_of(name).seek(Inbox(settings.store()).head())
-    return name
+    """A consumer of the inbox of one test."""
+    return "land"
 
 
 @pytest.fixture(scope="session")

@@ -275,11 +275,6 @@ class TestLimit:
         )
         assert sensor.resume_execution(*resume, {})["screening_id"] == screening_id
 
-    @pytest.fixture
-    def store(self, monkeypatch, tmp_path):
-        """A store of its own: other sandboxes have had the same ids."""
-        monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
-
     def last_looks(self, **options):
         return PihuPulseEventSensor(
             task_id="wait",
@@ -292,16 +287,14 @@ class TestLimit:
         )
 
     @pytest.mark.parametrize("mode", ["poke", "reschedule"])
-    def test_a_sensor_that_pokes_polls_at_its_limit_whoever_polled_before(
-        self, store, pihupulse_sandbox, pending, mode
-    ):
+    def test_a_sensor_that_pokes_polls_at_its_limit_whoever_polled_before(self, pihupulse_sandbox, pending, mode):
         sensor = self.last_looks(screening_id=pending, mode=mode)
         poller(sensor.hook).poll(["screening.completed"])
         pihupulse_sandbox.complete(pending, score := next(numbers))
         assert sensor.execute({"ti": FirstTry()})["score"] == score
 
     @pytest.mark.parametrize(("soft_fail", "error"), [(False, AirflowSensorTimeout), (True, AirflowSkipException)])
-    def test_if_that_shows_nothing_it_times_out(self, store, pihupulse_sandbox, pending, soft_fail, error):
+    def test_if_that_shows_nothing_it_times_out(self, pihupulse_sandbox, pending, soft_fail, error):
         sensor = self.last_looks(screening_id=pending, soft_fail=soft_fail)
         with pytest.raises(error, match=r"No screening\.completed of screening"):
             sensor.execute({})
@@ -340,8 +333,7 @@ class TestLog:
         self.poke()
         assert capsys.readouterr().out.count("webhook_connections does not name pihupulse_default") == 1
 
-    def test_it_warns_if_none_was_ever_received(self, pihupulse_sandbox, capsys, monkeypatch, tmp_path):
-        monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", f"sqlite:///{tmp_path / 'store.db'}")
+    def test_it_warns_if_none_was_ever_received(self, pihupulse_sandbox, capsys, monkeypatch):
         monkeypatch.setenv("AIRFLOW__PIHUPULSE__WEBHOOK_CONNECTIONS", "pihupulse_default")
         self.poke()
         assert capsys.readouterr().out.count("No webhook was received for pihupulse_default so far") == 1
