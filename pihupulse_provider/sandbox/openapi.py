@@ -9,7 +9,6 @@ from pihupulse_provider.sandbox.validation import (
     CANDIDATE_FIELDS,
     DEFAULT_PAGE_SIZE,
     MAX_PAGE_SIZE,
-    MAX_TEXT,
     SCREENING_FIELDS,
     Field,
 )
@@ -77,7 +76,7 @@ def request_schema(fields: dict[str, Field]) -> Schema:
 def _field_schema(field: Field) -> Schema:
     if field.pattern is None:
         return {"type": "boolean"}
-    return {"type": "string", "pattern": field.pattern, "maxLength": MAX_TEXT, "description": field.hint}
+    return {"type": "string", "pattern": field.pattern, "description": field.hint}
 
 
 def _operation(name: str, summary: str, success: int, content: Schema, *errors: int, **more: Any) -> Schema:

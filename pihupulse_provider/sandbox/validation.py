@@ -16,17 +16,25 @@ from pihupulse_provider.sandbox.http import JSON, ApiError, Request
 MAX_BODY = 1_000_000
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 20
-MAX_TEXT = 500
 
 TEXT = r"\S"
-EMAIL = r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
-URL = r"^https?://[!-~]+$"
+INVISIBLE = r"\s\x00-\x1f\x7f-\x9f"
+"""Spaces and control characters, within a set of characters."""
+LABEL = r"[^\s\x00-,./:-@\[-^`{-\x9f]+"
+"""A part of a host's name, in any script: of ASCII its letters and digits, ``-`` and ``_``."""
+END = r"$(?!\n)"
+"""The end of the text in each dialect; in Python's ``$`` is also before a last line break."""
+EMAIL = rf"^[^@{INVISIBLE}]+@{LABEL}(\.{LABEL})+{END}"
+URL = rf"^[Hh][Tt][Tt][Pp][Ss]?://[^{INVISIBLE}]+{END}"
 PAGE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a request body: a string that matches ``pattern``, or a boolean if there is none."""
+    """A field of a request body: a string in which ``pattern`` is found, or a boolean if there is none.
+
+    The reference names no limits, so only what no service can take is refused.
+    """
 
     required: bool = False
     pattern: str | None = None
@@ -41,8 +49,7 @@ class Field:
         """Return what is wrong with the value."""
         if self.pattern is None:
             return None if isinstance(value, bool) else self.hint
-        is_text = isinstance(value, str) and len(value) <= MAX_TEXT
-        return None if is_text and re.search(self.pattern, str(value), re.ASCII) else self.hint
+        return None if isinstance(value, str) and re.search(self.pattern, value) else self.hint
 
 
 CANDIDATE_FIELDS = {

@@ -39,6 +39,41 @@ def test_a_bad_candidate_is_refused_field_by_field(
     assert client.get("/candidates").json()["data"] == []
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"email": "a.o'brien@example.com"},
+        {"email": "jörg@example.com"},
+        {"email": "j@münchen.de"},
+        {"email": "j@mu\u0308nchen.de"},
+        {"email": "राम@उदाहरण.भारत"},
+        {"email": f"{'a' * 64}@{'b.' * 94}example"},
+        {"name": "A " * 1000},
+        {"resume_url": f"https://bucket.s3.amazonaws.com/cv.pdf?X-Amz-Security-Token={'A' * 1500}"},
+        {"resume_url": "HTTPS://example.com/lebenslauf/jörg.pdf"},
+    ],
+)
+def test_what_a_service_can_take_is_not_refused(client: httpx.Client, fields: dict[str, str]) -> None:
+    created(client, **fields)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        *("a@b.co\n", "a@b.co\r", "a b@c.co", "a@b .co", "a\u00a0b@c.co", "a\x00@b.co", "a\x7f@b.co", "@b.co", "a@"),
+        *("a@b@c.co", "a@b", "a@.co", "a@b.", "a@b..co", "a@b.co,c", "Alex <a@b.co>", "a@b/c.co", 7),
+    ],
+)
+def test_what_is_no_email_address_is_refused(client: httpx.Client, email: object) -> None:
+    assert details(client.post("/candidates", json={**ALEX, "email": email})) == {"email": "must be an email address"}
+
+
+@pytest.mark.parametrize("link", ["https://example.com/a b", "https://example.com/cv\n", "http://", "ftp://a.co/b"])
+def test_what_is_no_link_is_refused(client: httpx.Client, link: str) -> None:
+    refusal = {"resume_url": "must be an http or https URL"}
+    assert details(client.post("/candidates", json={**ALEX, "resume_url": link})) == refusal
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"text"', b"\xff", b"[" * 100_000, b" " * 1_000_001])
 def test_a_body_that_is_no_json_object_is_refused(client: httpx.Client, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
