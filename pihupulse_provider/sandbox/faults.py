@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from copy import copy
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -11,6 +12,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 from pydantic.dataclasses import dataclass
 
 from pihupulse_provider.sandbox.http import ApiError, Request, Response
+from pihupulse_provider.sandbox.path_pattern import OPERATIONS, is_documented, pattern_of
 
 Kind = Literal["latency", "error", "html", "rate_limited", "empty", "drop", "truncated", "cut"]
 
@@ -39,7 +41,8 @@ class Fault:
     so many requests, ``probability`` (0 to 1) leaves some out, ``method`` and ``path`` (a pattern below ``/v1``,
     such as ``/screenings/*/report``) choose among them. With ``after_commit`` the request has been carried out
     when the fault strikes, so that the client cannot know; ``latency``, ``truncated`` and ``cut`` always strike
-    after it.
+    after it. They add to another fault; of several others one strikes at a time, in the order in which they were
+    switched on.
     """
 
     kind: Kind
@@ -53,7 +56,18 @@ class Fault:
     after_commit: bool = False
 
     def __post_init__(self) -> None:
-        self.after_commit = self.after_commit or self.kind in {"latency", "truncated", "cut"}
+        self.after_commit = self.after_commit or not self.replaces
+        self.method = None if self.method is None else self.method.upper()
+        self.path = pattern_of(self.path)
+        if not is_documented(self.method, self.path):
+            chosen = f"path {self.path!r}" if self.method is None else f"method {self.method} and path {self.path!r}"
+            documented = ", ".join(f"{method} {route}" for method, route in OPERATIONS)
+            raise ValueError(f"no documented request has the {chosen}: there are {documented}")
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it takes the place of the response, so that only one such fault can strike."""
+        return self.kind not in {"latency", "truncated", "cut"}
 
     def strikes(self, request: Request, chance: random.Random) -> bool:
         """Tell whether the fault meets this request, and count it."""
@@ -97,19 +111,23 @@ class Faults:
     """The faults that are switched on."""
 
     def __init__(self, initial: Iterable[Fault] = (), seed: int = 1) -> None:
-        self.active = list(initial)
+        self.active = [copy(fault) for fault in initial]
         self._chance = random.Random(seed)
 
     def around(self, request: Request, serve: Callable[[Request], Response]) -> Response:
         """Serve the request with whatever goes wrong."""
         if not self.active:
             return serve(request)
-        striking = [fault for fault in self.active if fault.strikes(request, self._chance)]
+        striking = self._striking(request)
         self.active = [fault for fault in self.active if fault.times != 0]
-        early = next((fault for fault in striking if not fault.after_commit), None)
-        if early is not None:
-            return early.spoil(Response(0))
-        response = serve(request)
+        is_refused = any(not fault.after_commit for fault in striking)
+        response = Response(0) if is_refused else serve(request)
         for fault in striking:
             response = fault.spoil(response)
         return response
+
+    def _striking(self, request: Request) -> list[Fault]:
+        """Return the faults that meet the request, at most one of those that replace the response, and that first."""
+        replacing = next((one for one in self.active if one.replaces and one.strikes(request, self._chance)), None)
+        adding = [one for one in self.active if not one.replaces and one.strikes(request, self._chance)]
+        return adding if replacing is None else [replacing, *adding]

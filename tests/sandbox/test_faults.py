@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from pihupulse_provider.sandbox import Sandbox
+from pihupulse_provider.sandbox import Fault, Sandbox, Settings
+from pihupulse_provider.sandbox.command_line import settings_from
 from tests.sandbox.clients import ALEX, START, client_of
 
 
@@ -128,3 +129,104 @@ def test_latency_adds_to_other_faults(sandbox: Sandbox, client: httpx.Client) ->
 def test_unknown_faults_are_refused(sandbox: Sandbox, options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         sandbox.fail(**options)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"method": "post"},
+        {"path": "/v1/candidates"},
+        {"path": "/candidates*", "method": "Post"},
+        {"path": "/*"},
+        {"path": "/candidate?"},
+        {"path": "/[a-c]andidates"},
+    ],
+)
+def test_a_choice_of_requests_is_taken_as_it_is_meant(
+    sandbox: Sandbox, client: httpx.Client, choice: dict[str, str]
+) -> None:
+    sandbox.fail_next("error", **choice)
+    assert create(client).status_code == 500
+
+
+@pytest.mark.parametrize(
+    "path", ["/candidates/:id", "/v1/candidates/:id", "/candidates/c12345", "/candidates/c1234[0-9]", "*5", "*/c?2*"]
+)
+def test_a_path_may_name_an_id_or_leave_it_open(sandbox: Sandbox, client: httpx.Client, path: str) -> None:
+    sandbox.insert_candidates(1)
+    sandbox.fail_next("error", path=path, method="get")
+    assert client.get("/candidates/c12345").status_code == 500
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"path": "candidates"},
+        {"path": "/candidates/"},
+        {"path": "/v2/candidates"},
+        {"path": "/candidates?page=2"},
+        {"path": "/candidates/c12345/screenings"},
+        {"path": "/screenings/:id/*/report"},
+        {"path": "http://localhost/v1/candidates"},
+        {"path": ""},
+        {"method": "PATCH"},
+        {"method": ""},
+        {"method": "POST", "path": "/templates"},
+    ],
+)
+def test_a_fault_that_no_documented_request_can_meet_is_refused(sandbox: Sandbox, choice: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"no documented request .*GET /candidates/:id"):
+        sandbox.fail("drop", **choice)
+
+
+def test_so_it_is_in_an_option_and_in_the_control_api(
+    sandbox: Sandbox, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert settings_from(["--fault", "drop,method=post,path=/v1/candidates"]).faults == (
+        Fault("drop", method="POST", path="/candidates"),
+    )
+    with pytest.raises(SystemExit):
+        settings_from(["--fault", "drop,path=candidates"])
+    assert "no documented request" in capsys.readouterr().err.splitlines()[-1]
+    control = client.base_url.copy_with(path="/_sandbox/faults")
+    refused = client.post(control, json={"kind": "error", "path": "candidates"})
+    assert (refused.status_code, refused.json()["error"]["message"][:21]) == (400, "no documented request")
+    client.post(control, json={"kind": "error", "method": "post"})
+    assert create(client).status_code == 500
+
+
+def test_of_several_that_replace_the_response_one_strikes_at_a_time(sandbox: Sandbox, client: httpx.Client) -> None:
+    sandbox.fail_next("error", status=500)
+    sandbox.fail_next("html", status=503)
+    sandbox.fail_next("empty", after_commit=True)
+    sandbox.fail_next("rate_limited")
+    assert [create(client).status_code for _ in range(5)] == [500, 503, 200, 429, 201]
+    assert len(sandbox.candidates) == 2
+
+
+def test_a_response_that_never_comes_is_not_replaced_as_well(sandbox: Sandbox, client: httpx.Client) -> None:
+    sandbox.fail_next("drop")
+    sandbox.fail_next("error")
+    with pytest.raises(httpx.RemoteProtocolError):
+        create(client)
+    assert [create(client).status_code for _ in range(2)] == [500, 201]
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+def test_an_error_may_be_late(sandbox: Sandbox, after_commit: bool) -> None:
+    sandbox.fail_next("latency", seconds=30)
+    sandbox.fail_next("error", after_commit=after_commit)
+    with client_of(sandbox, timeout=0.05) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            create(client)
+        assert create(client).status_code == 201
+    assert len(sandbox.candidates) == 1 + after_commit
+
+
+def test_the_faults_of_settings_are_there_again_after_a_reset() -> None:
+    settings = Settings(faults=(Fault("error", times=1),))
+    for sandbox in (Sandbox(settings), Sandbox(settings)):
+        with client_of(sandbox) as client:
+            assert [create(client).status_code for _ in range(2)] == [500, 201]
+            sandbox.service.reset()
+            assert [create(client).status_code for _ in range(2)] == [500, 201]
