@@ -19,6 +19,7 @@ FIRST_CANDIDATE = 12345
 FIRST_SCREENING = 67890
 KEPT_EVENTS = 100_000
 STATUSES = ("active", "archived")
+HIGHEST_SCORE = 100
 
 Order = Literal["newest-first", "oldest-first"]
 
@@ -115,6 +116,8 @@ class Account:
 
     def put_screening(self, screening: Screening, status: str, score: int | None = None) -> None:
         """Give a screening a status (and score, 0 to 100) now, whatever its pace; any string is a status."""
+        if score is not None and score not in range(HIGHEST_SCORE + 1):
+            raise ValueError(f"score must be a whole number from 0 to {HIGHEST_SCORE}")
         now = self.clock.now()
         self._collect(now)
         screening.put(status, score, now)

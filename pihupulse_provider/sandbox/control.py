@@ -84,7 +84,7 @@ class Control:
 
     def insert_candidates(self, _id: str, body: Mapping[str, Any]) -> object:
         """Put in count generated candidates without an event."""
-        added = self._service.account.insert_candidates(_whole(body, "count", MAX_INSERTED))
+        added = self._service.account.insert_candidates(_count(body))
         return {"ids": [candidate.id for candidate in added]}
 
     def change_candidate(self, candidate_id: str, body: Mapping[str, Any]) -> object:
@@ -112,8 +112,7 @@ class Control:
         """Give a screening any status now, and a score (0 to 100) if wanted."""
         account = self._service.account
         screening = find_screening(account, screening_id)
-        score = _whole(body, "score", 100) if "score" in body else None
-        account.put_screening(screening, str(body["status"]), score)
+        account.put_screening(screening, str(body["status"]), body.get("score"))
         return account.views.screening(screening)
 
     def delete_screening(self, screening_id: str, _body: Mapping[str, Any]) -> object:
@@ -176,9 +175,8 @@ def _action_of(request: Request) -> tuple[Action, str]:
     return action, identifier
 
 
-def _whole(body: Mapping[str, Any], name: str, most: int) -> int:
-    value = body[name]
-    if not isinstance(value, int) or not 0 <= value <= most:
-        msg = f"{name} must be a whole number from 0 to {most}"
-        raise ValueError(msg)
-    return value
+def _count(body: Mapping[str, Any]) -> int:
+    count = body["count"]
+    if not isinstance(count, int) or not 0 <= count <= MAX_INSERTED:
+        raise ValueError(f"count must be a whole number from 0 to {MAX_INSERTED}")
+    return count

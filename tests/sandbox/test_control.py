@@ -114,6 +114,7 @@ def test_a_reset_begins_again(sandbox: Sandbox, client: httpx.Client, control: h
         ("POST", "/candidates", {}),
         ("PATCH", "/candidates/c12345", {"status": "gone"}),
         ("POST", "/screenings", {"template_id": "t1"}),
+        ("PATCH", "/screenings/s67890", {"status": "completed", "score": 101}),
         ("PATCH", "/webhooks", {"url": "nowhere"}),
         ("PATCH", "/webhooks", {"uri": "http://127.0.0.1:9/"}),
         ("PATCH", "/clock", {"advance": "soon"}),
@@ -122,7 +123,7 @@ def test_a_reset_begins_again(sandbox: Sandbox, client: httpx.Client, control: h
 def test_what_is_not_understood_is_refused_and_changes_nothing(
     sandbox: Sandbox, control: httpx.Client, method: str, path: str, body: dict[str, Any]
 ) -> None:
-    sandbox.insert_candidates(1)
+    sandbox.insert_screenings(sandbox.insert_candidates(1))
     before = sandbox.candidates
     assert control.request(method, path, json=body).status_code == 400
     assert sandbox.candidates == before

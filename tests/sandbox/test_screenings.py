@@ -143,3 +143,18 @@ def test_screenings_are_listed_in_the_chosen_order() -> None:
     with client_of(sandbox) as client:
         page = client.get("/screenings", params={"limit": 10, "page": 3}).json()
     assert [row["id"] for row in page["data"]] == [f"s{67890 + place}" for place in range(9, -1, -1)]
+
+
+@pytest.mark.parametrize("score", [-1, 101, 70.5, "70"])
+def test_a_score_that_no_report_can_have_is_refused(sandbox: Sandbox, client: httpx.Client, score: object) -> None:
+    screening_id = screened(client, created(client))
+    with pytest.raises(ValueError, match="score must be a whole number from 0 to 100"):
+        sandbox.complete(screening_id, score)
+    assert listed(client)["status"] == "pending"
+
+
+@pytest.mark.parametrize("score", [0, 100])
+def test_a_report_has_any_score_from_0_to_100(sandbox: Sandbox, client: httpx.Client, score: int) -> None:
+    screening_id = screened(client, created(client))
+    sandbox.complete(screening_id, score)
+    assert client.get(f"/screenings/{screening_id}/report").json()["data"]["score"] == score
