@@ -34,6 +34,7 @@ from pihupulse_provider.api.transport import (
     CONCURRENCY,
     LONGEST_REQUEST,
     Body,
+    check_open,
     client_options,
     request_options,
     responses_hidden,
@@ -83,6 +84,11 @@ class AsyncClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Return whether it was closed, so that it sends nothing any more."""
+        return self._http.is_closed
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -101,6 +107,7 @@ class AsyncClient:
             connection for it, which can take long, and before its body; what it raises ends the call with nothing sent.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
+        check_open(self._http, call)
         steps = self._exchanges.start(call, poll=poll)
         reply: Any = None
         try:
@@ -136,6 +143,7 @@ class AsyncClient:
         if before_send is not None:
             await before_send()
             extensions["trace"] = _when_connected(before_send)
+        check_open(self._http, call)
         self.requests_sent += 1
         sent_at = self.limit.now()
         try:

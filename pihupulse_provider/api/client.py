@@ -33,6 +33,7 @@ from pihupulse_provider.api.retry import Exchanges, Observe, Reserve, RetryPolic
 from pihupulse_provider.api.transport import (
     LONGEST_REQUEST,
     Body,
+    check_open,
     client_options,
     request_options,
     responses_hidden,
@@ -77,6 +78,11 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Return whether it was closed, so that it sends nothing any more."""
+        return self._http.is_closed
+
     def close(self) -> None:
         """Close the connections."""
         self._closer()
@@ -87,6 +93,7 @@ class Client:
         :param poll: whether it only looks whether something has happened, and so gives way to other work.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
+        check_open(self._http, call)
         steps = self._exchanges.start(call, poll=poll)
         reply: Any = None
         try:
@@ -116,6 +123,7 @@ class Client:
                 return slot
 
     def _send(self, call: Call[Any]) -> Response | TransportError:
+        check_open(self._http, call)
         sent_at = self.limit.now()
         try:
             with (

@@ -2,6 +2,7 @@
 
     PihuPulseError
     ├── ConfigurationError          the connection or an argument is invalid
+    ├── ClientClosedError           the client was closed before: nothing was sent
     ├── TransportError              no whole response came
     │   ├── NotSentError            the request surely never reached the service
     │   └── NoAnswerError           it may have been carried out (timeout, dropped connection)
@@ -32,6 +33,7 @@ from typing import Any, ClassVar, TypeVar
 
 __all__ = [
     "BadRequestError",
+    "ClientClosedError",
     "ClientError",
     "ConfigurationError",
     "CreateError",
@@ -86,6 +88,12 @@ def check_choice(argument: str, value: str, choices: Iterable[ChoiceT]) -> Choic
     if value not in known:
         raise ConfigurationError(f"{argument} is {value!r}: choose one of {', '.join(known)}.")
     return known[known.index(value)]
+
+
+class ClientClosedError(PihuPulseError):
+    """A client was used after it was closed: nothing was sent."""
+
+    permanent = True
 
 
 class TransportError(PihuPulseError):

@@ -17,7 +17,13 @@ import httpx
 from pihupulse_provider import __version__
 from pihupulse_provider.api.account import Account, is_loopback
 from pihupulse_provider.api.endpoints import Call
-from pihupulse_provider.api.errors import ConfigurationError, NoAnswerError, NotSentError, TransportError
+from pihupulse_provider.api.errors import (
+    ClientClosedError,
+    ConfigurationError,
+    NoAnswerError,
+    NotSentError,
+    TransportError,
+)
 from pihupulse_provider.api.models import Model
 from pihupulse_provider.api.network import CAME_UNASKED
 from pihupulse_provider.api.response import Response
@@ -100,6 +106,12 @@ def _proxy(account: Account) -> str | None:
     known = getproxies()
     found = known.get(url.scheme) or known.get("all")
     return found if found is None or "://" in found else f"http://{found}"
+
+
+def check_open(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> None:
+    """Check that a call can still be sent. :raises ClientClosedError: if the client was closed."""
+    if http.is_closed:
+        raise ClientClosedError(f"{call.subject} was not sent: this client was closed. Use a new one.")
 
 
 def request_options(account: Account, call: Call[Any]) -> dict[str, Any]:

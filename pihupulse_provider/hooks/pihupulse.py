@@ -64,6 +64,7 @@ class PihuPulseHook(BaseHook):
     def __init__(self, pihupulse_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pihupulse_conn_id = pihupulse_conn_id
+        self._client: Client | None = None
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -115,14 +116,15 @@ class PihuPulseHook(BaseHook):
         limit.known_as(self.pihupulse_conn_id)
         return limit
 
-    @cached_property
-    def _client(self) -> Client:
+    def get_conn(self) -> Client:
+        """Return the blocking client; the hook shares it, and it closes itself when nobody has it any more.
+
+        When somebody has closed it, the next call makes a new one.
+        """
         from pihupulse_provider.api.client import Client
 
-        return Client(self.account, limit=self.limit)
-
-    def get_conn(self) -> Client:
-        """Return the blocking client; the hook shares it, and it closes itself when nobody has it any more."""
+        if self._client is None or self._client.is_closed:
+            self._client = Client(self.account, limit=self.limit)
         return self._client
 
     def connect(self) -> AsyncClient:

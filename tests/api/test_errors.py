@@ -6,6 +6,7 @@ import pytest
 
 from pihupulse_provider.api import (
     BadRequestError,
+    ClientClosedError,
     ClientError,
     ConfigurationError,
     CreateError,
@@ -28,6 +29,7 @@ from pihupulse_provider.api.errors import status_error_class
     ("kind", "permanent", "may_have_happened"),
     [
         (ConfigurationError, True, False),
+        (ClientClosedError, True, False),
         (NotSentError, False, False),
         (NoAnswerError, False, True),
         (ResponseError, False, True),

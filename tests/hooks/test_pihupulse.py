@@ -98,6 +98,17 @@ def test_hooks_of_an_account_share_limit_and_store(sandbox: Sandbox, store_url: 
     assert repr(one.store) == f"Store('{store_url}')"
 
 
+def test_hook_goes_on_after_its_client_was_closed(sandbox: Sandbox) -> None:
+    hook = PihuPulseHook()
+
+    with hook.get_conn() as client:
+        assert hook.get_conn() is client
+        client.list_templates()
+
+    assert hook.list_templates()
+    assert hook.get_conn() is hook.get_conn()
+
+
 def test_store_is_in_airflows_home_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AIRFLOW__PIHUPULSE__STORE_URL")
     monkeypatch.setenv("BASE", str(tmp_path.parent))
