@@ -1,6 +1,7 @@
 """The objects of the API reference ("API Endpoints"), read leniently.
 
-Every field but the ids may be missing (it is then ``None``), and a field that the reference does not name is kept.
+Every field but the ids may be missing, or hold what the reference does not describe (it is then ``None``), and a field
+that the reference does not name is kept.
 :meth:`Model.public` is what may be logged, rendered or put into an XCom: the documented fields less the personal ones.
 """
 
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Generic, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pihupulse_provider.api.clock import with_zone
+from pihupulse_provider.api.leniency import fitted
 
 __all__ = [
     "Candidate",
@@ -82,13 +84,25 @@ def value_types(annotation: Any) -> set[Any]:
     return {get_args(part)[0] if get_origin(part) is Annotated else part for part in parts} - {NoneType}
 
 
-class Item(Model):
+class Received(Model):
+    """Anything the service sends."""
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Return the model of a document; an optional field in which something does not fit is None."""
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            return super().model_validate(fitted(cls, obj, error), **options)
+
+
+class Item(Received):
     """Anything that has an id of its own."""
 
     id: str
 
 
-class Education(Model):
+class Education(Received):
     """One entry of a candidate's education."""
 
     institution: str | None = None
@@ -164,7 +178,7 @@ class Template(Item):
     updated_at: Timestamp = None
 
 
-class SkillScore(Model):
+class SkillScore(Received):
     """One skill's part of a report."""
 
     skill: str | None = None
@@ -172,7 +186,7 @@ class SkillScore(Model):
     max_score: Score = None
 
 
-class Report(Model):
+class Report(Received):
     """A completed screening's report ("Get Screening Report"); its summary names the candidate."""
 
     screening_id: str
@@ -190,7 +204,7 @@ class Report(Model):
     recommendation: str | None = None
 
 
-class PageMeta(Model):
+class PageMeta(Received):
     """Where a page stands in its list; believed over what was asked for."""
 
     current_page: int | None = None
@@ -202,7 +216,7 @@ class PageMeta(Model):
 ItemT = TypeVar("ItemT", bound=Item)
 
 
-class Page(Model, Generic[ItemT]):
+class Page(Received, Generic[ItemT]):
     """One page of a list, and the moment the server made it (its ``Date`` header; None when it sent none)."""
 
     data: list[ItemT]
