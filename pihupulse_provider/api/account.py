@@ -60,7 +60,7 @@ class Account:
         if not (self.timeout > 0 and math.isfinite(self.timeout)):
             raise ConfigurationError(f"timeout is {self.timeout}: it must be a positive number of seconds.")
         if self.proxy is not None:
-            _check_proxy(self.proxy)
+            check_proxy("proxy", self.proxy)
         object.__setattr__(self, "base_url", _base_url(self.base_url, allow_http=self.allow_http))
 
     @property
@@ -108,10 +108,11 @@ def _base_url(text: str, *, allow_http: bool) -> str:
     return str(url if url.path.strip("/") else url.copy_with(path="/v1"))
 
 
-def _check_proxy(text: str) -> None:
+def check_proxy(what: str, text: str) -> None:
+    """Check the address of a proxy. :raises ConfigurationError: without it, since it may hold a password."""
     url = _parse(text)
     if url is None or url.scheme not in ("http", "https"):
-        raise ConfigurationError("proxy must be the address of an HTTP proxy, such as http://proxy.internal:3128.")
+        raise ConfigurationError(f"{what} must be the address of an HTTP proxy, such as http://proxy.internal:3128.")
 
 
 def _parse(text: str) -> httpx.URL | None:

@@ -15,7 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from pihupulse_provider import __version__
-from pihupulse_provider.api.account import Account, is_loopback
+from pihupulse_provider.api.account import Account, check_proxy, is_loopback
 from pihupulse_provider.api.endpoints import Call
 from pihupulse_provider.api.errors import (
     ClientClosedError,
@@ -97,7 +97,10 @@ def transport_options(account: Account) -> dict[str, Any]:
 
 
 def _proxy(account: Account) -> str | None:
-    """Return the account's proxy, or else the environment's; none on the way to this machine."""
+    """Return the account's proxy, or else the environment's; none on the way to this machine.
+
+    :raises ConfigurationError: if the environment's can't be used.
+    """
     url = httpx.URL(account.base_url)
     if is_loopback(url.host):
         return None  # plain http is allowed there, and a proxy would get the API key in clear
@@ -105,7 +108,11 @@ def _proxy(account: Account) -> str | None:
         return account.proxy
     known = getproxies()
     found = known.get(url.scheme) or known.get("all")
-    return found if found is None or "://" in found else f"http://{found}"
+    if found is None:
+        return None
+    address = found if "://" in found else f"http://{found}"
+    check_proxy(f"The environment's proxy ({url.scheme.upper()}_PROXY or ALL_PROXY)", address)
+    return address
 
 
 def check_open(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> None:

@@ -19,6 +19,7 @@ from pihupulse_provider.api import (
     Account,
     AsyncClient,
     Client,
+    ConfigurationError,
     NewCandidate,
     NewScreening,
     NoAnswerError,
@@ -212,6 +213,18 @@ class TestProxies:
         proxied = replace(account, proxy=nowhere) if kind == "account" else account
         with Client(proxied, retry=ONCE) as client:
             assert client.list_templates()
+
+    @pytest.mark.parametrize("name", ["https_proxy", "all_proxy"])
+    @pytest.mark.parametrize("proxy", ["socks5://me:secret@proxy:1080", "foo://proxy:3128", "proxy:99999", "http://"])
+    def test_one_of_the_environment_that_is_no_http_proxy_is_refused(self, monkeypatch, name, proxy):
+        for other in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
+            monkeypatch.delenv(other, raising=False)
+        monkeypatch.setenv(name, proxy)
+        with pytest.raises(ConfigurationError, match=r"HTTPS_PROXY or ALL_PROXY\) must be the address of") as caught:
+            Client(Account("key"))
+        assert "secret" not in str(caught.value)
+        with pytest.raises(ConfigurationError):
+            AsyncClient(Account("key"))
 
     def test_one_of_the_environment_is_used_on_the_way_elsewhere(self, monkeypatch):
         with _raw_server(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as address:

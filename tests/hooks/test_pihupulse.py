@@ -145,6 +145,18 @@ def test_nobody_there(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "wrong_key" not in sentence
 
 
+def test_proxy_of_the_environment_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    _connection(monkeypatch)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "socks5://proxy.internal:1080")
+
+    is_good, sentence = PihuPulseHook().test_connection()
+
+    assert not is_good
+    assert sentence.endswith("must be the address of an HTTP proxy, such as http://proxy.internal:3128.")
+
+
 @pytest.mark.parametrize(
     ("fault", "options", "begins"),
     [
