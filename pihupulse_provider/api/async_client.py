@@ -179,7 +179,7 @@ class AsyncClient:
         """Return all candidates, page by page as they are asked for."""
         return self._iterate(lambda page: endpoints.list_candidates(page, limit, status))
 
-    async def get_candidate(self, candidate_id: str) -> Candidate:
+    async def get_candidate(self, candidate_id: str | int) -> Candidate:
         """Return one candidate with its details (API reference, "Get Candidate")."""
         return await self.run(endpoints.get_candidate(candidate_id))
 
@@ -203,7 +203,7 @@ class AsyncClient:
         """Return the screening templates (API reference, "List Templates")."""
         return (await self.run(endpoints.list_templates())).data
 
-    async def get_report(self, screening_id: str) -> Report:
+    async def get_report(self, screening_id: str | int) -> Report:
         """Return a completed screening's report (API reference, "Get Screening Report")."""
         return await self.run(endpoints.get_report(screening_id))
 

@@ -147,7 +147,7 @@ class Client:
         """Return all candidates, page by page as they are asked for."""
         return self._iterate(lambda page: endpoints.list_candidates(page, limit, status))
 
-    def get_candidate(self, candidate_id: str) -> Candidate:
+    def get_candidate(self, candidate_id: str | int) -> Candidate:
         """Return one candidate with its details (API reference, "Get Candidate")."""
         return self.run(endpoints.get_candidate(candidate_id))
 
@@ -171,7 +171,7 @@ class Client:
         """Return the screening templates (API reference, "List Templates")."""
         return self.run(endpoints.list_templates()).data
 
-    def get_report(self, screening_id: str) -> Report:
+    def get_report(self, screening_id: str | int) -> Report:
         """Return a completed screening's report (API reference, "Get Screening Report")."""
         return self.run(endpoints.get_report(screening_id))
 

@@ -71,10 +71,11 @@ def list_candidates(page: int = 1, limit: int = MAX_PAGE_SIZE, status: str | Non
     return Call("GET /candidates", "GET", "/candidates", Page[Candidate], params, enveloped=False)
 
 
-def get_candidate(candidate_id: str) -> Call[Candidate]:
+def get_candidate(candidate_id: str | int) -> Call[Candidate]:
     """GET /candidates/:id."""
-    path = f"/candidates/{_id(candidate_id, 'candidate_id')}"
-    return Call("GET /candidates/:id", "GET", path, Candidate, asked_for=_named(candidate_id=candidate_id))
+    wanted = _id(candidate_id, "candidate_id")
+    path = f"/candidates/{quote(wanted, safe='')}"
+    return Call("GET /candidates/:id", "GET", path, Candidate, asked_for=_named(candidate_id=wanted))
 
 
 def create_candidate(candidate: NewCandidate) -> Call[Candidate]:
@@ -99,14 +100,15 @@ def list_templates() -> Call[Page[Template]]:
     return Call("GET /templates", "GET", "/templates", Page[Template], enveloped=False)
 
 
-def get_report(screening_id: str) -> Call[Report]:
+def get_report(screening_id: str | int) -> Call[Report]:
     """GET /screenings/:id/report."""
+    wanted = _id(screening_id, "screening_id")
     return Call(
         "GET /screenings/:id/report",
         "GET",
-        f"/screenings/{_id(screening_id, 'screening_id')}/report",
+        f"/screenings/{quote(wanted, safe='')}/report",
         Report,
-        asked_for=_named(screening_id=screening_id),
+        asked_for=_named(screening_id=wanted),
         absent="There is no screening with that id, or no report of it before it is completed",
     )
 
@@ -119,11 +121,17 @@ def _page(page: int, limit: int) -> dict[str, int]:
     return {"page": page, "limit": limit}
 
 
-def _id(value: str, argument: str) -> str:
+def _id(value: object, argument: str) -> str:
+    """Return an id as text: a table's or a JSON document's may be a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        what = f"of the type {type(value).__name__}"
+        raise ConfigurationError(f"{argument} is {what}: it must be the id that PihuPulse gave, a text.")
     is_text = not any("\ud800" <= character <= "\udfff" for character in value)
     if not (value.strip() and is_text) or value in (".", "..") or len(value) > LONGEST_ID:
         raise ConfigurationError(f"{_named(**{argument: value})} can't be used: it must be the id that PihuPulse gave.")
-    return quote(value, safe="")
+    return value
 
 
 def _named(**ids: str) -> str:

@@ -162,7 +162,7 @@ class PihuPulseHook(BaseHook):
         with ThreadPoolExecutor(1) as thread:  # whoever calls may have an event loop in this one
             return thread.submit(run_to_end, find_candidate(self.connect(), email)).result()
 
-    def get_candidate(self, candidate_id: str) -> Candidate:
+    def get_candidate(self, candidate_id: str | int) -> Candidate:
         """Return one candidate with its details (API reference, "Get Candidate")."""
         return self.get_conn().get_candidate(candidate_id)
 
@@ -186,7 +186,7 @@ class PihuPulseHook(BaseHook):
         """Return the screening templates (API reference, "List Templates")."""
         return self.get_conn().list_templates()
 
-    def get_report(self, screening_id: str) -> Report:
+    def get_report(self, screening_id: str | int) -> Report:
         """Return a completed screening's report (API reference, "Get Screening Report")."""
         return self.get_conn().get_report(screening_id)
 

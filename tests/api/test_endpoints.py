@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pihupulse_provider.api import ConfigurationError, NewCandidate, NewScreening, Page
+from pihupulse_provider.api import ConfigurationError, NewCandidate, NewScreening, NotFoundError, Page
 from pihupulse_provider.api.models import Model
 from tests.api import reference
 from tests.api.drivers import KEY, Driver, Service
@@ -146,3 +146,21 @@ def _document(result: Any) -> Any:
         return [item.document() for item in result]
     assert isinstance(result, Model)
     return result.document()
+
+
+def test_whole_number_is_an_id(connect: Callable[..., Driver]) -> None:
+    service = Service(httpx.Response(404, json={"error": {"code": "not_found"}}))
+
+    with pytest.raises(NotFoundError, match="candidate_id 12345 failed"):
+        connect(service).call("get_candidate", 12345)
+    assert service.requests[0].url.path == "/v1/candidates/12345"
+
+
+@pytest.mark.parametrize("value", [None, True, 1.5, ["c1"], {"id": "c1"}, b"c1"])
+@pytest.mark.parametrize(("method", "argument"), [("get_candidate", "candidate_id"), ("get_report", "screening_id")])
+def test_what_is_no_text_is_no_id(connect: Callable[..., Driver], method: str, argument: str, value: object) -> None:
+    service = Service(httpx.Response(200))
+
+    with pytest.raises(ConfigurationError, match=f"{argument} is .*{type(value).__name__}.*the id that PihuPulse gave"):
+        connect(service).call(method, value)
+    assert service.requests == []
