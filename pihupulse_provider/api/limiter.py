@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from pihupulse_provider.api.clock import now
@@ -53,43 +54,59 @@ class MemoryRateLimit:
     blocks = False
 
     def __init__(self, plan: Plan | None = None, clock: Callable[[], float] = now) -> None:
-        self._state = LimitState(cap=plan)
-        self._lock = threading.Lock()
+        self._cap = plan
+        self._shared = _Shared()
         self.now = clock
+
+    def with_plan(self, plan: Plan | None) -> MemoryRateLimit:
+        """Return the same limit for somebody who uses another plan of it at the most."""
+        view = MemoryRateLimit(plan, self.now)
+        view._shared = self._shared
+        return view
 
     @property
     def state(self) -> LimitState:
         """Return what is known of the limit now."""
-        return self._state
+        state = self._shared.state
+        return state if state.cap == self._cap else replace(state, cap=self._cap)
 
     @property
     def plan(self) -> Plan:
         """Return the plan in force, as far as known."""
-        return self._state.plan
+        return self.state.plan
 
     def reserve(self, *, poll: bool = False) -> Slot:
         """Take the next free slot."""
-        with self._lock:
-            self._state, slot = reserve(self._state, self.now(), poll=poll)
+        with self._shared.lock:
+            self._shared.state, slot = reserve(self.state, self.now(), poll=poll)
         return slot
 
     def observe(self, slot: Slot, headers: RateLimitHeaders) -> None:
         """Correct the limit by what a response says."""
-        with self._lock:
-            self._state = observe(self._state, slot, headers)
+        with self._shared.lock:
+            self._shared.state = observe(self.state, slot, headers)
 
     def is_void(self, slot: Slot) -> bool:
         """Return whether the account was paused since the slot was taken."""
-        return slot.voided < self._state.voided
+        return slot.voided < self._shared.state.voided
 
 
-_limits: dict[str, MemoryRateLimit] = {}
+class _Shared:
+    """What is known of an account's limit, whoever uses it; its cap is that of who used it last."""
+
+    def __init__(self) -> None:
+        self.state = LimitState()
+        self.lock = threading.Lock()
+
+
+_limits: dict[str, dict[Plan | None, MemoryRateLimit]] = {}
 _limits_lock = threading.Lock()
 
 
 def process_rate_limit(account: str, plan: Plan | None = None) -> MemoryRateLimit:
-    """Return this process's one limit for an account; the plan counts when it is first asked for."""
+    """Return this process's one view, under a plan, of its one limit for an account."""
     with _limits_lock:
-        if account not in _limits:
-            _limits[account] = MemoryRateLimit(plan)
-        return _limits[account]
+        views = _limits.setdefault(account, {None: MemoryRateLimit()})
+        if plan not in views:
+            views[plan] = views[None].with_plan(plan)
+        return views[plan]
