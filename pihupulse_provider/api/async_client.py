@@ -147,7 +147,7 @@ class AsyncClient:
         self.requests_sent += 1
         sent_at = self.limit.now()
         try:
-            with responses_hidden():
+            with responses_hidden(call):
                 async with (
                     asyncio.timeout(LONGEST_REQUEST * self.account.timeout),
                     self._http.stream(**request_options(self.account, call), extensions=extensions) as response,

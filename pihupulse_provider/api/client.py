@@ -127,7 +127,7 @@ class Client:
         sent_at = self.limit.now()
         try:
             with (
-                responses_hidden(),
+                responses_hidden(call),
                 self._within(LONGEST_REQUEST * self.account.timeout),
                 self._http.stream(**request_options(self.account, call)) as response,
             ):

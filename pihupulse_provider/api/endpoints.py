@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.logs import shown_id
 from pihupulse_provider.api.models import (
     Candidate,
     Model,
@@ -25,7 +25,6 @@ MAX_PAGE_SIZE = 100
 """The largest ``limit`` of a list (API reference, "List Candidates")."""
 LONGEST_ID = 255
 """Characters; a longer text is no id but a mistake."""
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CANDIDATE_STATUSES = ("active", "archived", "all")
 """What a list of candidates can be filtered by (API reference, "List Candidates")."""
 
@@ -135,8 +134,5 @@ def _id(value: object, argument: str) -> str:
 
 
 def _named(**ids: str) -> str:
-    """Return ids as messages show them: what can't be an id is not shown, since it may be a person's data."""
-    return ", ".join(
-        f"{name} {value if _ID.fullmatch(value) else f'(a text of {len(value)} characters)'}"
-        for name, value in ids.items()
-    )
+    """Return ids as messages show them."""
+    return ", ".join(f"{name} {shown_id(value)}" for name, value in ids.items())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAMED = 20
 """How many ids a message names at most."""
 _YEAR_10000 = 253_402_300_800.0
@@ -50,6 +52,15 @@ def named(words: Collection[str]) -> str:
     """Return the first 20 of some words, and how many more there are."""
     first = [word for word, _ in zip(words, range(_NAMED), strict=False)]
     return ", ".join(first) + (f" and {len(words) - _NAMED:,} more" if len(words) > _NAMED else "")
+
+
+def shown_id(text: str) -> str:
+    """Return an id as messages show it: what can't be one is not shown, since it may be a person's data.
+
+    >>> shown_id("c12345"), shown_id("ana@example.com")
+    ('c12345', '(a text of 15 characters)')
+    """
+    return text if _ID.fullmatch(text) else f"(a text of {len(text)} characters)"
 
 
 class Log(Protocol):

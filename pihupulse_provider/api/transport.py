@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import urlencode
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -39,21 +40,23 @@ LONGEST_BODY = 64 * 1024 * 1024
 """Bytes; a page of 100 candidates has some 50,000."""
 
 
-_is_ours = ContextVar("pihupulse_is_ours", default=False)
+_ours: ContextVar[Call[Any] | None] = ContextVar("pihupulse_call", default=None)
 
 
 class _HidesResponses(logging.Filter):
     """Keeps what the service sends out of the logs of httpx and httpcore, which repeat the heads of responses.
 
-    A reason phrase or a header can hold personal data as well as a body. What others do with httpx is left alone.
+    A reason phrase or a header can hold personal data as well as a body, and so can an address with something in the
+    place of an id. What others do with httpx is left alone.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record may be logged; the reason phrase is cut off httpx's."""
-        if not _is_ours.get():
+        """Return whether the record may be logged; httpx's names the call as errors do, and no reason phrase."""
+        call = _ours.get()
+        if call is None:
             return True
-        if record.name == "httpx" and isinstance(record.args, tuple):
-            record.args = (*record.args[:-1], "…")
+        if record.name == "httpx" and isinstance(record.args, tuple) and len(record.args) > 2:
+            record.args = (record.args[0], _shown(call), *record.args[2:-1], "…")
         return not str(record.msg).startswith("receive_")
 
 
@@ -61,14 +64,20 @@ for _name in ("httpx", "httpcore.http11"):
     logging.getLogger(_name).addFilter(_HidesResponses())
 
 
+def _shown(call: Call[Any]) -> str:
+    """Return what the log shows of a call, after its method, in place of its address."""
+    query = f"?{urlencode(call.params)}" if call.params else ""
+    return call.subject.removeprefix(f"{call.method} ") + query
+
+
 @contextmanager
-def responses_hidden() -> Iterator[None]:
-    """Keep what the service sends out of the logs, meanwhile and in this context."""
-    token = _is_ours.set(True)
+def responses_hidden(call: Call[Any]) -> Iterator[None]:
+    """Keep what the service sends out of the logs, meanwhile and in this context, and what may be no id."""
+    token = _ours.set(call)
     try:
         yield
     finally:
-        _is_ours.reset(token)
+        _ours.reset(token)
 
 
 def client_options(account: Account) -> dict[str, Any]:

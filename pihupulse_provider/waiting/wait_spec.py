@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from pihupulse_provider.api.errors import ConfigurationError
-from pihupulse_provider.api.logs import counted, duration, named, utc
+from pihupulse_provider.api.logs import counted, duration, named, shown_id, utc
 
 WaitFor = str | int | float
 End = Literal["decided", "deadline", "timeout", "error"]
@@ -96,10 +96,11 @@ class WaitSpec:
         count = counted(total, "screening")
         goal = count if self.needed == total else f"{self.needed:,} of {count}"
         grows = ", and less and less often" if self.exponential_backoff else ""
+        waited_for = named([shown_id(one) for one in self.screenings]) or "none"
         fails = "" if self.deadline is not None else " It fails as soon as too many have failed for that."
         return (
             f"Waiting since {utc(self.started_at)} for {goal} to be completed. Polled every {duration(self.interval)}"
-            f"{grows}. {self._describe_limit()}{fails} Waited for: {named(self.screenings) or 'none'}."
+            f"{grows}. {self._describe_limit()}{fails} Waited for: {waited_for}."
         )
 
     def _describe_limit(self) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 
+import httpx
 import pytest
 
 from pihupulse_provider.api.logs import OutageLog, Progress
+from tests.api.drivers import BlockingDriver, EventLoopDriver, Service
 
 
 def test_each_outage_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
@@ -44,3 +46,39 @@ def test_it_tells_rows_rate_and_time_left_at_a_sensible_pace(caplog):
 def test_where_the_number_of_rows_is_not_known_it_tells_the_rest(caplog):
     caplog.set_level("INFO")
     assert lines(caplog, None, 5) == ["Creating candidates: 50 rows, 10.0 rows a second"]
+
+
+@pytest.mark.parametrize("connect", [BlockingDriver, EventLoopDriver])
+def test_httpx_names_an_id_as_errors_do(connect: type[BlockingDriver], caplog: pytest.LogCaptureFixture) -> None:
+    """A mistake of a DAG's author puts a person's address in the place of an id."""
+    service = Service(httpx.Response(200, json={"data": {"id": "c1"}}))
+    caplog.set_level("DEBUG")
+
+    connect(service).call("get_candidate", "ana.costa@example.com")
+    connect(service).call("get_candidate", "c12345")
+
+    lines = [one.getMessage() for one in caplog.records if one.name == "httpx"]
+    assert lines == [
+        'HTTP Request: GET /candidates/:id for candidate_id (a text of 21 characters) "HTTP/1.1 200 …"',
+        'HTTP Request: GET /candidates/:id for candidate_id c12345 "HTTP/1.1 200 …"',
+    ]
+    assert "ana" not in caplog.text.casefold()
+
+
+@pytest.mark.parametrize("connect", [BlockingDriver, EventLoopDriver])
+def test_httpx_says_which_page_is_read(connect: type[BlockingDriver], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    connect(Service(httpx.Response(200, json={"data": []}))).call("list_candidates", page=3, status="active")
+
+    lines = [one.getMessage() for one in caplog.records if one.name == "httpx"]
+    assert lines == ['HTTP Request: GET /candidates?page=3&limit=100&status=active "HTTP/1.1 200 …"']
+
+
+def test_httpx_of_others_logs_what_it_did(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    with httpx.Client(transport=httpx.MockTransport(lambda _request: httpx.Response(200))) as client:
+        client.get("https://example.com/ana")
+
+    assert "https://example.com/ana" in caplog.text

@@ -113,5 +113,11 @@ def test_of_many_screenings_the_first_twenty_are_named():
     assert "s19 and 9,980 more." in WaitSpec({f"s{n}": None for n in range(10_000)}, 0.0).describe()
 
 
+def test_what_can_not_be_an_id_is_not_named():
+    described = WaitSpec({"s1": None, "ana.costa@example.com": None}, 0.0).describe()
+
+    assert "Waited for: s1, (a text of 21 characters)." in described
+
+
 def test_a_timeout_that_reaches_past_what_a_date_can_be_is_described():
     assert "the end of the year 9999" in WaitSpec({"s1": None}, 0.0, timeout=1e12).describe()
