@@ -35,7 +35,7 @@ def lines(caplog, expected, steps):
 
 
 def test_it_tells_rows_rate_and_time_left_at_a_sensible_pace(caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="httpx")
     assert lines(caplog, 80_000, 70) == [
         "Creating candidates: 50 of 80,000 rows (0.1%), 10.0 rows a second, 2:13:15 left",
         "Creating candidates: 350 of 80,000 rows (0.4%), 10.0 rows a second, 2:12:45 left",
@@ -44,7 +44,7 @@ def test_it_tells_rows_rate_and_time_left_at_a_sensible_pace(caplog):
 
 
 def test_where_the_number_of_rows_is_not_known_it_tells_the_rest(caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="httpx")
     assert lines(caplog, None, 5) == ["Creating candidates: 50 rows, 10.0 rows a second"]
 
 
@@ -53,6 +53,7 @@ def test_httpx_names_an_id_as_errors_do(connect: type[BlockingDriver], caplog: p
     """A mistake of a DAG's author puts a person's address in the place of an id."""
     service = Service(httpx.Response(200, json={"data": {"id": "c1"}}))
     caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="httpx")
 
     connect(service).call("get_candidate", "ana.costa@example.com")
     connect(service).call("get_candidate", "c12345")
@@ -67,7 +68,7 @@ def test_httpx_names_an_id_as_errors_do(connect: type[BlockingDriver], caplog: p
 
 @pytest.mark.parametrize("connect", [BlockingDriver, EventLoopDriver])
 def test_httpx_says_which_page_is_read(connect: type[BlockingDriver], caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="httpx")
 
     connect(Service(httpx.Response(200, json={"data": []}))).call("list_candidates", page=3, status="active")
 
@@ -76,7 +77,7 @@ def test_httpx_says_which_page_is_read(connect: type[BlockingDriver], caplog: py
 
 
 def test_httpx_of_others_logs_what_it_did(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="httpx")
 
     with httpx.Client(transport=httpx.MockTransport(lambda _request: httpx.Response(200))) as client:
         client.get("https://example.com/ana")
