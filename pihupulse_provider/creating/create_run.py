@@ -198,16 +198,19 @@ class CreateRun:
         if rejected <= allowed and not is_all:
             return
         self.write_rejects(self.rows.rejects())
-        first = "; ".join(
-            f"row {one['row']}: {one['field'] + ' ' if one['field'] else ''}{one['reason']}".rstrip(".")
-            for one in islice(self.rows.rejects(), _SHOWN)
-        )
         limit = "nothing is left to be created" if is_all else f"max_rejects allows {allowed}"
         raise RejectedRowsError(
             f"{rejected:,} of {counted(rows, 'row')} {'was' if rejected == 1 else 'were'} rejected, and {limit}. "
-            f"{first}. Correct them, or raise max_rejects; rejects_path gets the whole list.",
+            f"{self._first_rejects()}. Correct them{'' if is_all else ', or raise max_rejects'}; rejects_path gets the "
+            "whole list.",
             rejected=rejected,
             rows=rows,
+        )
+
+    def _first_rejects(self) -> str:
+        return "; ".join(
+            f"row {one['row']}: {one['field'] + ' ' if one['field'] else ''}{one['reason']}".rstrip(".")
+            for one in islice(self.rows.rejects(), _SHOWN)
         )
 
     def _set_aside_repeated(self) -> None:
@@ -273,6 +276,8 @@ class CreateRun:
         )
         log.info("%s", summary.sentence(self.resource.noun))
         self._check_rejects()
+        if summary.rejected:
+            log.warning("Rejected, as max_rejects allows: %s. rejects_path gets the whole list.", self._first_rejects())
         return summary
 
     def _check_unambiguous(self, recovery: Recovery) -> None:

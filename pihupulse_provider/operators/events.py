@@ -9,7 +9,8 @@ from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.events import check_events
-from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading, poller
+from pihupulse_provider.api.logs import counted
+from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading, poller, why_no_webhook_comes
 from pihupulse_provider.operators.base import PihuPulseOperator, create_job, is_literal
 from pihupulse_provider.operators.links import PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
@@ -72,6 +73,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
 
     def execute(self, context: Context) -> Any:
         """Read, and move the cursor."""
+        self.hook.get_connection(self.pihupulse_conn_id)  # fails if there is none
         check_writable("results_path", self.results_path)
         inbox = Inbox(self.hook.store)
         given = self.reveal("events")
@@ -84,7 +86,10 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         stretch = cursor.stretch(reader, inbox.head() if self.start == "latest" else 0)
         wanted = EventFilter(connection=self.pihupulse_conn_id, events=events)
         batch = inbox.read_all(wanted, after=stretch.start, until=stretch.end, limit=self._limit())
-        self.log.info("Read %d events up to position %d.", len(batch.events), batch.end)
+        self.log.info("Read %s up to position %d.", counted(len(batch.events), "event"), batch.end)
+        may_lack_webhooks = not batch.events and self.source == "webhooks"
+        if may_lack_webhooks and (problem := why_no_webhook_comes(self.pihupulse_conn_id, inbox.store)):
+            self.log.warning("%s", problem)
 
         def commit() -> None:
             if stretch.end is None:

@@ -71,7 +71,7 @@ def _results(path: str) -> Iterator[Row]:
 def _candidates_of(path: str) -> Iterator[Row]:
     for row in _results(path):
         if row.values is None:
-            yield row
+            yield row._replace(reason=f"{row.reason} (line {row.number} of {path})")
         elif row.values.get("status") != "rejected":
             # By its line: in results of several imports, one behind the other, the numbers of rows repeat.
             yield Row(row.number, {"candidate_id": row.values.get("id")})
@@ -83,16 +83,11 @@ def _flat(candidate_ids: Any) -> Iterator[Row]:
     for one in candidate_ids if is_list else [candidate_ids]:
         path = results_path_in(one)
         if path is not None:
-            yield from _candidates_in_list(path)
+            yield from _candidates_of(path)
         elif isinstance(one, list | tuple):
             yield from _flat(one)
         else:
             yield Row(0, {"candidate_id": _id_of(one)})
-
-
-def _candidates_in_list(path: str) -> Iterator[Row]:
-    for row in _candidates_of(path):
-        yield row if row.values is not None else row._replace(reason=f"{row.reason} (line {row.number} of {path})")
 
 
 def _id_of(one: Any) -> Any:
@@ -122,6 +117,10 @@ def _screenings_of(path: str) -> Iterator[Pair]:
             raise ConfigurationError(
                 f"Line {row.number} of {path} {row.reason}: is it the results_path of a task that created screenings?"
             )
+        if not {"screening_id", "id"} & row.values.keys():
+            raise ConfigurationError(
+                f"Line {row.number} of {path} has no id: is it the results_path of a task that created screenings?"
+            )
         screening_id = row.values.get("screening_id") or row.values.get("id")
         if screening_id is not None:
             yield str(screening_id), row.values.get("candidate_id")
@@ -129,6 +128,11 @@ def _screenings_of(path: str) -> Iterator[Pair]:
 
 def _screening(one: Any) -> Pair:
     if isinstance(one, Mapping):
+        if not {"screening_id", "id"} & one.keys():
+            raise ConfigurationError(
+                "screening_ids holds an object with neither a results_path nor an id. Set results_path of the task "
+                "before it that creates the screenings, or give a list of ids."
+            )
         screening_id = one.get("screening_id") or one.get("id")
         return _id(screening_id, "screening_ids"), one.get("candidate_id")
     return _id(one, "screening_ids"), None

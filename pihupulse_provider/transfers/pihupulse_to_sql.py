@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook, Context
+from airflow.providers.common.compat.sdk import Context
 
 from pihupulse_provider.api.errors import ConfigurationError, check_choice
+from pihupulse_provider.api.logs import counted
 from pihupulse_provider.exporting.export import MODELS
 from pihupulse_provider.exporting.sql_table import MODES, SqlTable, key_of
 from pihupulse_provider.transfers.export import ExportOperator
+from pihupulse_provider.transfers.sql_hook import sql_hook
 
 if TYPE_CHECKING:
     from pihupulse_provider.operators.lineage import Dataset
@@ -72,9 +74,8 @@ class PihuPulseToSqlOperator(ExportOperator):
                 table.publish()
         finally:
             engine.dispose()
-        self.log.info(
-            "%s %s of %s are in %s.", f"{result['rows']:,}", self.resource, self.pihupulse_conn_id, self.table
-        )
+        written = counted(result["rows"], self.resource.removesuffix("s"))
+        self.log.info("Wrote %s of %s into the table %s.", written, self.pihupulse_conn_id, self.table)
         return self.result(context, {**result, "table": self.table})
 
     def target(self) -> Dataset | None:
@@ -84,13 +85,7 @@ class PihuPulseToSqlOperator(ExportOperator):
         return table_dataset(self._database[0], self.table, self._database[1], self.fields) if self._database else None
 
     def _engine(self) -> Any:
-        connection: Any = BaseHook.get_connection(self.conn_id)
-        hook = connection.get_hook()
-        if not hasattr(hook, "get_sqlalchemy_engine"):
-            raise ConfigurationError(
-                f"The connection {self.conn_id!r} is of type {hook.conn_type!r}, which does not speak SQL."
-            )
-        return hook.get_sqlalchemy_engine()
+        return sql_hook(self.conn_id, "get_sqlalchemy_engine").get_sqlalchemy_engine()
 
     @property
     def fields(self) -> list[str]:

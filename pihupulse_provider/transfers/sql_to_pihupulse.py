@@ -8,13 +8,13 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseHook, Context
+from airflow.providers.common.compat.sdk import Context
 
-from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.creating.cell_text import known_digits
 from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 from pihupulse_provider.creating.readers import Row, Source
 from pihupulse_provider.operators.bulk import ImportOperator
+from pihupulse_provider.transfers.sql_hook import sql_hook
 
 if TYPE_CHECKING:
     from psycopg.abc import Buffer, Loader
@@ -96,14 +96,8 @@ class SqlToPihuPulseOperator(ImportOperator):
         return tables, {field: [one for name in names for one in found.get(name, ())] for field, names in columns}
 
     def _connect(self) -> Any:
-        connection: Any = BaseHook.get_connection(self.conn_id)
-        hook = connection.get_hook(hook_params=self.hook_params)
-        if not hasattr(hook, "get_records"):
-            raise ConfigurationError(
-                f"The connection {self.conn_id!r} is of type {hook.conn_type!r}, which does not speak SQL."
-            )
-        self._hook = hook
-        return hook.get_conn()
+        self._hook = sql_hook(self.conn_id, "get_records", hook_params=self.hook_params)
+        return self._hook.get_conn()
 
 
 @contextmanager

@@ -153,8 +153,10 @@ class TestRejects:
         assert [(row["row"], row["field"]) for row in job.rejects] == [(6, "name"), (6, "email"), (6, "phone")]
 
     @pytest.mark.parametrize("allowed", [1, 0.2])
-    def test_as_many_as_are_allowed_are_left_out(self, world, allowed):
+    def test_as_many_as_are_allowed_are_left_out(self, world, allowed, caplog):
+        """The log says which and why, also where nobody keeps the whole list."""
         summary = run(world, [*people(5), self.BAD], max_rejects=allowed)
+        assert "Rejected, as max_rejects allows: row 6: name is missing; row 6: email is not an e-mail" in caplog.text
         assert (summary.created, summary.rejected) == (5, 1)
 
     def test_a_corrected_source_is_welcome_while_nothing_is_created(self, world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,19 @@ def test_candidates_belong_to_the_screenings_in_their_order():
 def test_a_candidate_too_few_is_refused():
     with pytest.raises(ConfigurationError, match="1 candidates for 2 screenings"):
         read(["s1", "s2"], ["c1"])
+
+
+def test_a_file_of_something_else_is_refused():
+    """A wait over nothing would be over at once."""
+    Path("people.jsonl").write_text('{"name": "Ana", "email": "ana@example.com"}')
+    with pytest.raises(ConfigurationError, match=r"Line 1 of \./people\.jsonl has no id") as caught:
+        read("./people.jsonl")
+    assert "Ana" not in str(caught.value)
+
+
+def test_a_summary_without_results_is_told_from_an_id():
+    with pytest.raises(ConfigurationError, match="neither a results_path nor an id"):
+        read({"rows": 3, "created": 3, "results_path": None})
 
 
 @pytest.mark.parametrize("value", [None, "", [None], {}, {"id": ""}, [["s1"]], True, ".."])

@@ -154,6 +154,16 @@ def test_a_limit_below_one_is_refused(dag_runs, dag_of, consumer, limit):
     assert isinstance(error, ConfigurationError)
 
 
+def test_a_run_that_finds_nothing_says_what_may_keep_webhooks_away(dag_runs, dag_of, consumer, capfd):
+    dag_runs.run(dag_of(consumer=consumer))
+    assert "webhook_connections does not name pihupulse_default here" in "".join(capfd.readouterr())
+
+
+def test_a_connection_that_there_is_not_is_an_error(dag_runs, dag_of, consumer):
+    run = dag_runs.run(dag_of(consumer=consumer, pihupulse_conn_id="nope", retries=0))
+    assert "nope" in str(run.errors["read", -1][0])
+
+
 def test_a_new_consumer_begins_where_it_is_told(dag_runs, dag_of, consumer):
     receive(f"s1-{consumer}")
     assert f"s1-{consumer}" in screenings(dag_runs.run(dag_of(consumer=f"early-{consumer}")))

@@ -92,6 +92,14 @@ class TestArguments:
             task_id="land", resource="candidates", conn_id="warehouse", table="t", columns=["skills"], detail=True
         )
 
+    @pytest.mark.parametrize("kind", ["generic", "nothing_of_that_name"])
+    def test_a_connection_whose_provider_is_missing_says_what_to_install(
+        self, dag_runs, pihupulse_sandbox, kind, monkeypatch
+    ):
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": kind, "host": "db"}))
+        run = land(dag_runs, resource="candidates", table="t", conn_id="warehouse")
+        assert "for which no Airflow provider is installed here" in str(run.errors["land", -1][0])
+
     def test_a_connection_that_speaks_no_sql_is_refused(self, dag_runs, pihupulse_sandbox):
         run = land(dag_runs, resource="candidates", table="t", conn_id="pihupulse_default")
         assert "does not speak SQL" in str(run.errors["land", -1][0])
