@@ -11,8 +11,6 @@ from airflow.sdk.log import mask_secret
 from pihupulse_provider.api.errors import ConfigurationError, check_choice
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.store.engine import Store
-from pihupulse_provider.store.inbox import EventFilter, Inbox
 
 # A DAG file imports this module too, and has no need of a receiver: it comes with first use.
 if TYPE_CHECKING:
@@ -39,19 +37,14 @@ def webhook_connections() -> list[str]:
     return [name.strip() for name in named.split(",") if name.strip()]
 
 
-def why_no_webhook_comes(connection_id: str, store: Store) -> str | None:
-    """Return in a sentence what seems to keep webhooks of a connection away; None if one has come."""
-    if connection_id not in webhook_connections():
-        return (
-            f"[pihupulse] webhook_connections does not name {connection_id} here. If it does not where the receiver "
-            'runs either, no webhook comes, and this is in vain: add it, or set source="polling".'
-        )
-    if not Inbox(store).newest(EventFilter(connection=connection_id), limit=1):
-        return (
-            f"No webhook was received for {connection_id} so far. Check that a receiver runs and has the [pihupulse] "
-            "store_url of here, and that PihuPulse's dashboard (Settings → Webhooks) names its address."
-        )
-    return None
+def why_none_is_received(connection_id: str) -> str | None:
+    """Return in a sentence that the settings of here have no webhooks of a connection received; None if they do."""
+    if connection_id in webhook_connections():
+        return None
+    return (
+        f"[pihupulse] webhook_connections does not name {connection_id} here. If it does not where the receiver "
+        'runs either, no webhook comes, and this is in vain: add it, or set source="polling".'
+    )
 
 
 def retention() -> float:

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Context
 from pihupulse_provider.api.errors import ConfigurationError
 from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import counted
-from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading, poller, why_no_webhook_comes
+from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading, poller, why_none_is_received
 from pihupulse_provider.operators.base import PihuPulseOperator, create_job, is_literal
 from pihupulse_provider.operators.links import PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
@@ -88,7 +88,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         batch = inbox.read_all(wanted, after=stretch.start, until=stretch.end, limit=self._limit())
         self.log.info("Read %s up to position %d.", counted(len(batch.events), "event"), batch.end)
         may_lack_webhooks = not batch.events and self.source == "webhooks"
-        if may_lack_webhooks and (problem := why_no_webhook_comes(self.pihupulse_conn_id, inbox.store)):
+        if may_lack_webhooks and (problem := why_none_is_received(self.pihupulse_conn_id)):
             self.log.warning("%s", problem)
 
         def commit() -> None:

@@ -21,7 +21,7 @@ from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import duration, utc
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
-from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller, why_no_webhook_comes
+from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller, why_none_is_received
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
 from pihupulse_provider.operators.base import is_literal
 from pihupulse_provider.operators.links import PihuPulsePageLink
@@ -164,8 +164,7 @@ class PihuPulseEventSensor(PihuPulseSensor):
         if since is None:
             self.hook.get_connection(self.pihupulse_conn_id)  # fails here if there is none, and not in the triggerer
             self._describe(wanted)
-            if self.source == "webhooks" and (problem := why_no_webhook_comes(self.pihupulse_conn_id, self.hook.store)):
-                self.log.warning("%s", problem)
+            self._warn_if_nothing_comes()
 
     def _show(self, context: Context, wanted: EventFilter) -> None:
         now = clock.now()
@@ -209,6 +208,18 @@ class PihuPulseEventSensor(PihuPulseSensor):
         if self.deferrable:
             return "A webhook ends the wait within a second or so."
         return f"The inbox of webhooks is read every {duration(self.poke_interval)}."
+
+    def _warn_if_nothing_comes(self) -> None:
+        if self.source == "polling":
+            return
+        if problem := why_none_is_received(self.pihupulse_conn_id):
+            self.log.warning("%s", problem)
+        elif not Inbox(self.hook.store).newest(EventFilter(connection=self.pihupulse_conn_id), limit=1):
+            self.log.warning(
+                "No webhook was received for %s so far. Check that a receiver runs and has this worker's [pihupulse] "
+                "store_url, and that PihuPulse's dashboard (Settings → Webhooks) names its address.",
+                self.pihupulse_conn_id,
+            )
 
     def _wanted(self) -> EventFilter:
         since = moment("since", self.since)

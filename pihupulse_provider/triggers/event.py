@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
 from itertools import takewhile
@@ -21,7 +21,7 @@ from pihupulse_provider.api.events import check_events
 from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
-from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading, why_no_webhook_comes
+from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading, why_none_is_received
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
@@ -61,7 +61,8 @@ class EventStream:
     async def entries(self) -> AsyncGenerator[InboxEvent | None, None]:
         """Yield each event, and None once a second while there is none."""
         tail = shared_tail((await loaded_hook(self._trigger.pihupulse_conn_id)).store)
-        await self._warn_if_nothing_comes()
+        if self._trigger.source == "webhooks" and (problem := why_none_is_received(self._trigger.pihupulse_conn_id)):
+            log.warning("%s", problem)
         polling = asyncio.create_task(self._keep_polling())
         try:
             while True:
@@ -95,13 +96,6 @@ class EventStream:
             raise NotAcknowledgedError(
                 f"The event at position {batch[len(clean)].broker_payload[0]} was not stored as asset event."
             )
-
-    async def _warn_if_nothing_comes(self) -> None:
-        store, conn_id = (await loaded_hook(self._trigger.pihupulse_conn_id)).store, self._trigger.pihupulse_conn_id
-        if self._trigger.source == "webhooks":
-            with suppress(StoreError):  # it is waited for, and says so itself
-                if problem := await asyncio.to_thread(why_no_webhook_comes, conn_id, store):
-                    log.warning("%s", problem)
 
     async def commit(self, position: int, reading: int) -> None:
         """Move the cursor to where everything has been taken care of that was read since it was set.
