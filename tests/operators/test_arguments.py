@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 
 import pytest
-from airflow.sdk.io import fs
+from airflow.sdk.io import store
 from fsspec.implementations.memory import MemoryFileSystem
 
 from pihupulse_provider.api import ConfigurationError
@@ -28,8 +28,8 @@ SCREENING = {"task_id": "t", "candidate_id": "c12345", "template_id": "t54321"}
 @pytest.fixture
 def object_store(monkeypatch):
     """The class of an empty object store, which Airflow reaches at ``memory://``."""
-    known = {**fs._register_filesystems(), "memory": lambda *_: MemoryFileSystem()}
-    monkeypatch.setattr(fs, "_register_filesystems", lambda: known)
+    monkeypatch.setattr(store, "_STORE_CACHE", {**store._STORE_CACHE})
+    store.attach("memory", fs=MemoryFileSystem())
     monkeypatch.setattr(MemoryFileSystem, "store", {})
     return MemoryFileSystem
 
