@@ -338,9 +338,9 @@ def test_processes_take_turns_where_connections_are_few(
 
     assert _counted(stores[0]) == 6
     deadline = time.monotonic() + 10
-    while _connections(empty_postgres_url) and time.monotonic() < deadline:
+    while (left := _connections(empty_postgres_url)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert _connections(empty_postgres_url) == 0, "an idle process holds none"
+    assert left == 0, "an idle process holds none"
 
 
 def test_values_are_in_no_log_of_sqlalchemy(url: str, caplog: pytest.LogCaptureFixture) -> None:
