@@ -102,8 +102,7 @@ class BulkOperator(PihuPulseOperator):
         with shown_progress(self.hook, context, activity):
             summary = asdict(bulk.run(source))
         self.created = summary["created"]
-        paths = {"results_path": self.results_path, "rejects_path": self.rejects_path}
-        return self.result(context, {**summary, **paths})
+        return self.result(context, {**summary, **self._written()})
 
     def lineage(self) -> Lineage:
         """Return what the rows come from and go to, and the files that say what came of each."""
