@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from pihupulse_provider.api import clock, endpoints
 from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.clock import ServerTime
 from pihupulse_provider.api.endpoints import MAX_PAGE_SIZE, Call, ResultT
-from pihupulse_provider.api.errors import TransportError
+from pihupulse_provider.api.errors import NotSentError, TransportError
 from pihupulse_provider.api.limiter import RateLimit, process_rate_limit
 from pihupulse_provider.api.models import (
     Candidate,
@@ -25,7 +26,7 @@ from pihupulse_provider.api.models import (
     Screening,
     Template,
 )
-from pihupulse_provider.api.network import AsyncTransport
+from pihupulse_provider.api.network import AsyncTransport, before_each_write
 from pihupulse_provider.api.pagination import Pages
 from pihupulse_provider.api.rate_limit import MINUTE, Slot
 from pihupulse_provider.api.response import Response
@@ -44,7 +45,8 @@ from pihupulse_provider.api.transport import (
 
 __all__ = ["AsyncClient"]
 
-BeforeSend = Callable[[], Awaitable[None]]
+BeforeSend = Callable[[], Awaitable[float]]
+"""Returns until when the request may go out, in epoch seconds of the client's clock."""
 
 
 class AsyncClient:
@@ -72,6 +74,7 @@ class AsyncClient:
         self.limit = limit or process_rate_limit(account.key, account.plan)
         self._exchanges = Exchanges(retry or RetryPolicy(), self.limit.now)
         self._sleep = sleep
+        self._now = now
         self.time = ServerTime(now)
         self.requests_sent = 0
         self._turns = asyncio.Semaphore(CONCURRENCY)
@@ -105,6 +108,8 @@ class AsyncClient:
         :param poll: whether it only looks whether something has happened, and so gives way to other work.
         :param before_send: is awaited each time the request is about to go out, its slot having come, when there is a
             connection for it, which can take long, and before its body; what it raises ends the call with nothing sent.
+            It returns until when that holds: a process may be stopped between this last look and the write itself,
+            which then does not happen.
         :raises PihuPulseError: a subclass that says what went wrong.
         """
         check_open(self._http, call)
@@ -139,18 +144,19 @@ class AsyncClient:
                 return slot
 
     async def _send(self, call: Call[Any], before_send: BeforeSend | None) -> Response | TransportError:
-        extensions = {}
+        last_look = _LastLook(before_send, self._now, call) if before_send is not None else None
         if before_send is not None:
             await before_send()
-            extensions["trace"] = _when_connected(before_send)
         check_open(self._http, call)
         self.requests_sent += 1
         sent_at = self.limit.now()
         try:
-            with responses_hidden(call):
+            with responses_hidden(call), before_each_write(last_look.check if last_look else None):
                 async with (
                     asyncio.timeout(LONGEST_REQUEST * self.account.timeout),
-                    self._http.stream(**request_options(self.account, call), extensions=extensions) as response,
+                    self._http.stream(
+                        **request_options(self.account, call), extensions={"trace": last_look.step} if last_look else {}
+                    ) as response,
                 ):
                     body = Body(response)
                     if not body.is_whole:
@@ -160,6 +166,8 @@ class AsyncClient:
             return transport_error(self.account, call, httpx.ReadTimeout("the response took too long as a whole"))
         except httpx.HTTPError as error:
             return transport_error(self.account, call, error)
+        except NotSentError as error:
+            return error
         received = body.response(response, sent_at, self.limit.now())
         self.time.see(received.served_at)
         return received
@@ -227,17 +235,30 @@ def run_to_end(work: Coroutine[Any, Any, R]) -> R:
         return runner.run(work)
 
 
-def _when_connected(before_send: BeforeSend) -> Callable[[str, object], Awaitable[None]]:
-    """Return what httpcore awaits at each of its steps, the last before it writes a request's two parts among them.
+class _LastLook:
+    """The last look at whether a request may still go, when there is a connection for it, and how long that holds.
 
-    Others of the event loop have their turn between the two, and nothing is carried out without the second.
+    It is taken before each of a request's two parts: others of the event loop have their turn between the two, and
+    nothing is carried out without the second.
     """
 
-    async def step(name: str, _what: object) -> None:
-        if name in ("http11.send_request_headers.started", "http11.send_request_body.started"):
-            await before_send()
+    def __init__(self, before_send: BeforeSend, now: Callable[[], float], call: Call[Any]) -> None:
+        self._before_send = before_send
+        self._now = now
+        self._call = call
+        self._holds_until = math.inf
 
-    return step
+    async def step(self, name: str, _what: object) -> None:
+        """Look, as httpcore begins with either part; it awaits this at each of its steps."""
+        if name in ("http11.send_request_headers.started", "http11.send_request_body.started"):
+            self._holds_until = await self._before_send()
+        elif name == "http11.send_request_body.complete":
+            self._holds_until = math.inf  # a proxy has been asked for a tunnel, or all has gone
+
+    def check(self) -> None:
+        """Check that the look still holds. :raises NotSentError: if not."""
+        if self._now() > self._holds_until:
+            raise NotSentError(f"{self._call.subject} was not sent, as this process was stopped just before it.")
 
 
 async def as_they_come(items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> AsyncGenerator[R, None]:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import anyio.abc
@@ -23,6 +24,7 @@ _RESET_AT_ONCE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 minutes, and a request that was given up may be carried out once the network is back."""
 _OPTIONS: dict[str, Any] = {"socket_options": [_RESET_AT_ONCE]}
 """Set here, as httpcore leaves out httpx's on the way to a proxy."""
+_before_write: ContextVar[Callable[[], None] | None] = ContextVar("pihupulse_before_write", default=None)
 
 
 class DeadlineTransport(httpx.HTTPTransport):
@@ -82,6 +84,19 @@ class _Stream(httpcore.NetworkStream):
         return not self._was_read if info == CAME_UNASKED else self._inner.get_extra_info(info)
 
 
+@contextmanager
+def before_each_write(check: Callable[[], None] | None) -> Iterator[None]:
+    """Have an :class:`AsyncTransport` call this, if it is anything, before the system gets any bytes from this task.
+
+    What it raises ends the request, and its connection.
+    """
+    token = _before_write.set(check)
+    try:
+        yield
+    finally:
+        _before_write.reset(token)
+
+
 class AsyncTransport(httpx.AsyncHTTPTransport):
     """A transport that writes each part of a request without yielding to the event loop first."""
 
@@ -138,6 +153,8 @@ class _SendsAtOnce(anyio.abc.ByteStream):
 
     def _sent_at_once(self, item: bytes) -> int:
         """Return how much the system took; nothing of what was sent before waits in anyio, which would be overtaken."""
+        if (check := _before_write.get()) is not None:
+            check()
         try:
             return os.write(self._socket.fileno(), item)
         except OSError:  # no room, or closed: anyio waits, or says it in its own words

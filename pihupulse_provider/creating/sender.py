@@ -12,6 +12,7 @@ from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.errors import NotSentError, PihuPulseError, UnconfirmedCreateError
 from pihupulse_provider.api.logs import Progress, counted
 from pihupulse_provider.api.transport import CONCURRENCY
+from pihupulse_provider.creating.ledger_writer import MARK_HOLDS
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.recovery import Recovery, decided_at
 from pihupulse_provider.creating.rows import RowState, SendResult, TableRow
@@ -148,10 +149,11 @@ class Sender:
         """Send a row, once its turn has come: this run must have the job then, and only then the time is taken."""
         sent_at = marked_at
 
-        async def before_send() -> None:
+        async def before_send() -> float:
             nonlocal marked_at, sent_at
             marked_at = await self._writer.renew(row, marked_at)
             sent_at = self._now()
+            return marked_at + MARK_HOLDS
 
         try:
             created = await self._client.run(self._resource.call(row.body), before_send=before_send)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -89,11 +90,12 @@ async def test_nobody_has_a_turn_between_the_last_look_and_the_sending() -> None
             connections.append(listener.accept()[0])
             sent_by_the_next_turn.append(connections[0].recv(65536))
 
-        async def last_look() -> None:
+        async def last_look() -> float:
             nonlocal looks
             looks += 1
             if looks == 3:  # before there is a connection, before the head, before the body
                 asyncio.get_running_loop().call_soon(look_at_what_came)
+            return math.inf
 
         looks = 0
         async with AsyncClient(account, retry=ONCE) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 from collections.abc import Callable
@@ -49,9 +50,10 @@ async def test_what_must_not_be_sent_any_more_is_not_sent_once_there_is_a_connec
             is_ours = False
             return await super().handle_async_request(request)
 
-    async def must_be_ours() -> None:
+    async def must_be_ours() -> float:
         if not is_ours:
             raise PermissionError("Another run has the job.")
+        return math.inf
 
     before = sandbox.count("POST /candidates")
     async with AsyncClient(account, transport=TakesLong()) as client:
@@ -67,9 +69,10 @@ async def test_what_must_not_be_sent_any_more_is_not_sent_whole_once_it_has_begu
     """The process can be stopped between a request's head and its body, too."""
     caplog.set_level("DEBUG", "httpcore.http11")
 
-    async def must_be_ours() -> None:
+    async def must_be_ours() -> float:
         if "send_request_headers.complete" in caplog.messages:
             raise PermissionError("Another run has the job.")
+        return math.inf
 
     before = len(sandbox.candidates)
     async with AsyncClient(account) as client:

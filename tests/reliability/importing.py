@@ -16,7 +16,7 @@ from importlib import import_module
 
 import sqlalchemy as sa
 
-from pihupulse_provider.api import Account, AsyncClient, Plan
+from pihupulse_provider.api import Account, AsyncClient, Plan, network
 from pihupulse_provider.creating.candidate_input import CandidateInput
 from pihupulse_provider.creating.create_run import CreateRun
 from pihupulse_provider.creating.options import CreateOptions
@@ -143,7 +143,30 @@ class StoppedAsItBegins(StoppedInTransaction):
             self.stop_once()
 
 
-LEDGERS = {"never": Ledger, "in-transaction": StoppedInTransaction, "as-it-begins": StoppedAsItBegins}
+class StoppedAsItSends(Ledger):
+    """Stops its process after the last look at whether it has the job, and before the system gets a row to send."""
+
+    def __init__(self, store, account):
+        super().__init__(store, account)
+        rows = 0
+        write = network._AsyncStream.write
+
+        async def write_later(stream, buffer, timeout=None):
+            nonlocal rows
+            rows += buffer.startswith(b"{")
+            if rows == 40 and buffer.startswith(b"{"):
+                os.kill(os.getpid(), signal.SIGSTOP)
+            await write(stream, buffer, timeout)
+
+        network._AsyncStream.write = write_later
+
+
+LEDGERS = {
+    "never": Ledger,
+    "in-transaction": StoppedInTransaction,
+    "as-it-begins": StoppedAsItBegins,
+    "as-it-sends": StoppedAsItSends,
+}
 
 
 def load():

@@ -114,6 +114,22 @@ def test_a_try_that_was_stopped_and_goes_on_sends_nothing_more(forks, sandbox, s
     assert_each_once(sandbox, resource, count)
 
 
+@pytest.mark.parametrize("resource", ["candidates", "screenings"])
+def test_a_try_that_was_stopped_just_before_it_sends_sends_nothing_more(forks, sandbox, store_url, resource):
+    """It has looked whether it has the job, and is stopped before the system has got the row."""
+    count = 100
+    importer = Importer(forks, sandbox, resource, store_url, count)
+    stopped = importer.start("--stop", "as-it-sends")
+    await_that(lambda: is_stopped(stopped))
+    try:
+        assert f"{count} {resource} created" in importer.finish()
+    finally:
+        stopped.send_signal(signal.SIGCONT)
+
+    assert TAKEN_OVER in output_of(stopped)
+    assert_each_once(sandbox, resource, count)
+
+
 @pytest.mark.parametrize("stop", ["in-transaction", "as-it-begins"])
 def test_a_try_that_was_stopped_while_nobody_else_could_use_the_store_sends_nothing_more(
     forks, sandbox, tmp_path, stop
