@@ -130,11 +130,15 @@ def test_one_peer_leaves_room_for_the_others(process: ReceiverProcess):
 
 
 def test_who_is_turned_away_learns_when_to_come_again(process: ReceiverProcess):
-    with ExitStack() as opened:
-        turned_away = [opened.enter_context(connected(process, "127.0.0.4")) for _ in range(530)][-1]
-        answer = response(turned_away)
+    answer = next(filter(None, (last_of_many(process) for _ in range(10))))
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"retry-after: 5\r\n" in answer
+
+
+def last_of_many(process: ReceiverProcess) -> bytes:
+    """Return what the last of many connections gets: nothing if opening them took so long that an old one gave way."""
+    with ExitStack() as opened:
+        return response([opened.enter_context(connected(process, "127.0.0.4")) for _ in range(530)][-1])
 
 
 @pytest.mark.parametrize(
