@@ -31,8 +31,9 @@ _ENDINGS: dict[str, Format] = {
 _HINTS = {
     ".json": ' A file of one object on each line is "jsonl"; an array of objects is not read.',
     ".tsv": ' It is "csv", and to be read needs delimiter="\\t".',
-    ".xls": " A spreadsheet is read if you save it as CSV UTF-8.",
-    ".xlsx": " A spreadsheet is read if you save it as CSV UTF-8.",
+    ".xls": " A spreadsheet is read if you save it as CSV UTF-8, and opens a CSV file.",
+    ".xlsx": " A spreadsheet is read if you save it as CSV UTF-8, and opens a CSV file.",
+    ".gz": " Files are read compressed, and written as they are; Parquet is compressed in itself.",
 }
 
 

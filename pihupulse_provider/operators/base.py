@@ -42,6 +42,22 @@ def _failing(kind: Any) -> Any:
     return type(kind.__name__, (kind, AirflowFailException), names)
 
 
+def _named(begin: Callable[..., Any]) -> Callable[..., Any]:
+    """Have errors in a task's arguments name the task: of a DAG's traceback Airflow shows the end, which is ours."""
+
+    @wraps(begin)
+    def named(task: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return begin(task, *args, **kwargs)
+        except ConfigurationError as error:
+            name = f"Task {getattr(task, 'task_id', None) or kwargs.get('task_id')}: "
+            if not str(error).startswith(name):  # a subclass's error passes here once for each class
+                error.args = (f"{name}{error}",)
+            raise
+
+    return named
+
+
 class PihuPulseTask(RenderedFields):
     """A task that talks to PihuPulse, operator or sensor; put it before Airflow's base class.
 
@@ -60,8 +76,11 @@ class PihuPulseTask(RenderedFields):
         super().__init_subclass__(**kwargs)
         for name in {"execute", "resume_execution"} & vars(cls).keys():
             setattr(cls, name, _guarded(vars(cls)[name]))
+        if "__init__" in vars(cls):
+            cls.__init__ = _named(vars(cls)["__init__"])  # type: ignore[method-assign]
 
     @classmethod
+    @_named
     def partial(cls, **kwargs: Any) -> Any:
         """Begin a mapped task. :raises ConfigurationError: if all its instances would write the same file."""
         for field in cls.written_files:

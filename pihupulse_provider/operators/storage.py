@@ -121,8 +121,10 @@ def open_source(path: str, file_format: FileFormat, needed_of: NeededOf = list) 
     try:
         file = storage_path("the path", path).open("rb")  # type: ignore[no-untyped-call]
     except OSError as error:
+        is_relative = "://" not in path and not Path(path).is_absolute()
+        where = f"{path} ({Path(path).absolute()} for this task)" if is_relative else path
         raise SourceError(
-            f"{path} can't be opened: {error.strerror or error}. Check the path and its access."
+            f"{where} can't be opened: {error.strerror or error}. Check the path and its access."
         ) from error
     try:
         with file, file_format.reading(path, file, needed_of) as source:

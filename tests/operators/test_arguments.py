@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from airflow.sdk.io import store
@@ -170,6 +171,30 @@ def test_a_country_that_there_is_not_is_told_for_a_list_too(dag_runs, pihupulse_
 def test_a_source_of_an_unknown_ending_is_refused_when_the_dag_is_parsed(source):
     with pytest.raises(ConfigurationError, match="does not tell its format"):
         PihuPulseImportCandidatesOperator(task_id="t", source=source)
+
+
+def test_an_argument_that_is_refused_is_told_with_its_task_once():
+    """Airflow shows the end of a traceback, which is in this package, and so not the line of the DAG."""
+    with pytest.raises(ConfigurationError, match=r"^Task staff: on_existing is 'x': choose one of"):
+        PihuPulseImportCandidatesOperator(task_id="staff", source="people.csv", on_existing="x")
+    with pytest.raises(ConfigurationError, match=r"^Task staff: results_path is the same for each instance"):
+        PihuPulseImportCandidatesOperator.partial(task_id="staff", results_path="/data/results.jsonl")
+
+
+def test_where_a_relative_source_was_looked_for_is_told(dag_runs):
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator(task_id="t", source="data/people.csv")
+    assert f"data/people.csv ({Path.cwd()}/data/people.csv for this task) can't be opened" in str(
+        dag_runs.run(dag).errors["t", -1][0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("out.csv.gz", "written as they are"), ("out.xlsx", "opens a CSV file"), ("out.tsv", "csv")]
+)
+def test_what_an_export_can_be_written_as_instead_is_told(path, said):
+    with pytest.raises(ConfigurationError, match=said):
+        PihuPulseToStorageOperator(task_id="t", resource="candidates", path=path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, True, "0.5", -1, 1.5])
