@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator
+from airflow.exceptions import AirflowRescheduleException
+from airflow.providers.common.compat.sdk import BaseSensorOperator, TaskDeferred
 
 from pihupulse_provider.api.clock import read_iso
-from pihupulse_provider.api.errors import PihuPulseError
 from pihupulse_provider.operators.base import PihuPulseTask
 from pihupulse_provider.store.activity import Activity, ActivityLog, State, TaskRef
 
@@ -54,17 +54,16 @@ class ShownWait:
 
     @contextmanager
     def until_end(self) -> Iterator[None]:
-        """Take the wait off the page when it ends, well or not; a deferred or rescheduled one stays."""
+        """Take the wait off the page when it ends, however it does; a deferred or rescheduled one stays."""
+        goes_on = False
         try:
             yield
-        except (AirflowSensorTimeout, AirflowSkipException, PihuPulseError):
-            self._end()
+        except (TaskDeferred, AirflowRescheduleException):
+            goes_on = True
             raise
-        self._end()
-
-    def _end(self) -> None:
-        if self._task is not None:
-            _log_of(self._hook.store).end([self._task])
+        finally:
+            if self._task is not None and not goes_on:
+                _log_of(self._hook.store).end([self._task])
 
 
 class PihuPulseSensor(PihuPulseTask, BaseSensorOperator):

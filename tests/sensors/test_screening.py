@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 
 import pytest
@@ -119,6 +120,13 @@ class TestEveryMode:
     def test_one_that_timed_out_is_shown_no_more(self, wait, timed_mode, screenings, soft_fail):
         run = wait(screenings(1, "pending"), timeout=0.5, soft_fail=soft_fail, **timed_mode)
         assert run.states("wait") == ["skipped" if soft_fail else "failed"]
+        assert run.shown() == []
+
+    def test_one_that_failed_is_shown_no_more(self, wait, mode, screenings, pihupulse_sandbox):
+        ids = screenings(1, "pending")
+        threading.Timer(1.5, pihupulse_sandbox.put, [ids[0], "declined"]).start()
+        run = wait(ids, **mode)
+        assert failed_with(run, ScreeningFailedError)
         assert run.shown() == []
 
     def test_a_timeout_skips_it_with_soft_fail(self, wait, timed_mode, screenings):
