@@ -17,8 +17,8 @@ from airflow.providers.common.compat.sdk import (
 
 from pihupulse_provider.api import clock
 from pihupulse_provider.api.clock import moment
-from pihupulse_provider.api.errors import PihuPulseError
-from pihupulse_provider.api.events import check_events
+from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+from pihupulse_provider.api.events import check_events, is_name
 from pihupulse_provider.api.logs import duration, utc
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller, why_none_is_received
@@ -226,11 +226,24 @@ class PihuPulseEventSensor(PihuPulseSensor):
         return EventFilter(
             connection=self.pihupulse_conn_id,
             events=(self.event,),
-            screening_id=self.screening_id or None,
-            candidate_id=self.candidate_id or None,
-            template_id=self.template_id or None,
+            screening_id=_subject("screening_id", self.screening_id),
+            candidate_id=_subject("candidate_id", self.candidate_id),
+            template_id=_subject("template_id", self.template_id),
             since=since.timestamp() if since else None,
         )
 
     def _output(self, found: InboxEvent) -> dict[str, Any]:
         return found.document() if self.include_personal else found.public()
+
+
+def _subject(argument: str, value: object) -> str | None:
+    """Return an id as events have it: another task's, or a template's, may be a whole number; None if it is empty."""
+    if value is None or value == "":
+        return None
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not is_name(text):
+        raise ConfigurationError(
+            f"{argument} is a {type(value).__name__} that is no id: it must be one id that PihuPulse gave, such as "
+            f"{{{{ ti.xcom_pull('create')['id'] }}}}."
+        )
+    return text

@@ -238,6 +238,20 @@ class TestArguments:
     def test_a_time_that_is_none_fails_the_task(self, wait):
         assert failed_with(wait(since="yesterday"), ConfigurationError)
 
+    def test_an_id_that_another_task_returned_as_a_whole_number_is_waited_for_as_text(self, pihupulse_sandbox):
+        sensor = PihuPulseEventSensor(
+            task_id="wait", event="screening.completed", screening_id=12345, since=None, deferrable=True
+        )
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor.poke({})
+        assert deferred.value.trigger.wanted["screening_id"] == "12345"
+
+    @pytest.mark.parametrize("value", [{"id": "s1"}, ["s1"], True, "s1\0", "s" * 256])
+    def test_what_is_no_id_is_refused_in_a_sentence(self, pihupulse_sandbox, value):
+        sensor = PihuPulseEventSensor(task_id="wait", event="screening.completed", screening_id=value, since=None)
+        with pytest.raises(ConfigurationError, match=r"screening_id is a .* that is no id"):
+            sensor.poke({})
+
     def test_an_event_that_does_not_exist_is_refused_when_the_dag_is_parsed(self):
         with pytest.raises(ConfigurationError, match=r"'screening\.complete'.*screening\.completed"):
             PihuPulseEventSensor(task_id="wait", event="screening.complete")
