@@ -91,7 +91,8 @@ class EventWaitTrigger(BaseTrigger):
         if self.source == "webhooks":
             return None
         now = clock.now()
-        return now + self.poll_interval - (now - began_at) % self.poll_interval
+        left = self.poll_interval - (now - began_at) % self.poll_interval if self.poll_interval else 0.0
+        return now + left
 
     def _result(self, done: set[asyncio.Task[Any]], ends_at: float | None) -> dict[str, Any]:
         for wait in done:

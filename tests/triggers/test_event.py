@@ -15,13 +15,17 @@ import pytest
 from pihupulse_provider.api import ConfigurationError, clock
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.sandbox import Sandbox
+from pihupulse_provider.store.activity import TaskRef
 from pihupulse_provider.store.cursors import Cursor, list_cursors
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, Inbox
+from pihupulse_provider.store.overview import Wanted, read_overview
+from pihupulse_provider.triggers import event_wait
 from pihupulse_provider.triggers.event import EventStream, PihuPulseEventTrigger
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
 from pihupulse_provider.triggers.watch import WatchTrigger
 from pihupulse_provider.waiting.inbox_tail import READ_SECONDS
+from pihupulse_provider.waiting.wait_board import shared_board
 from pihupulse_provider.waiting.wait_spec import WaitSpec
 from pihupulse_provider.waiting.wait_state import WaitState, unpack
 from tests.webhooks.inboxes import cursor_of, receive, receive_all
@@ -248,6 +252,34 @@ class TestWaits:
     async def test_it_ends_in_time_when_nothing_comes(self, pihupulse_sandbox):
         event = await anext(_wait_for("never", seconds=0.3).run())
         assert event.payload == {"end": "timeout"}
+
+    async def test_one_that_polls_without_a_pause_is_shown_and_so_are_the_others(self, pihupulse_sandbox, monkeypatch):
+        monkeypatch.setattr(event_wait, "poll_events", _see_nothing)
+        waits = []
+        for task_id, poll_interval in (("hasty", 0.0), ("patient", 60.0)):
+            trigger = _wait_for("never", source="polling", poll_interval=poll_interval)
+            trigger.task_instance = TaskRef("shown_dag", "run", task_id, -1, 1)
+            waits.append(asyncio.create_task(anext(trigger.run())))
+        try:
+            async with asyncio.timeout(10):
+                while _shown_of("shown_dag") != {"hasty", "patient"}:
+                    await asyncio.sleep(0.05)
+                    await shared_board(settings.store()).write()
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def _see_nothing(*_arguments, **_options):
+    await asyncio.sleep(60)
+
+
+def _shown_of(dag_id):
+    def read(overview):
+        return {"waits": overview.tasks(["wait"], Wanted(dag_id=dag_id), 50)}
+
+    return {row.task_id for row in read_overview(settings.store(), lambda ids: ids, read)["waits"].rows}
 
 
 def _wait_for(screening_id, seconds=None, source="webhooks", poll_interval=60.0):
