@@ -14,7 +14,7 @@ from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading,
 from pihupulse_provider.operators.base import PihuPulseOperator, create_job, is_literal
 from pihupulse_provider.operators.links import PihuPulseResultsLink
 from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
-from pihupulse_provider.store.cursors import Cursor
+from pihupulse_provider.store.cursors import Cursor, check_consumer
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 
 
@@ -58,6 +58,8 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
     ) -> None:
         super().__init__(**{"multiple_outputs": results_path is not None, **kwargs})
         self.consumer = consumer
+        if is_literal(consumer):
+            check_consumer(consumer)
         named = [events] if isinstance(events, str) else events
         if isinstance(named, list | tuple) and is_literal(*named):
             check_events("events", named, allow_unknown=allow_unknown_event)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from pihupulse_provider.api.errors import PihuPulseError
-from pihupulse_provider.api.events import LONGEST
+from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+from pihupulse_provider.api.events import LONGEST, is_name
 from pihupulse_provider.store.engine import Store, insert_once, metadata
 from pihupulse_provider.store.inbox import POSITION
 
@@ -59,10 +59,22 @@ class CursorState:
     moved_at: float
 
 
+def check_consumer(name: object) -> None:
+    """Check the name of a consumer. :raises ConfigurationError: if it can't be stored, or is empty."""
+    if not (isinstance(name, str) and name.strip() and is_name(name)):
+        raise ConfigurationError(
+            f"consumer is {name!r:.40}: it must be a name of 1 to {LONGEST} printable characters, one for each DAG."
+        )
+
+
 class Cursor:
-    """A consumer's place in the inbox of one connection."""
+    """A consumer's place in the inbox of one connection.
+
+    :raises ConfigurationError: if the consumer's name can't be one.
+    """
 
     def __init__(self, store: Store, connection: str, consumer: str) -> None:
+        check_consumer(consumer)
         self._store = store
         self._key = {"connection": connection, "consumer": consumer}
 

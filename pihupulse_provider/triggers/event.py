@@ -22,7 +22,7 @@ from pihupulse_provider.api.logs import OutageLog
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.hooks.webhooks import EventSource, Start, check_reading, why_none_is_received
-from pihupulse_provider.store.cursors import Cursor, CursorMovedError
+from pihupulse_provider.store.cursors import Cursor, CursorMovedError, check_consumer
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, InboxEvent
 from pihupulse_provider.triggers.base import loaded_hook, poll_events
@@ -203,6 +203,7 @@ class PihuPulseEventTrigger(BaseEventTrigger):
         check_events("events", self.events, allow_unknown=allow_unknown_event)
         check_reading(source, start)
         self.consumer = consumer or f"assets:{','.join(self.events) or 'all'}"
+        check_consumer(self.consumer)
         self.start: Start = start
         self.source: EventSource = source
         self.poll_interval = seconds("poll_interval", poll_interval)

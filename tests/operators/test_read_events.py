@@ -24,13 +24,14 @@ from tests.webhooks.inboxes import cursor_of, receive
         ({"start": "now"}, "start is 'now': choose one of earliest, latest"),
         ({"source": ["polling"]}, "choose one of webhooks, polling"),
         ({"events": ["screening.complet"]}, r"'screening\.complet', and the events that PihuPulse documents are"),
+        ({"consumer": "land" * 80}, r"consumer is .* a name of 1 to 255 printable characters"),
         ({"events": "screening.complet"}, "If it is a new one, set allow_unknown_event=True"),
     ],
 )
 def test_what_does_not_exist_is_refused_when_the_dag_is_parsed(reader, arguments, said):
     options = {"task_id": "read"} if reader is PihuPulseReadEventsOperator else {}
     with pytest.raises(ConfigurationError, match=said):
-        reader(consumer="c", **options, **arguments)
+        reader(**{"consumer": "c", **options, **arguments})
 
 
 def test_a_name_from_a_template_is_refused_when_the_task_runs(dag_runs, dag_of, consumer):

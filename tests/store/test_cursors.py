@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pihupulse_provider.api import ConfigurationError
 from pihupulse_provider.store.cursors import Cursor, CursorMovedError, Stretch, forget_reads, list_cursors
 from pihupulse_provider.store.engine import Store
 from pihupulse_provider.store.inbox import head_table
@@ -48,6 +50,12 @@ def cursor(store: Store) -> Cursor:
 def test_a_new_consumer_begins_where_it_is_told_and_stays_there(cursor: Cursor):
     assert cursor.position(7) == 7
     assert cursor.position(9) == 7
+
+
+@pytest.mark.parametrize("name", ["", " ", None, 7, "x" * 256, "a\0b", "\ud800"])
+def test_a_name_that_no_consumer_can_have_is_refused_in_a_sentence(store: Store, name: Any):
+    with pytest.raises(ConfigurationError, match=r"consumer is .*: it must be a name of 1 to 255 printable characters"):
+        Cursor(store, "pihupulse_default", name).position()
 
 
 def test_reading_where_a_consumer_is_waits_for_no_writer(store: Store, cursor: Cursor):
