@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ SCREENING_COMPLETED = "screening.completed"
 REPORT_GENERATED = "report.generated"
 EVENTS = (CANDIDATE_CREATED, SCREENING_CREATED, SCREENING_STARTED, SCREENING_COMPLETED, REPORT_GENERATED)
 """The events that PihuPulse sends (API reference, "Available Events")."""
+_LEAST, _MOST = -(2**63), 2**63 - 1
 LONGEST = 255
 """The most characters that the name of an event or an id may have."""
 _NOT_IN_NAMES = r"\x00-\x1f\x7f-\x9f\ufffd"
@@ -151,7 +153,29 @@ def is_name(text: str) -> bool:
 
 
 def _number(value: object) -> int | float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if carried(value) == value else None
+
+
+def carried(value: Any) -> Any:
+    """Return a JSON value as all take it that it passes through: MessagePack, other JSON parsers, PostgreSQL's JSONB.
+
+    A whole number of more than 64 bits becomes the text of its digits, an infinite one (such as 1e999) None, and the
+    character NUL U+FFFD.
+    """
+    match value:
+        case dict():
+            return {carried(name): carried(one) for name, one in value.items()}
+        case list():
+            return [carried(one) for one in value]
+        case str():
+            return value.replace("\0", "\ufffd")
+        case int() if not _LEAST <= value <= _MOST:
+            return str(value)
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 def _moment(value: object) -> datetime | None:

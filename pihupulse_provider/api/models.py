@@ -36,7 +36,8 @@ PERSONAL = "personal"
 """Marks a field that tells who a person is, or how to reach them."""
 
 Personal = Annotated[str | None, Field(default=None, repr=False), PERSONAL]
-Score = int | float | None
+Score = Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | None
+"""Whole up to 64 bits: Airflow carries no greater whole number from a task or a trigger to its database."""
 
 
 Timestamp = Annotated[datetime, AfterValidator(with_zone)] | None

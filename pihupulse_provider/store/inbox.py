@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from pihupulse_provider.api.events import LONGEST, WebhookEvent
+from pihupulse_provider.api.events import LONGEST, WebhookEvent, carried
 from pihupulse_provider.store.direct_append import EventRow
 from pihupulse_provider.store.engine import Store, metadata
 
@@ -80,7 +80,7 @@ class InboxEvent:
 
     def document(self) -> dict[str, Any]:
         """Return the same with ``data``, all that PihuPulse sent, which can be personal."""
-        return {**self.public(), "data": dict(self.event.data)}
+        return {**self.public(), "data": carried(self.event.data)}
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,12 @@ def test_number_as_id_becomes_text() -> None:
     assert Screening.model_validate({"id": 7, "candidate_id": 12}).candidate_id == "12"
 
 
+def test_a_score_that_airflow_cannot_carry_is_a_float() -> None:
+    score = Screening.model_validate({"id": "s1", "score": 10**30}).score
+    assert isinstance(score, float)
+    assert score == 1e30
+
+
 def test_any_status_is_kept() -> None:
     assert Screening.model_validate({"id": "s1", "status": "on_hold"}).status == "on_hold"
 

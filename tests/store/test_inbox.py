@@ -238,6 +238,18 @@ def test_a_body_comes_back_byte_for_byte(inbox: Inbox):
     assert inbox.at(2) is None
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" * 30, "-" + "1" * 30])
+def test_what_an_event_shows_goes_through_airflow_to_any_database(inbox: Inbox, number: str):
+    """MessagePack takes whole numbers of 64 bits, JSON none that is infinite, and JSONB no NUL."""
+    body = '{"event": "x", "data": {"score": %s, "more": [{"n\\u0000": [%s, "a\\u0000", 1.5, true, null]}]}}'
+    sent = (body % (number, number)).encode()
+    inbox.append([Delivery("c", WebhookEvent.parse(sent), sent)])
+    (found,) = inbox.read(EVERYTHING).events
+    assert found.public()["score"] is None
+    shown = None if "e" in number else number
+    assert found.document()["data"] == {"score": shown, "more": [{"n\ufffd": [shown, "a\ufffd", 1.5, True, None]}]}
+
+
 def test_what_an_event_shows_holds_nothing_personal(inbox: Inbox):
     inbox.append([delivery(1, "candidate.created", name="Jane Doe", email="jane@example.com", id="c7")])
     (entry,) = inbox.read(EVERYTHING).events
