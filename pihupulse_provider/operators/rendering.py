@@ -34,10 +34,10 @@ _OBJECT = re.compile(r"""\s*[\[{(]+\s*["'].*[\]})]\s*\Z""", re.DOTALL)
 _OF_THE_RUN = frozenset(
     {
         *("conn", "dag", "dag_run", "data_interval_end", "data_interval_start", "ds", "ds_nodash", "logical_date"),
-        *("params", "run_id", "task_instance_key_str", "test_mode", "ts", "ts_nodash", "ts_nodash_with_tz", "var"),
+        *("run_id", "task_instance_key_str", "test_mode", "ts", "ts_nodash", "ts_nodash_with_tz", "var"),
     }
 )
-"""What templates may name that is the same for each instance of a mapped task."""
+"""What templates may name that is the same for each instance of a mapped task; its ``params`` may be expanded, too."""
 
 
 class Private:

@@ -27,7 +27,7 @@ WRITERS = {
     "outcomes": (PihuPulseScreeningSensor, {"screening_ids": ["s1"]}, "results_path"),
     "export": (PihuPulseToStorageOperator, {"resource": "candidates"}, "path"),
 }
-SHARED = ["/data/out.jsonl", "s3://bucket/{{ run_id }}/out.jsonl", "/data/{{ ds }}/{{ params.name }}.jsonl"]
+SHARED = ["/data/out.jsonl", "s3://bucket/{{ run_id }}/out.jsonl", "/data/{{ ds }}/{{ dag_run.run_type }}.jsonl"]
 OWN = ["/data/{{ ti.map_index }}.jsonl", "/data/{{ run_id }}/{{ task_instance.map_index }}.jsonl", "{{ of_mine() }}"]
 
 
@@ -82,6 +82,15 @@ def test_mapped_imports_with_a_file_each_are_all_screened(dag_runs, pihupulse_sa
             task_id="screen", candidate_ids=imported.output["results_path"], template_id="t54321"
         )
     assert dag_runs.run(dag).xcom("screen")["created"] == 3
+
+
+def test_parameters_that_are_expanded_make_a_file_for_each(dag_runs, pihupulse_sandbox, tmp_path):
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator.partial(
+            task_id="t", source=PEOPLE, results_path=str(tmp_path / "{{ params.region }}.jsonl")
+        ).expand(params=[{"region": "de"}, {"region": "fr"}])
+    assert dag_runs.run(dag).state == "success"
+    assert {path.name for path in tmp_path.iterdir()} == {"de.jsonl", "fr.jsonl"}
 
 
 @pytest.mark.parametrize("results", ["people.jsonl", "folder/../people.jsonl", "link.jsonl"])
