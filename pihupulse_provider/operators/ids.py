@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pihupulse_provider.api.errors import ConfigurationError
@@ -20,11 +20,14 @@ def results_path_in(value: Any) -> str | None:
 
 
 def results_paths_in(value: Any) -> Iterator[str]:
-    """Yield the paths of all files of results that are named, also in lists."""
+    """Yield the paths of all files of results that are named, also in lists, and by each instance of a mapped task.
+
+    An iterator is left alone: it can be read once only.
+    """
     path = results_path_in(value)
     if path is not None:
         yield path
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, Collection) and not isinstance(value, str | Mapping):
         for one in value:
             yield from results_paths_in(one)
 

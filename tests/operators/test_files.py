@@ -123,6 +123,22 @@ def test_results_of_screenings_never_take_the_place_of_those_of_the_import(dag_r
     assert pihupulse_sandbox.requests == []
 
 
+def test_results_of_screenings_never_take_the_place_of_those_of_mapped_imports(dag_runs, pihupulse_sandbox, tmp_path):
+    path = str(tmp_path / "{}.jsonl")
+    with dag_runs.dag() as dag:
+        imported = PihuPulseImportCandidatesOperator.partial(
+            task_id="import", results_path=path.format("{{ ti.map_index }}")
+        ).expand(source=[PEOPLE, []])
+        PihuPulseCreateScreeningsOperator(
+            task_id="t",
+            candidate_ids=imported.output["results_path"],
+            template_id="t54321",
+            results_path=path.format(0),
+            retries=0,
+        )
+    assert "results_path is the file that candidate_ids names" in str(dag_runs.run(dag).errors["t", -1][0])
+
+
 @pytest.mark.parametrize("rejects", ["file:///data/out.jsonl", "/data//out.jsonl", "/data/x/../out.jsonl"])
 def test_results_and_rejects_are_two_files_however_they_are_written(rejects):
     with pytest.raises(ConfigurationError, match="results_path and rejects_path are the same"):
