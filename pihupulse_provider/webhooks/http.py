@@ -68,8 +68,11 @@ def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | N
 
 
 def header_values(scope: Scope, name: bytes) -> list[str]:
-    """Return all values of a header; its name is in lower case, as ASGI servers give it."""
-    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    """Return all values of a header; its name is in lower case, as ASGI servers give it.
+
+    Spaces around a value are none of it (RFC 9110, 5.5), and some servers leave those behind it.
+    """
+    return [value.decode("latin-1").strip(" \t") for key, value in scope["headers"] if key == name]
 
 
 def path_below(scope: Scope, prefix: str) -> str:

@@ -120,6 +120,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Go on to the body, and let the receiver begin."""
+        if self._is_to_be_parsed_again():
+            return
         if len(self.pipeline) >= self.bounds.pipelined:
             raise ValueError("too many requests at once")  # httptools makes this a parser's error
         super().on_headers_complete()
@@ -130,6 +132,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
+        if self._is_to_be_parsed_again():
+            return
         self._owes_head = True
         self.owing_since = None
         super().on_message_complete()
@@ -149,8 +153,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # it is answered as if it had not asked
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._is_to_be_parsed_again():
+                self._parse_again(data[upgrade.args[0] :])
+                return
         except httptools.HttpParserError:
             self._refuse(_MALFORMED, Outcome.MALFORMED)
             return
@@ -159,6 +165,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(_HEAD_TOO_LARGE, Outcome.MALFORMED)
         elif self._received > self.bounds.message_bytes:
             self._refuse(_TOO_LARGE, Outcome.TOO_LARGE)
+
+    def _is_to_be_parsed_again(self) -> bool:
+        """Return whether the request asks for another protocol, such as HTTP/2: httptools then leaves out the body."""
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def _parse_again(self, rest: bytes) -> None:
+        """Parse the request as if it had not asked for another protocol, which it may be denied (RFC 9110, 7.8).
+
+        :param rest: what has come behind its head.
+        """
+        kept = (b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade")
+        version = self.parser.get_http_version().encode()
+        head = b"%s %s HTTP/%s\r\n%s\r\n" % (self.parser.get_method(), self.url, version, b"".join(kept))
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(head + rest)
 
     def _make_room(self) -> bool:
         """Return whether there is room, closing a connection that owes something if need be."""

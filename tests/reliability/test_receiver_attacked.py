@@ -205,3 +205,37 @@ def test_a_flood_of_requests_at_once_is_answered_in_order_and_fills_no_log(proce
 def test_a_trailing_slash_is_the_same_address(process: ReceiverProcess):
     assert deliver(process.url + "/", completed("slash")).status_code == 202
     assert httpx.get(f"http://127.0.0.1:{process.port}/pihupulse/health/").status_code == 200
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_delivery_that_offers_another_protocol_is_stored(process: ReceiverProcess, framing: str, at_once: bool):
+    """As Java's HttpClient offers HTTP/2 with each request to a plain address."""
+    body = completed(f"upgrade-{framing}-{at_once}")
+    offer = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB"]
+    signature = f"{SIGNATURE_HEADER}: {signed(body)[SIGNATURE_HEADER]}"
+    length = f"Content-Length: {len(body)}" if framing == "length" else "Transfer-Encoding: chunked"
+    sent = body if framing == "length" else b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    with connected(process) as client:
+        for number in (1, 2):  # the connection goes on
+            client.sendall(head(process, length, signature, *offer) + (sent if at_once else b""))
+            if not at_once:
+                time.sleep(0.2)
+                client.sendall(sent)
+            assert client.recv(65536).startswith(b"HTTP/1.1 202" if number == 1 else b"HTTP/1.1 200")
+
+
+def test_requests_that_offer_another_protocol_are_few_at_once_too(process: ReceiverProcess):
+    offering = b"GET /pihupulse/openapi.json HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with connected(process) as client:
+        flood(client, offering * 5000, 1)
+        assert response(client).count(b"HTTP/1.1 200") < 50
+    assert deliver(process.url, completed("after offers")).status_code == 202
+
+
+def test_spaces_around_a_signature_are_none_of_it(process: ReceiverProcess):
+    body = completed("spaces")
+    with connected(process) as client:
+        signature = f"{SIGNATURE_HEADER}: \t{signed(body)[SIGNATURE_HEADER]} \t"
+        client.sendall(head(process, f"Content-Length: {len(body)}", signature) + body)
+        assert client.recv(65536).startswith(b"HTTP/1.1 202")
