@@ -69,9 +69,13 @@ def replay(arguments: Namespace) -> None:
         raise ConfigurationError(
             f"Connection {arguments.connection} has no consumer {arguments.consumer}: the command consumers lists them."
         )
-    position = arguments.position
+    inbox, position = Inbox(store), arguments.position
     if position is None:
-        position = Inbox(store).position_at(arguments.since.timestamp())
+        position = inbox.position_at(arguments.since.timestamp())
+    elif position > (head := inbox.head()):
+        raise ConfigurationError(
+            f"--position is {position}, and the newest event is at {head}: the consumer would miss what comes between."
+        )
     Cursor(store, arguments.connection, arguments.consumer).seek(position)
     print(f"Consumer {arguments.consumer} continues after position {position}.")
 

@@ -140,6 +140,18 @@ def test_a_replay_that_makes_no_sense_says_why(run, arguments: list[str], compla
         run("replay", *arguments)
 
 
+def test_a_replay_past_the_newest_event_is_refused(run):
+    for number in range(2):
+        receive(f"s{number}")
+    cursor = Cursor(settings.store(), CONNECTION, "land")
+    assert cursor.position() == 0
+    with pytest.raises(SystemExit, match="--position is 20, and the newest event is at 2"):
+        run("replay", "--consumer", "land", "--position", "20")
+    assert cursor.position() == 0
+    run("replay", "--consumer", "land", "--position", "2")
+    assert cursor.position() == 2
+
+
 def test_pruning_deletes_what_is_older(run):
     receive("s1")
     assert run("prune") == "Deleted 0 events older than 30 days.\n"
