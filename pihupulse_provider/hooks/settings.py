@@ -53,9 +53,14 @@ def store_url() -> str:
 def store() -> Store:
     """Return this process's one store, and warn once of what is wrong with where it is.
 
-    :raises ConfigurationError: if ``store_url`` can't be read or its driver is missing.
+    :raises ConfigurationError: if ``store_url`` can't be read, its driver is missing, or nothing it holds would stay.
     """
     opened = open_store(store_url())
+    if opened.is_in_memory:
+        raise ConfigurationError(
+            f"[{SECTION}] store_url is {opened}, a database in memory, which each process has for itself: webhooks "
+            "that were received would be lost. Name a file, such as sqlite:////var/lib/pihupulse.db, or PostgreSQL."
+        )
     if opened not in _warned_of:
         _warned_of.add(opened)
         for problem in store_problems(opened):

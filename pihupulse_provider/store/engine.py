@@ -96,6 +96,11 @@ class Store:
         """Return whether the store is a file of this machine."""
         return self._url.get_backend_name() == "sqlite"
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Return whether the store is SQLite without a file, which no other process sees, nor always another thread."""
+        return self.is_sqlite and self._file is None
+
     @contextmanager
     def begin(self, *, durable: bool = True) -> Iterator[Connection]:
         """Open a transaction that writes.

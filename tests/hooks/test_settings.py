@@ -33,6 +33,13 @@ def test_a_retention_that_can_not_work_is_refused_in_a_sentence(monkeypatch, tex
         retention()
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_store_in_memory_which_would_lose_what_was_received_is_refused(monkeypatch, url: str) -> None:
+    monkeypatch.setenv("AIRFLOW__PIHUPULSE__STORE_URL", url)
+    with pytest.raises(ConfigurationError, match=r"^\[pihupulse\] store_url is sqlite:.*, a database in memory"):
+        settings.store()
+
+
 def test_a_percent_sign_in_airflow_cfg_that_is_not_doubled_is_named_without_the_value() -> None:
     conf.read_string("[pihupulse]\nwebhook_connections = hunter%2\n")
     try:
