@@ -241,7 +241,7 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
 
     def read_files(self) -> Iterable[tuple[str, Any]]:
         """Return the files of results that name candidates."""
-        return [("candidate_ids", path) for path in results_paths_in(self.reveal("candidate_ids"))]
+        return (("candidate_ids", path) for path in results_paths_in(self.reveal("candidate_ids")))
 
     def sources(self) -> tuple[Sequence[Dataset], Columns]:
         """Return the list of candidates, and the files that name them."""

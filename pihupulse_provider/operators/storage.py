@@ -73,7 +73,7 @@ def check_files_differ(written: Mapping[str, str | None], read: Iterable[tuple[s
     for argument, path in written.items():
         if path is not None and (other := found.setdefault(_normal(path), argument)) != argument:
             raise ConfigurationError(f"{other} and {argument} are the same, and each is a file of its own: give two.")
-    for argument, path in read:
+    for argument, path in read if found else ():  # to ask mapped tasks for theirs takes a request each
         if (taken := found.get(_normal(path))) is not None:
             raise ConfigurationError(f"{taken} is the file that {argument} names, and would replace it: give another.")
 

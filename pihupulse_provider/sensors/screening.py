@@ -14,9 +14,9 @@ from pihupulse_provider.api.clock import seconds
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
 from pihupulse_provider.operators.base import is_literal, texts
-from pihupulse_provider.operators.ids import read_screenings
+from pihupulse_provider.operators.ids import read_screenings, results_paths_in
 from pihupulse_provider.operators.links import PihuPulsePageLink, PihuPulseResultsLink
-from pihupulse_provider.operators.storage import check_not_empty, check_writable, write_lines
+from pihupulse_provider.operators.storage import check_files_differ, check_not_empty, check_writable, write_lines
 from pihupulse_provider.triggers.waiting import TaskPoller, defer_wait, end_wait, outcome, recall
 from pihupulse_provider.waiting.wait_spec import FAILED, SUCCEEDED, WaitFor, WaitSpec, check_limits, parse_wait_for
 from pihupulse_provider.waiting.wait_state import ScreeningSnapshot, WaitState
@@ -121,6 +121,8 @@ class PihuPulseScreeningSensor(PihuPulseSensor):
         spec = self._spec().of(self._screenings(), clock.now() if since is None else since)
         if since is None:
             self.hook.get_connection(self.pihupulse_conn_id)  # fails here if there is none, before it says anything
+            named = (("screening_ids", path) for path in results_paths_in(self.reveal("screening_ids")))
+            check_files_differ({"results_path": self.results_path}, named)
             check_writable("results_path", self.results_path)
             self.log.info("%s", spec.describe())
         # What reads and writes the store is not what a DAG file should load.

@@ -139,6 +139,19 @@ def test_results_of_screenings_never_take_the_place_of_those_of_mapped_imports(d
     assert "results_path is the file that candidate_ids names" in str(dag_runs.run(dag).errors["t", -1][0])
 
 
+def test_outcomes_never_take_the_place_of_the_results_that_name_the_screenings(dag_runs, pihupulse_sandbox, tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps({"row": 1, "status": "created", "id": "s67890"}))
+    before = path.read_text()
+    with dag_runs.dag() as dag:
+        PihuPulseScreeningSensor(
+            task_id="t", screening_ids={"results_path": str(path)}, results_path=f"file://{path}", timeout=1, retries=0
+        )
+    assert "results_path is the file that screening_ids names" in str(dag_runs.run(dag).errors["t", -1][0])
+    assert path.read_text() == before
+    assert pihupulse_sandbox.requests == []
+
+
 @pytest.mark.parametrize("rejects", ["file:///data/out.jsonl", "/data//out.jsonl", "/data/x/../out.jsonl"])
 def test_results_and_rejects_are_two_files_however_they_are_written(rejects):
     with pytest.raises(ConfigurationError, match="results_path and rejects_path are the same"):
