@@ -21,6 +21,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 MARK_HOLDS = 2.0
 """Seconds after which a mark no longer says that this run still has the job: it is renewed before the row is sent."""
+WRITTEN_WITHIN = 0.5
+"""Seconds after that within which the row is written, or it is not sent: a process may be stopped in between."""
 _BACKLOG = 500
 _CLOCK_SET_BACK = 60.0
 _RETRY_SECONDS = 10.0

@@ -15,7 +15,7 @@ from pihupulse_provider.api.async_client import AsyncClient
 from pihupulse_provider.api.clock import SERVER_TIME_MARGIN
 from pihupulse_provider.api.errors import PihuPulseError, ResponseError, ServerError
 from pihupulse_provider.api.logs import counted
-from pihupulse_provider.creating.ledger_writer import MARK_HOLDS, LedgerWriter
+from pihupulse_provider.creating.ledger_writer import MARK_HOLDS, WRITTEN_WITHIN, LedgerWriter
 from pihupulse_provider.creating.lookup import Since
 from pihupulse_provider.creating.resources import Found, Resource, Search
 from pihupulse_provider.creating.row_table import RowTable
@@ -74,7 +74,7 @@ class Recovery:
         A retry that learns nothing from the ledger waits until nothing is on its way any more that an earlier try sent.
         """
         # An earlier run finds out that it has lost the job with its next mark, and so may send that much longer.
-        decided_after = _SLOWEST * self.client.account.timeout + SHOWN_AFTER + MARK_HOLDS
+        decided_after = _SLOWEST * self.client.account.timeout + SHOWN_AFTER + MARK_HOLDS + WRITTEN_WITHIN
         self._earlier_decided_at = self.writer.ledger.now() + decided_after
         job = await self.writer.open(fingerprint, decided_after)
         if is_first or not (job is None or job.is_new):

@@ -12,7 +12,7 @@ from pihupulse_provider.api import endpoints
 from pihupulse_provider.api.errors import NotSentError, PihuPulseError, UnconfirmedCreateError
 from pihupulse_provider.api.logs import Progress, counted
 from pihupulse_provider.api.transport import CONCURRENCY
-from pihupulse_provider.creating.ledger_writer import MARK_HOLDS
+from pihupulse_provider.creating.ledger_writer import MARK_HOLDS, WRITTEN_WITHIN
 from pihupulse_provider.creating.options import CreateOptions
 from pihupulse_provider.creating.recovery import Recovery, decided_at
 from pihupulse_provider.creating.rows import RowState, SendResult, TableRow
@@ -153,7 +153,7 @@ class Sender:
             nonlocal marked_at, sent_at
             marked_at = await self._writer.renew(row, marked_at)
             sent_at = self._now()
-            return marked_at + MARK_HOLDS
+            return marked_at + MARK_HOLDS + WRITTEN_WITHIN
 
         try:
             created = await self._client.run(self._resource.call(row.body), before_send=before_send)
