@@ -203,10 +203,10 @@ def needed(goal: WaitFor, total: int) -> int:
     return count
 
 
-def _is_goal(goal: WaitFor) -> bool:
+def _is_goal(goal: object) -> bool:
     if isinstance(goal, str | bool):
         return goal in ("all", "any")
-    return goal >= 1 if isinstance(goal, int) else 0 < goal <= 1
+    return goal >= 1 if isinstance(goal, int) else isinstance(goal, float) and 0 < goal <= 1
 
 
 def _number(text: str) -> WaitFor:

@@ -72,7 +72,7 @@ def failed_with(run, *kinds):
     return run.states("wait") == ["failed"] and len(errors) == len(kinds) and fits
 
 
-@pytest.mark.parametrize("wait_for", ["most", 1.5, 0, -1, True])
+@pytest.mark.parametrize("wait_for", ["most", 1.5, 0, -1, True, None])
 def test_a_goal_that_is_none_is_refused_when_the_dag_is_parsed(wait_for):
     with pytest.raises(ConfigurationError, match="wait_for is"):
         PihuPulseScreeningSensor(task_id="wait", screening_ids=["s1"], wait_for=wait_for)
