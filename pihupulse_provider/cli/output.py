@@ -50,6 +50,7 @@ def ends_in_a_sentence(run: Run) -> Run:
             raise SystemExit(f"Error: {error}") from error
         except BrokenPipeError:  # who reads it has seen enough, such as head; Python would fail once more as it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None  # what a check would still have found, nobody knows
 
     return run_or_exit
 
