@@ -19,7 +19,7 @@ from pihupulse_provider.api import clock
 from pihupulse_provider.api.clock import moment
 from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
 from pihupulse_provider.api.events import check_events, is_name
-from pihupulse_provider.api.logs import duration, utc
+from pihupulse_provider.api.logs import duration, shown_id, utc
 from pihupulse_provider.connection_form import DEFAULT_CONN_ID
 from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller, why_none_is_received
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
@@ -199,7 +199,7 @@ class PihuPulseEventSensor(PihuPulseSensor):
 
     def _named(self, wanted: EventFilter) -> str:
         subjects = {"screening": wanted.screening_id, "candidate": wanted.candidate_id, "template": wanted.template_id}
-        of = " and ".join(f"{subject} {one}" for subject, one in subjects.items() if one)
+        of = " and ".join(f"{subject} {shown_id(one)}" for subject, one in subjects.items() if one)
         return f"{self.event} of {of}" if of else self.event
 
     def _describe_source(self) -> str:

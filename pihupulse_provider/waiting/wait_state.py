@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pihupulse_provider.api.clock import write_iso
-from pihupulse_provider.api.logs import Log, counted, named
+from pihupulse_provider.api.logs import Log, counted, named, shown_id
 from pihupulse_provider.waiting.wait_spec import NOT_FOUND, Statuses, WaitSpec
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Verdict:
 
     def failures(self) -> str:
         """Return the failed screenings and their statuses, the first 20 by name."""
-        return named([f"{screening_id} ({status})" for screening_id, status in self.failed.items()])
+        return named([f"{shown_id(screening_id)} ({status})" for screening_id, status in self.failed.items()])
 
 
 class WaitState:

@@ -343,6 +343,12 @@ class TestLog:
         assert said.count("Waiting for report.generated of screening s-never, received at any time") == 1
         assert "after 30 days" in said
 
+    def test_it_does_not_say_what_can_not_be_an_id(self, pihupulse_sandbox, capsys):
+        self.poke(candidate_id="ana.costa@example.com")
+        said = capsys.readouterr().out
+        assert "of screening s-never and candidate (a text of 21 characters), received" in said
+        assert "ana.costa" not in said
+
     def test_it_warns_if_no_webhook_is_received_for_its_connection(self, pihupulse_sandbox, capsys):
         self.poke()
         assert capsys.readouterr().out.count("webhook_connections does not name pihupulse_default") == 1

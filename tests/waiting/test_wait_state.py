@@ -132,6 +132,12 @@ def test_a_verdict_names_the_failed_and_keeps_it_short():
     assert str(verdict) == "0 of 25 screenings completed, 25 failed, 0 waiting"
 
 
+def test_a_verdict_names_no_failed_one_that_can_not_be_an_id():
+    state = WaitState(WaitSpec({"ana.costa@example.com": None}, 0.0))
+    state.see([ScreeningSnapshot("ana.costa@example.com", None, NOT_FOUND)])
+    assert state.judge().failures() == "(a text of 21 characters) (not_found)"
+
+
 def test_a_screening_that_does_not_show_is_gone_only_after_a_while():
     state = WaitState(WaitSpec({"s1": "c1"}, 0.0))
     assert state.gone({"s1"}, GRACE - 1) == []
