@@ -35,7 +35,7 @@ def lines(caplog, expected, steps):
 
 
 def test_it_tells_rows_rate_and_time_left_at_a_sensible_pace(caplog):
-    caplog.set_level("INFO", logger="httpx")
+    caplog.set_level("INFO")
     assert lines(caplog, 80_000, 70) == [
         "Creating candidates: 50 of 80,000 rows (0.1%), 10.0 rows a second, 2:13:15 left",
         "Creating candidates: 350 of 80,000 rows (0.4%), 10.0 rows a second, 2:12:45 left",
@@ -44,7 +44,7 @@ def test_it_tells_rows_rate_and_time_left_at_a_sensible_pace(caplog):
 
 
 def test_where_the_number_of_rows_is_not_known_it_tells_the_rest(caplog):
-    caplog.set_level("INFO", logger="httpx")
+    caplog.set_level("INFO")
     assert lines(caplog, None, 5) == ["Creating candidates: 50 rows, 10.0 rows a second"]
 
 
