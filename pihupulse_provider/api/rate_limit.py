@@ -154,11 +154,14 @@ class Slot:
 _TIMES = tuple(field.name for field in fields(LimitState) if field.name.endswith(("_at", "_until", "_end", "_reset")))
 
 
-def reserve(state: LimitState, now: float, *, poll: bool = False) -> tuple[LimitState, Slot]:
-    """Take the next free slot; a poll waits without one until its time has come, and leaves half to other work."""
+def reserve(state: LimitState, now: float, *, poll: bool = False, not_before: float = 0.0) -> tuple[LimitState, Slot]:
+    """Take the next free slot; a poll waits without one until its time has come, and leaves half to other work.
+
+    :param not_before: when it will be wanted, if that is later than now.
+    """
     state = _within_reason(state, now)
     plan = state.plan
-    at = max(now, state.paused_until, state.full_at - (plan.spendable - 1) * plan.interval)
+    at = max(now, not_before, state.paused_until, state.full_at - (plan.spendable - 1) * plan.interval)
     at = _within_window(state, at)
     due = _due(state, at, now, poll=poll)
     if due > now + (_line(plan) if poll else 0.0):
@@ -183,15 +186,27 @@ def most_ahead(plan: Plan, seconds: float = AHEAD_SECONDS) -> int:
     return max(1, math.floor(seconds / plan.interval))
 
 
-def reserve_several(state: LimitState, now: float, count: int, *, poll: bool = False) -> tuple[LimitState, list[Slot]]:
+class Wanted(NamedTuple):
+    """How many slots a process reserves: at once, and further ones spread over the seconds in which they are used."""
+
+    at_once: int
+    later: int = 0
+    seconds: float = 0.0
+
+
+def reserve_several(
+    state: LimitState, now: float, wanted: Wanted, *, poll: bool = False
+) -> tuple[LimitState, list[Slot]]:
     """Take up to so many slots, at least one: all that may go at once, and further ones for a second or so.
 
     The last is not taken if there is none to be had yet, and says when to ask again.
     """
+    spread = [now + wanted.seconds * number / wanted.later for number in range(1, wanted.later + 1)]
+    times = [now] * wanted.at_once + spread
     ahead, most, fewer = 0, most_ahead(state.plan), most_ahead(state.plan, _IN_A_LONG_LINE)
     slots: list[Slot] = []
-    while len(slots) < count and ahead < most and (not slots or slots[-1].taken):
-        state, slot = reserve(state, now, poll=poll)
+    while len(slots) < len(times) and ahead < most and (not slots or slots[-1].taken):
+        state, slot = reserve(state, now, poll=poll, not_before=times[len(slots)])
         slots.append(slot)
         ahead += slot.at > now
         if slot.at > now + _LONG_LINE:

@@ -25,8 +25,9 @@ from pihupulse_provider.api.rate_limit import (
 
 _MOVED = 1.5
 """A reset that moves by more seconds than this (headers count whole ones) before it is reached is no window's end."""
-_REORDERED = 100
-"""Requests that may overtake each other on the way to the server."""
+_REORDERED, _REORDERED_SHARE = 100, 1 / 8
+"""Requests that may overtake each other on the way to the server, or that share of the limit if that is more: large
+fleets have that many reserved."""
 _LONGEST_BACKOFF = MINUTE
 _MOST_DOUBLINGS = 16
 _SLOWER, _EASED, _ALONE = 1.2, 0.99, 1.001
@@ -130,7 +131,7 @@ def _learn_window(state: LimitState, slot: Slot, headers: RateLimitHeaders) -> L
         used = max(0 if known else state.window_used, math.ceil(size - headers.remaining))
         return replace(state, window_end=reset, window_used=used, window_size=size, first_reset=reset)
     moved = _MOVED < reset - state.first_reset < MINUTE - _MOVED
-    refilled = not headers.limited and size - headers.remaining < slot.used - _REORDERED
+    refilled = not headers.limited and size - headers.remaining < slot.used - max(_REORDERED, size * _REORDERED_SHARE)
     if moved or refilled:
         return replace(state, refills=True)
     if reset < state.window_end - MINUTE / 2:

@@ -40,7 +40,7 @@ _SOON = 1.0
 """Seconds within which a process that has used several slots takes more."""
 _SPREAD_SECONDS = 0.2
 """Seconds over which waiting pollers spread when they ask again: else the nearest to the store would always win."""
-_LONGEST_DELIVERY = 0.1
+_LONGEST_DELIVERY = 0.5
 """The most seconds by which slots are put off for the time that their reservation takes to arrive."""
 _SET = 1.0
 """Seconds; by more than that a clock differs only if it was set."""
@@ -138,7 +138,7 @@ class StoreRateLimit:
     def _reserve(self, reservations: Reservations, *, poll: bool) -> Slot:
         with self._lock:
             slot = reservations.take(self.now(), self._known.voided)
-            count = reservations.wanted(self.now(), most_ahead(self.plan))
+            wanted = reservations.wanted(self.now(), most_ahead(self.plan))
             left_out = reservations.left_out(self.now())
         if slot is not None:
             return slot
@@ -149,7 +149,7 @@ class StoreRateLimit:
             try:
                 slots = self._change(
                     lambda state, now: reserve_several(
-                        give_back(state, left_out), now + self._delivery, count, poll=poll
+                        give_back(state, left_out), now + self._delivery, wanted, poll=poll
                     )
                 )
             except NoConnectionLeftError as error:

@@ -18,8 +18,8 @@ minute, which is one in 0.06 seconds, once the burst is spent:
 A slot that nobody used in time is left out, and given back with the next turn: it may be used a little late.
 
 Where the store is far, or many processes wait for its row, a process would spend its time waiting for slots. So it then
-takes twice as many as it used since its last turn, up to where some were left out: from there on it takes only as
-many as are used, and now and then one more.
+takes twice as many as it used since its last turn, those beyond its callers spread over the time that a turn takes; up
+to where some were left out: from there on it takes only as many as are used, and now and then one more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from pihupulse_provider.api.rate_limit import MINUTE, Slot
+from pihupulse_provider.api.rate_limit import AHEAD_SECONDS, MINUTE, Slot, Wanted
 
 _LATEST = 0.05
 """Seconds after its time up to which a slot may be used: part of what a plan allows for requests that bunch up."""
@@ -38,7 +38,7 @@ _PACE_SECONDS = _LATEST / 2
 _MEASURED_SECONDS = 0.5
 """Its pace is the mean of so many seconds: a single moment's is twice as much, or none."""
 _EARLY = 0.25
-"""Seconds before the last reserved slot's time at which more are reserved."""
+"""Seconds before the last reserved slot's time at which more are reserved, or earlier where that takes longer."""
 _SLOW_TURN = _PACE_SECONDS
 """Seconds; a transaction that takes longer is slow: more callers come meanwhile than the pace predicts."""
 _RECENT_SECONDS = 2.0
@@ -88,13 +88,15 @@ class Reservations:
         """Return the slots of the last turn that nobody used in time; a while later, the burst may be whole again."""
         return [slot for slot in self._left_out if slot.at > now - _RECENT_SECONDS]
 
-    def wanted(self, now: float, most: int) -> int:
+    def wanted(self, now: float, most: int) -> Wanted:
         """Return how many slots to reserve now.
 
         :param most: how many are reserved at most for callers that are not there yet.
         """
         pace = self.used_within(_MEASURED_SECONDS, now) / _MEASURED_SECONDS
-        return max(1, self.asking, self._waiting, min(most, max(int(pace * _PACE_SECONDS), self._grown(now))))
+        at_once = max(1, self.asking, self._waiting, min(most, int(pace * _PACE_SECONDS)))
+        later = max(0, min(most, self._grown(now)) - at_once)
+        return Wanted(at_once, later, min(self._turn_seconds, AHEAD_SECONDS))
 
     def add(self, slots: Sequence[Slot], seconds: float) -> None:
         """Take in what was reserved, which took so many seconds; the last may be one that was not to be had yet."""
@@ -104,7 +106,7 @@ class Reservations:
         taken = [slot for slot in slots if slot.taken]
         self._reserved.extend(taken)
         self.last_at = taken[-1].at if taken else self.last_at
-        self._turn_at = slots[-1].at - _EARLY if slots[-1].taken else slots[-1].at
+        self._turn_at = slots[-1].at - max(_EARLY, seconds) if slots[-1].taken else slots[-1].at
 
     def drop(self) -> None:
         """Let more be reserved at once, as what was has become void."""
