@@ -20,7 +20,7 @@ from tests.mutants.trial import Trial
 
 PACKAGE = "pihupulse_provider"
 _RATE_LIMIT = " ".join(f"api/test_rate_limit{one}.py" for one in ("_rules", "", "_beliefs", "_properties"))
-_RESERVATIONS = "store/test_shared_reservations.py store/test_limit_outages.py"
+_RESERVATIONS = "store/test_shared_reservations.py store/test_limit_outages.py store/test_far_store.py"
 TESTS: Mapping[str, str] = {
     "api/rate_limit": f"{_RATE_LIMIT} {_RESERVATIONS}",
     "api/rate_limit_headers": _RATE_LIMIT,
