@@ -12,7 +12,13 @@ from typing import Any
 from pihupulse_provider.api.async_client import AsyncClient, run_to_end
 from pihupulse_provider.api.errors import DuplicateCreateError
 from pihupulse_provider.api.logs import Progress, counted
-from pihupulse_provider.creating.errors import DeletedError, ExistingRowsError, InvalidRowError, RejectedRowsError
+from pihupulse_provider.creating.errors import (
+    DeletedError,
+    ExistingRowsError,
+    InvalidRowError,
+    RejectedRowsError,
+    reasons_of,
+)
 from pihupulse_provider.creating.ledger_writer import LedgerWriter, surely_before
 from pihupulse_provider.creating.options import CreateOptions, Extent, Summary
 from pihupulse_provider.creating.readers import Row, Source
@@ -201,16 +207,10 @@ class CreateRun:
         limit = "nothing is left to be created" if is_all else f"max_rejects allows {allowed}"
         raise RejectedRowsError(
             f"{rejected:,} of {counted(rows, 'row')} {'was' if rejected == 1 else 'were'} rejected, and {limit}. "
-            f"{self._first_rejects()}. Correct them{'' if is_all else ', or raise max_rejects'}; rejects_path gets the "
-            "whole list.",
+            f"{reasons_of(self.rows.rejects())}. Correct them{'' if is_all else ', or raise max_rejects'}; rejects_path "
+            "gets the whole list.",
             rejected=rejected,
             rows=rows,
-        )
-
-    def _first_rejects(self) -> str:
-        return "; ".join(
-            f"row {one['row']}: {one['field'] + ' ' if one['field'] else ''}{one['reason']}".rstrip(".")
-            for one in islice(self.rows.rejects(), _SHOWN)
         )
 
     def _set_aside_repeated(self) -> None:
@@ -277,7 +277,8 @@ class CreateRun:
         log.info("%s", summary.sentence(self.resource.noun))
         self._check_rejects()
         if summary.rejected:
-            log.warning("Rejected, as max_rejects allows: %s. rejects_path gets the whole list.", self._first_rejects())
+            reasons = reasons_of(self.rows.rejects())
+            log.warning("Rejected, as max_rejects allows: %s. rejects_path gets the whole list.", reasons)
         return summary
 
     def _check_unambiguous(self, recovery: Recovery) -> None:

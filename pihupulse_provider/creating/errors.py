@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pihupulse_provider.api.errors import CreateError, PihuPulseError
+from pihupulse_provider.api.logs import counted
+
+_REASONS = 10
+"""How many reasons a message names at most, and of how many rows it gives the number of each."""
 
 
 class Problem(NamedTuple):
@@ -92,3 +97,31 @@ class DeletedError(CreateError):
             "task as success."
         )
         self.ids = list(ids)
+
+
+def reasons_of(rejects: Iterable[Mapping[str, Any]]) -> str:
+    """Return why rows are rejected: each reason once, with how many rows have it and the first of them.
+
+    :param rejects: ``{row, field, reason}`` of every problem.
+    """
+    rows: dict[str, list[int]] = {}
+    counts: Counter[str] = Counter()
+    others = 0
+    for one in rejects:
+        reason = f"{one['field'] or ''} {one['reason']}".strip().rstrip(".")
+        if reason not in rows and len(rows) == _REASONS:
+            others += 1
+            continue
+        counts[reason] += 1
+        numbers = rows.setdefault(reason, [])
+        if len(numbers) < _REASONS:
+            numbers.append(one["row"])
+    said = [f"{_rows(numbers, counts[reason])}: {reason}" for reason, numbers in rows.items()]
+    return "; ".join([*said, f"{counted(others, 'problem')} for other reasons"] if others else said)
+
+
+def _rows(numbers: Sequence[int], count: int) -> str:
+    if count == 1:
+        return f"row {numbers[0]}"
+    more = f" and {count - len(numbers):,} more" if count > len(numbers) else ""
+    return f"{counted(count, 'row')} ({', '.join(map(str, numbers))}{more})"

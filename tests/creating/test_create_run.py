@@ -13,7 +13,7 @@ from pihupulse_provider.api import (
     UnauthorizedError,
     UnconfirmedCreateError,
 )
-from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError
+from pihupulse_provider.creating.errors import ExistingRowsError, RejectedRowsError, reasons_of
 from tests.creating.importing import Import, assert_each_once, emails, people, run
 from tests.creating.world import World
 
@@ -158,6 +158,20 @@ class TestRejects:
         summary = run(world, [*people(5), self.BAD], max_rejects=allowed)
         assert "Rejected, as max_rejects allows: row 6: name is missing; row 6: email is not an e-mail" in caplog.text
         assert (summary.created, summary.rejected) == (5, 1)
+
+    def test_a_reason_is_said_once_with_the_rows_that_have_it(self, world):
+        """Also if it is the service that refuses them."""
+        world.sandbox.fail("error", method="POST", status=400)
+        nameless = [{"email": one["email"]} for one in people(12)]
+        with pytest.raises(RejectedRowsError, match="16 of 16 rows were rejected") as caught:
+            run(world, [self.BAD, *nameless, *people(3)], max_rejects=16)
+        said = str(caught.value)
+        assert "13 rows (1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more): name is missing; row 1: email is not" in said
+        assert "; 3 rows (14, 15, 16): POST /candidates" in said
+
+    def test_ten_reasons_are_said_and_the_others_counted(self):
+        rejects = [{"row": n, "field": None, "reason": f"has {n} fields."} for n in range(2, 15)]
+        assert reasons_of(rejects).endswith("row 11: has 11 fields; 3 problems for other reasons")
 
     def test_a_corrected_source_is_welcome_while_nothing_is_created(self, world):
         with pytest.raises(RejectedRowsError):
