@@ -26,6 +26,10 @@ FIELDS = ("name", "email", "phone", "resume_url")
 REQUIRED = ("name", "email")
 _SHOWN = 20
 """Columns that a message names at most."""
+_COUNTED = 1000
+"""Rows of which it is known which columns they have, while a required one was in none."""
+_LONGEST_COLUMN = 60
+"""Characters of a name that is shown: a longer one is no column's."""
 
 
 class CandidateInput:
@@ -37,8 +41,7 @@ class CandidateInput:
     :param phone_region: the country (ISO 3166, such as ``US``) of phone numbers without a country code.
     :param drop_invalid_optional: whether to leave out a phone number or résumé link that can't be used.
     :param allow_special_domains: whether to take e-mail addresses of ``.test``, ``.local`` or a name without a dot.
-    :ivar left_out: of how many rows each optional field was left out. ``unseen``: columns of ``field_map`` that no row
-        has had so far.
+    :ivar left_out: of how many rows each optional field was left out.
     :raises ConfigurationError: if there is no such field or no such country.
     """
 
@@ -64,12 +67,19 @@ class CandidateInput:
         self._drop = drop_invalid_optional
         self.left_out: Counter[str] = Counter()
         self._allow_special_domains = allow_special_domains
-        self.unseen: set[str] = set()
+        self._absent: set[str] = set()
+        self._others: Counter[str] = Counter()
+        self._counted = 0
 
     @property
     def columns(self) -> dict[str, list[str]]:
         """Return the columns of each field that every source must have."""
         return {field: columns for field, columns in self._columns.items() if field in self._needed}
+
+    @property
+    def unseen(self) -> set[str]:
+        """Return the columns of ``field_map`` that no row has had so far."""
+        return self._named & self._absent
 
     def check_columns(self, columns: Sequence[str] | None, *, has_schema: bool = False) -> None:
         """Check that a source has the columns, each once.
@@ -80,7 +90,7 @@ class CandidateInput:
         :raises ConfigurationError: if there is no such country as ``phone_region``.
         """
         check_supported(self._region)
-        self.unseen = {*self._named}
+        self._absent = {column for columns in self._columns.values() for column in columns}
         if columns is None:
             return
         found = {column: _matching(columns, column) for field in FIELDS for column in self._columns[field]}
@@ -119,14 +129,37 @@ class CandidateInput:
             elif field in REQUIRED:
                 problems.append(Problem(field, "is missing"))
         if problems:
+            if self._missing() and self._counted < _COUNTED:
+                self._counted += 1
+                self._others.update(name for name in row if isinstance(name, str))
             raise InvalidCandidateError(problems)
         return NewCandidate(**values)
+
+    def missing_columns(self) -> str:
+        """Return which columns no row has had of those that each must have, and which they have instead.
+
+        These are shown if many rows have them: else what a row has for a column may be a person.
+        """
+        missing = self._missing()
+        if not missing or not self._counted:
+            return ""
+        shared = [name for name, count in self._others.items() if 1 < count >= self._counted / 2 and _is_column(name)]
+        has = f"; the rows have {_quoted(shared[:_SHOWN])}" if shared else ""
+        return (
+            f"No row has a column {' or '.join(map(repr, missing))}. Say in field_map which column each field is in, "
+            f'such as {{"email": "E-mail address"}}{has}'
+        )
+
+    def _missing(self) -> list[str]:
+        """Return the columns of each required field that no row has had any of so far."""
+        fields = [columns for field in REQUIRED if self._absent.issuperset(columns := self._columns[field])]
+        return [column for columns in fields for column in columns]
 
     def _value(self, row: Mapping[str, Any], column: str) -> Any:
         matches = [column] if column in row else _matching(row, column)
         if not matches:
             return None
-        self.unseen.discard(column)
+        self._absent.discard(column)
         if len(matches) > 1:
             raise NotTextError("is there twice, in columns that differ in case")
         return row[matches[0]]
@@ -170,6 +203,10 @@ def _matching(columns: Iterable[Any], wanted: str) -> list[str]:
     names = [column for column in columns if isinstance(column, str)]
     exact = [name for name in names if name == wanted]
     return exact or [name for name in names if name.strip().casefold() == wanted.strip().casefold()]
+
+
+def _is_column(name: str) -> bool:
+    return name.isprintable() and "@" not in name and len(name) <= _LONGEST_COLUMN
 
 
 def _quoted(columns: Iterable[str]) -> str:

@@ -205,10 +205,10 @@ class CreateRun:
             return
         self.write_rejects(self.rows.rejects())
         limit = "nothing is left to be created" if is_all else f"max_rejects allows {allowed}"
+        advice = self.resource.missing_columns() or f"Correct them{'' if is_all else ', or raise max_rejects'}"
         raise RejectedRowsError(
             f"{rejected:,} of {counted(rows, 'row')} {'was' if rejected == 1 else 'were'} rejected, and {limit}. "
-            f"{reasons_of(self.rows.rejects())}. Correct them{'' if is_all else ', or raise max_rejects'}; rejects_path "
-            "gets the whole list.",
+            f"{reasons_of(self.rows.rejects())}. {advice}; rejects_path gets the whole list.",
             rejected=rejected,
             rows=rows,
         )

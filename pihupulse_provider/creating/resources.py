@@ -70,6 +70,10 @@ class Resource(Protocol):
         """Check a row. :raises InvalidRowError: with all problems of it."""
         ...
 
+    def missing_columns(self) -> str:
+        """Return which columns no row had that each must have, and what to do; empty if there are none."""
+        ...
+
     def call(self, body: str) -> Call[Any]:
         """Return the request, from its body's JSON."""
         ...
@@ -102,6 +106,10 @@ class CandidateResource:
     def parse(self, values: Mapping[str, Any]) -> Parsed:
         """Check a row."""
         return self.parsed(self._input.read(values))
+
+    def missing_columns(self) -> str:
+        """Return which columns no row had that each must have."""
+        return self._input.missing_columns()
 
     @staticmethod
     def parsed(candidate: NewCandidate) -> Parsed:
@@ -167,6 +175,10 @@ class ScreeningResource:
             send_invitation=self._send_invitation,
         )
         return Parsed(screening.model_dump_json(exclude_none=True), (candidate_id, self._template_id))
+
+    def missing_columns(self) -> str:
+        """Return nothing: the operator that reads the ids has named their column."""
+        return ""
 
     def call(self, body: str) -> Call[Screening]:
         """Return the request that creates it, and has the candidate invited if that is wanted."""

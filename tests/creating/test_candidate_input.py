@@ -312,6 +312,41 @@ class TestFieldMap:
         with pytest.raises(InvalidCandidateError, match="phone is there twice, in columns that differ in case"):
             CandidateInput().read(row)
 
+    @pytest.mark.parametrize(
+        ("rows", "said"),
+        [
+            (
+                [{"Full name": "Ana", "Mail": "ana@example.org"}, {"Full name": "Bo", "Mail": "bo@example.org"}],
+                (
+                    """No row has a column 'name' or 'email'. Say in field_map which column each field is in, """
+                    """such as {"email": "E-mail address"}; the rows have 'Full name', 'Mail'"""
+                ),
+            ),
+            ([{"NAME": "Ana", "Mail": "ana@example.org"}], "No row has a column 'email'. "),
+            ([{"ana@example.org": "Ana"}, {"ana@example.org": "Ana"}], "No row has a column 'name' or 'email'. "),
+            ([{"Ana Costa": "ana@example.org"}, {"Bo Diaz": "bo@example.org"}], "No row has a column 'name' or"),
+            ([{"name": None, "email": None}], ""),
+            ([{"name": "Ana"}, {"email": "no address"}], ""),
+        ],
+    )
+    def test_a_column_that_no_row_has_is_told_with_those_that_many_rows_have(self, rows, said):
+        """Only what at least two rows and half of them have can't be a person."""
+        source = CandidateInput()
+        source.check_columns(None)
+        for row in rows:
+            with pytest.raises(InvalidCandidateError):
+                source.read(row)
+        assert source.missing_columns().startswith(said)
+        assert bool(source.missing_columns()) == bool(said)
+        assert "ana" not in source.missing_columns().casefold()
+
+    def test_the_columns_of_field_map_are_told_if_no_row_has_one(self):
+        source = CandidateInput({"name": ["first", "last"], "email": "mail"})
+        source.check_columns(None)
+        with pytest.raises(InvalidCandidateError):
+            source.read({"last": "Costa", "Mail 2": "ana@example.org"})
+        assert source.missing_columns().startswith("No row has a column 'mail'. ")
+
     def test_columns_that_are_not_needed_may_repeat(self):
         CandidateInput().check_columns(["name", "email", "note", "note", "", ""])
 

@@ -104,6 +104,26 @@ def test_a_column_of_field_map_that_no_row_has_is_warned_of(dag_runs, pihupulse_
     assert said.count("field_map names") == said.count("No row had 'mobil', which field_map names") == 1
 
 
+@pytest.mark.parametrize("is_file", [True, False])
+def test_columns_of_other_names_are_told_once_and_how_to_map_them(dag_runs, pihupulse_sandbox, tmp_path, is_file):
+    people = [{"Full name": f"Ada {n}", "Mail": f"ada.{n}@example.com"} for n in range(12)]
+    path = tmp_path / "people.jsonl"
+    path.write_text("\n".join(map(json.dumps, people)))
+    rejects = tmp_path / "rejects.jsonl"
+    with dag_runs.dag() as dag:
+        PihuPulseImportCandidatesOperator(
+            task_id="import", source=str(path) if is_file else people, rejects_path=str(rejects)
+        )
+    [error] = dag_runs.run(dag).errors["import", -1]
+    assert isinstance(error, RejectedRowsError)
+    said = str(error)
+    assert said.count("email is missing") == said.count("name is missing") == 1
+    assert "No row has a column 'name' or 'email'. Say in field_map which column each field is in" in said
+    assert "; the rows have 'Full name', 'Mail'; rejects_path" in said
+    assert len(json_lines(rejects)) == 24
+    assert "ada" not in said.casefold()
+
+
 def test_one_task_for_each_of_several_files(dag_runs, pihupulse_sandbox, source, tmp_path):
     other = tmp_path / "more.jsonl"
     other.write_text(json.dumps({"full name": "Grace Hopper", "mail": "grace.hopper@example.com"}))
