@@ -38,6 +38,7 @@ class Account:
     :param proxy: the address of an HTTP proxy; None for the environment's. To this machine itself there is none.
     :param plan: the plan's limit; None to learn it from the service.
     :param allow_http: whether plain ``http`` may go further than this machine.
+    :param key_place: where the API key is kept and can be changed, as an error says it of a key that is refused.
     :raises ConfigurationError: if the key or the address can't work.
     """
 
@@ -48,6 +49,7 @@ class Account:
     proxy: str | None = field(default=None, repr=False)
     plan: Plan | None = None
     allow_http: bool = False
+    key_place: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if is_masked(self.api_key):

@@ -72,7 +72,7 @@ class AsyncClient:
     ) -> None:
         self.account = account
         self.limit = limit or process_rate_limit(account.key, account.plan)
-        self._exchanges = Exchanges(retry or RetryPolicy(), self.limit.now)
+        self._exchanges = Exchanges(retry or RetryPolicy(), self.limit.now, account.key_place)
         self._sleep = sleep
         self._now = now
         self.time = ServerTime(now)

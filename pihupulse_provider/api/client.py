@@ -65,7 +65,7 @@ class Client:
     ) -> None:
         self.account = account
         self.limit = limit or process_rate_limit(account.key, account.plan)
-        self._exchanges = Exchanges(retry or RetryPolicy(), self.limit.now)
+        self._exchanges = Exchanges(retry or RetryPolicy(), self.limit.now, account.key_place)
         self._sleep = sleep
         transport = transport or DeadlineTransport(**transport_options(account))
         self._within = transport.within if isinstance(transport, DeadlineTransport) else nullcontext

@@ -97,20 +97,21 @@ _CODES = ("invalid_request", "unauthorized", "forbidden", "not_found", "rate_lim
 _NOT_PIHUPULSE = "This does not look like PihuPulse: check the connection's host."
 _ADVICE = {
     400: "Check the values that were sent; the error's service_message and details say what PihuPulse objects to.",
-    401: "Check the connection's API key (Settings → API in the dashboard).",
+    401: "Check the API key (Settings → API in the dashboard).",
     403: "Ask the account's owner what the API key may do (Settings → API in the dashboard).",
     429: "Other programs may use the same account: lower requests_per_minute in the connection, or try later.",
 }
 
 
-def decode(call: Call[ResultT], response: Response) -> ResultT:
+def decode(call: Call[ResultT], response: Response, key_place: str | None = None) -> ResultT:
     """Return the model in a successful response.
 
+    :param key_place: where the API key is kept; None when that is not known.
     :raises StatusError: for any status but 2xx.
     :raises ResponseError: for a body that is not what the reference describes.
     """
     if not 200 <= response.status < 300:
-        raise _status_error(call, response)
+        raise _status_error(call, response, key_place)
     document = _json_object(response.body)
     data = document.get("data") if document is not None and call.enveloped else document
     if not isinstance(data, dict):
@@ -124,12 +125,12 @@ def decode(call: Call[ResultT], response: Response) -> ResultT:
         raise _response_error(call, response, f"does not fit at {', '.join(fields[:5])}") from None
 
 
-def _status_error(call: Call[Any], response: Response) -> StatusError:
+def _status_error(call: Call[Any], response: Response, key_place: str | None) -> StatusError:
     error = _error_object(response.body)
     code, words, details = error.get("code"), error.get("message"), error.get("details")
     documented = f" {code}" if code in _CODES else ""
     return status_error_class(response.status)(
-        f"{call.subject} failed with status {response.status}{documented}. {_advice(call, response, error)}",
+        f"{call.subject} failed with status {response.status}{documented}. {_advice(call, response, error, key_place)}",
         status=response.status,
         code=code if isinstance(code, str) else None,
         service_message=words if isinstance(words, str) else None,
@@ -144,7 +145,7 @@ def _error_object(body: bytes) -> dict[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
-def _advice(call: Call[Any], response: Response, error: Mapping[str, Any]) -> str:
+def _advice(call: Call[Any], response: Response, error: Mapping[str, Any], key_place: str | None) -> str:
     status = response.status
     if 300 <= status < 400:
         return f"Redirects are not followed, so that the API key stays where it belongs. {_NOT_PIHUPULSE}"
@@ -155,7 +156,8 @@ def _advice(call: Call[Any], response: Response, error: Mapping[str, Any]) -> st
     if status == 404:
         checks = f"{call.absent}: check it, which account the API key belongs to, and the connection's host."
         return checks if call.asked_for else _NOT_PIHUPULSE
-    return _ADVICE.get(status, _ADVICE[400])
+    place = f" The key is {key_place}." if key_place and status in (401, 403) else ""
+    return _ADVICE.get(status, _ADVICE[400]) + place
 
 
 def _response_error(call: Call[Any], response: Response, what: str) -> ResponseError:

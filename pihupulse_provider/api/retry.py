@@ -123,11 +123,13 @@ class Exchanges:
     """The requests of one client.
 
     :param retry: when one is sent again. :param now: returns the time in epoch seconds.
+    :param key_place: where the account's API key is kept; None when that is not known.
     """
 
-    def __init__(self, retry: RetryPolicy, now: Callable[[], float]) -> None:
+    def __init__(self, retry: RetryPolicy, now: Callable[[], float], key_place: str | None = None) -> None:
         self._retry = retry
         self._now = now
+        self._key_place = key_place
         self._outage = OutageLog(log)
 
     def start(self, call: Call[ResultT], *, poll: bool = False) -> Exchange[ResultT]:
@@ -169,4 +171,4 @@ class Exchanges:
         if isinstance(reply, TransportError):
             raise reply
         yield Observe(slot, reply.limits(self._retry.jitter()))
-        return decode(call, reply)
+        return decode(call, reply, self._key_place)

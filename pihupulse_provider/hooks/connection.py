@@ -158,6 +158,10 @@ def read_account(connection: AirflowConnection) -> Account:
             proxy=extras.proxy,
             plan=extras.limit(),
             allow_http=bool(extras.allow_http),
+            key_place=(
+                f"the password of the connection {connection.conn_id!r}: change it under Admin → Connections in "
+                "Airflow's UI, or wherever else that connection is kept"
+            ),
         )
     except ConfigurationError as error:
         raise ConfigurationError(f"Connection {connection.conn_id!r}: {error}") from None

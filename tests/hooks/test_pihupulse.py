@@ -15,7 +15,7 @@ import pytest
 from airflow.sdk import Connection
 
 from pihupulse_provider import connection_form
-from pihupulse_provider.api import NewCandidate, NewScreening
+from pihupulse_provider.api import ForbiddenError, NewCandidate, NewScreening, UnauthorizedError
 from pihupulse_provider.hooks.pihupulse import PihuPulseHook
 from pihupulse_provider.sandbox import Sandbox
 
@@ -60,6 +60,29 @@ def test_every_endpoint_has_its_method(sandbox: Sandbox) -> None:
     assert len(list(hook.iter_candidates())) == len(sandbox.candidates)
     # What a hook hands out works also when nobody has the hook any more.
     assert len(list(PihuPulseHook(hook.pihupulse_conn_id).iter_candidates())) == len(sandbox.candidates)
+
+
+@pytest.mark.parametrize("status", [None, 403])
+async def test_a_key_that_is_refused_is_told_with_its_connection_and_without_itself(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, status: int | None
+) -> None:
+    if status is None:
+        _connection(monkeypatch, host=sandbox.base_url)
+    else:
+        sandbox.fail("error", status=status)
+    hook = PihuPulseHook()
+
+    with pytest.raises((UnauthorizedError, ForbiddenError)) as blocking:
+        hook.list_templates()
+    async with await hook.get_async_conn() as client:
+        with pytest.raises((UnauthorizedError, ForbiddenError)) as async_:
+            await client.list_templates()
+
+    for caught in (blocking, async_):
+        assert "password of the connection 'pihupulse_default': change it under Admin → Connections" in str(
+            caught.value
+        )
+        assert "wrong_key" not in str(caught.value)
 
 
 def test_candidate_is_found_by_email_in_any_case(sandbox: Sandbox) -> None:

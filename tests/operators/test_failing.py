@@ -71,6 +71,7 @@ class TestWithoutARetry:
         [error] = dag_runs.run(dag).errors["t", -1]
         assert isinstance(error, UnauthorizedError)
         assert isinstance(error, AirflowFailException)
+        assert "The key is the password of the connection 'pihupulse_default': change it under Admin" in str(error)
 
 
 def test_what_may_pass_is_tried_again(dag_runs, pihupulse_sandbox, monkeypatch):
