@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
@@ -156,7 +157,20 @@ class PihuPulseEventSensor(PihuPulseSensor):
         return self._output(found)
 
     def _timed_out(self, wanted: EventFilter) -> AirflowSensorTimeout:
-        return AirflowSensorTimeout(f"No {self._named(wanted)} came within {duration(self.timeout)}.")
+        mistaken = self._mistaken(wanted)
+        return AirflowSensorTimeout(f"No {self._named(wanted)} came within {duration(self.timeout)}.{mistaken}")
+
+    def _mistaken(self, wanted: EventFilter) -> str:
+        """Return a sentence on an id that events only have as that of something else; empty if there is none."""
+        for given, other in permutations(("screening_id", "candidate_id", "template_id"), 2):
+            value = getattr(wanted, given)
+            if value is not None and self._has_come(wanted, other, value) and not self._has_come(wanted, given, value):
+                return f" {shown_id(value)} was given as {given}, and the events that came have it as {other}."
+        return ""
+
+    def _has_come(self, wanted: EventFilter, subject: str, value: str) -> bool:
+        of_subject = EventFilter(connection=wanted.connection, **{subject: value})
+        return bool(Inbox(self.hook.store).newest(of_subject, limit=1))
 
     def _begin(self, context: Context, wanted: EventFilter) -> None:
         since = self.rescheduled_since(context)

@@ -215,7 +215,8 @@ def outcome(state: WaitState, end: End, log: Log) -> list[ScreeningSnapshot]:
     state.warn(log)
     if verdict.state == "failed":
         raise ScreeningFailedError(
-            f"{verdict}, so that wait_for={spec.wait_for!r} can't be reached. Failed: {verdict.failures()}.",
+            f"{verdict}, so that wait_for={spec.wait_for!r} can't be reached. Failed: {verdict.failures()}."
+            f"{verdict.advice()}",
             verdict.failed,
         )
     if end == "timeout" and verdict.state == "waiting":
@@ -223,7 +224,7 @@ def outcome(state: WaitState, end: End, log: Log) -> list[ScreeningSnapshot]:
     at_deadline = end == "deadline" and spec.deadline is not None
     log.info("%s%s.", verdict, f" at the deadline of {duration(spec.deadline or 0)}" if at_deadline else "")
     if verdict.failed:
-        log.warning("Failed: %s.", verdict.failures())
+        log.warning("Failed: %s.%s", verdict.failures(), verdict.advice())
     return list(state)
 
 

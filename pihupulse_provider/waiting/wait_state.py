@@ -93,6 +93,15 @@ class Verdict:
         """Return the failed screenings and their statuses, the first 20 by name."""
         return named([f"{shown_id(screening_id)} ({status})" for screening_id, status in self.failed.items()])
 
+    def advice(self) -> str:
+        """Return a sentence on those that PihuPulse does not show, behind a space; empty if it shows all."""
+        if NOT_FOUND not in self.failed.values():
+            return ""
+        return (
+            f" The account has no screening by an id that is {NOT_FOUND}: check that it is a screening's id, and not a "
+            "candidate's or of another account, and whether the screening was deleted."
+        )
+
 
 class WaitState:
     """What is waited for, and what of it was seen so far.

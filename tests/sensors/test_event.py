@@ -144,6 +144,13 @@ class TestEveryMode:
         message = f"No screening.completed of screening {screening_id} came within 0.5 seconds."
         assert str(error) == message or not AIRFLOW_V_3_1_PLUS
 
+    def test_a_timeout_tells_of_an_id_that_is_that_of_something_else(self, wait, screening_id):
+        receive(screening_id, candidate_id=f"c-{screening_id}")
+        run = wait(screening_id=f"c-{screening_id}", timeout=0.5, mode="poke")
+        (error,) = run.errors["wait", -1]
+        said = f" c-{screening_id} was given as screening_id, and the events that came have it as candidate_id."
+        assert str(error).endswith(f"came within 0.5 seconds.{said}")
+
     def test_a_timeout_skips_it_with_soft_fail(self, wait, timed_mode, screening_id):
         run = wait(screening_id=screening_id, timeout=0.5, soft_fail=True, **timed_mode)
         assert run.states("wait") == ["skipped"]

@@ -185,6 +185,16 @@ def test_the_error_names_the_failed_screenings_and_their_statuses(screenings):
     assert raised.value.statuses == {failed: "Declined"}
 
 
+def test_ids_that_no_screening_has_are_told_as_perhaps_those_of_candidates(screenings, pihupulse_sandbox):
+    [candidate_id] = pihupulse_sandbox.insert_candidates(1)
+    sensor = PihuPulseScreeningSensor(task_id="wait", screening_ids=candidate_id, timeout=120)
+    with pytest.raises(ScreeningFailedError, match=rf"{candidate_id} \(not_found\)\. The account has no .* not a cand"):
+        sensor.end_at_limit({})
+    declined = PihuPulseScreeningSensor(task_id="wait", screening_ids=screenings(1, "declined"), timeout=120)
+    with pytest.raises(ScreeningFailedError, match=r"\(declined\)\.$"):
+        declined.end_at_limit({})
+
+
 class TestScreeningIds:
     def test_they_come_from_other_tasks(self, dag_runs, screenings, tmp_path):
         ids = screenings(4, "completed")
