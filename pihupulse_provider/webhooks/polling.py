@@ -8,6 +8,7 @@ that a reader wants events from. Of stages without a time, those that the first 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -29,12 +30,14 @@ from pihupulse_provider.api.events import (
     SCREENING_STARTED,
     WebhookEvent,
 )
+from pihupulse_provider.api.logs import utc
 from pihupulse_provider.api.models import Candidate, ItemT, Page, Screening
 from pihupulse_provider.api.pagination import RepeatedPages
 from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.event_watermarks import EventWatermarks, Reach
 from pihupulse_provider.store.inbox import Delivery, Inbox
 
+log = logging.getLogger(__name__)
 _SHARED_SECONDS = 1.0
 """Seconds after a reading in which those who want another one gather for it."""
 _LOOK_SECONDS = 0.4
@@ -207,6 +210,14 @@ class Poller:
                 break
         if scope is not None:
             watermarks.reported(scope.since)
+            if scope.first:
+                log.info(
+                    "The list of %s was polled for the first time for %s: events since %s are reported, and none of "
+                    "what happened before.",
+                    followed.kind,
+                    self.connection,
+                    utc(scope.since),
+                )
         return stored
 
     def _pages(self, followed: Followed[Any]) -> Iterator[Page[Any]]:

@@ -204,11 +204,12 @@ def test_a_file_that_can_not_be_written_leaves_the_events_to_the_next_run(dag_ru
     assert dag_runs.run(dag_of(consumer=consumer, results_path=str(tmp_path / "1.jsonl"))).xcom("read")["events"] == 1
 
 
-def test_events_are_derived_where_no_webhook_comes_in(dag_runs, dag_of, consumer, pihupulse_sandbox):
+def test_events_are_derived_where_no_webhook_comes_in(dag_runs, dag_of, consumer, pihupulse_sandbox, caplog):
     (screening,) = pihupulse_sandbox.insert_screenings(pihupulse_sandbox.insert_candidates(1))
     pihupulse_sandbox.put(screening, "pending")
     dag = dag_of(consumer=consumer, source="polling", events=["screening.completed"])
     assert screenings(dag_runs.run(dag)) == []
+    assert "The list of screenings was polled for the first time for pihupulse_default" in caplog.text
     pihupulse_sandbox.complete(screening, 91)
     output = dag_runs.run(dag).xcom("read")
     assert [(event["screening_id"], event["score"]) for event in output] == [(screening, 91)]

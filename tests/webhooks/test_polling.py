@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pihupulse_provider.api import Client, NoAnswerError, RetryPolicy
 from pihupulse_provider.api.account import Account
 from pihupulse_provider.api.events import WebhookEvent
+from pihupulse_provider.api.logs import utc
 from pihupulse_provider.api.models import Candidate
 from pihupulse_provider.sandbox import Sandbox
 from pihupulse_provider.store.engine import Store
@@ -73,12 +74,19 @@ def reported(inbox: Inbox) -> list[tuple[str, str | None]]:
     return [(entry.event.event, entry.event.screening_id) for entry in stored(inbox)]
 
 
-def test_what_was_there_before_is_not_told(sandbox: Sandbox, poller: Poller, inbox: Inbox):
+def test_what_was_there_before_is_not_told_and_the_log_says_so_once(
+    sandbox: Sandbox, poller: Poller, inbox: Inbox, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO")
     old = add(sandbox, 150)
     sandbox.complete(old[0])
     sandbox.advance(60)
     assert poller.poll() == 0
+    assert caplog.text.count("was polled for the first time for pihupulse_default: events since ") == 2
+    assert "The list of candidates was" in caplog.text
+    assert f"{utc(now(sandbox))} are reported, and none of what happened before." in caplog.text
     assert poller.poll() == 0
+    assert caplog.text.count("first time") == 2
     assert stored(inbox) == []
 
 
