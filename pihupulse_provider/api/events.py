@@ -33,14 +33,26 @@ _NAME = re.compile(rf"[^{_NOT_IN_NAMES}\ud800-\udfff]{{1,255}}")
 """The same, also without half a surrogate pair, which JSON text may hold, escaped, though it is no character."""
 
 
-def check_events(argument: str, names: Iterable[Any], *, allow_unknown: bool) -> None:
-    """Check the names of events. :raises ConfigurationError: if one is not documented, unless that is allowed."""
-    unknown = [name for name in names if name not in EVENTS]
+def check_events(argument: str, names: Any, *, allow_unknown: bool) -> tuple[str, ...]:
+    """Return the names of events; a text is one name.
+
+    :raises ConfigurationError: if there is anything but names, or one is not documented, unless that is allowed.
+    """
+    is_list = isinstance(names, Iterable) and not isinstance(names, str | bytes | Mapping)
+    found = tuple(names) if is_list else (names,)
+    for one in found:
+        if not isinstance(one, str) or not is_name(one):
+            what = "None, as from a task that returned nothing" if one is None else f"a {type(one).__name__}"
+            raise ConfigurationError(
+                f"{argument} is or holds {what} that is no name of an event: give names such as {SCREENING_COMPLETED}."
+            )
+    unknown = [name for name in found if name not in EVENTS]
     if unknown and not allow_unknown:
         raise ConfigurationError(
             f"{argument} is {unknown[0]!r}, and the events that PihuPulse documents are {', '.join(EVENTS)}. If it is "
             "a new one, set allow_unknown_event=True."
         )
+    return found
 
 
 class EventError(PihuPulseError, ValueError):

@@ -131,7 +131,7 @@ class CandidateInput:
         if problems:
             if self._missing() and self._counted < _COUNTED:
                 self._counted += 1
-                self._others.update(name for name in row if isinstance(name, str))
+                self._others.update(map(str, row))
             raise InvalidCandidateError(problems)
         return NewCandidate(**values)
 

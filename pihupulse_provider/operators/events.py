@@ -60,9 +60,8 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         self.consumer = consumer
         if is_literal(consumer):
             check_consumer(consumer)
-        named = [events] if isinstance(events, str) else events
-        if isinstance(named, list | tuple) and is_literal(*named):
-            check_events("events", named, allow_unknown=allow_unknown_event)
+        if is_literal(*(events if isinstance(events, list | tuple) else [events])):
+            check_events("events", events, allow_unknown=allow_unknown_event)
         self.events = events
         self.limit = limit
         check_reading(source, start)
@@ -78,9 +77,7 @@ class PihuPulseReadEventsOperator(PihuPulseOperator):
         self.hook.get_connection(self.pihupulse_conn_id)  # fails if there is none
         check_writable("results_path", self.results_path)
         inbox = Inbox(self.hook.store)
-        given = self.reveal("events")
-        events = tuple([given] if isinstance(given, str) else given)
-        check_events("events", events, allow_unknown=self.allow_unknown_event)
+        events = check_events("events", self.reveal("events"), allow_unknown=self.allow_unknown_event)
         if self.source == "polling":
             poller(self.hook).poll(events)
         cursor = Cursor(inbox.store, self.pihupulse_conn_id, self.consumer)

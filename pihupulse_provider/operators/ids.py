@@ -148,7 +148,7 @@ def _candidate_id(one: Any) -> str:
 
 
 def _listed(value: Any) -> Iterable[Any]:
-    return [value] if isinstance(value, str | int | Mapping) or value is None else value
+    return value if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else [value]
 
 
 def _id(value: Any, argument: str) -> str:

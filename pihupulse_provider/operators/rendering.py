@@ -61,6 +61,8 @@ class RenderedFields:
     - A field is text, and an id that came as a number is made one, unless it is among ``native_fields``: those may be
       lists, numbers or booleans, also by ``render_template_as_native_obj``.
     - A template that found nothing, which is the text ``None`` to Airflow, gives None.
+    - Nothing in one of ``decisive_fields`` has a meaning of its own, such as any screening: :meth:`check_rendered`
+      refuses it from a template or another task, which has found nothing.
     - What ``private_fields`` are rendered to is not stored. Of objects in other native fields only what identifies
       them is kept.
     - A list or an object where a text is meant, or the text that a template makes of what another task returned, is
@@ -70,7 +72,9 @@ class RenderedFields:
     template_fields: Sequence[str]
     native_fields: ClassVar[tuple[str, ...]] = ()
     private_fields: ClassVar[tuple[str, ...]] = ()
+    decisive_fields: ClassVar[tuple[str, ...]] = ()
     _is_rendered = False
+    _emptied: Sequence[str] = ()
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Any, jinja_env: Any, seen_oids: set[int]
@@ -92,6 +96,11 @@ class RenderedFields:
             value = getattr(self, field)
             found_nothing = value == _NOTHING and written.get(field, value) != value
             setattr(self, field, None if found_nothing else self._shown(field, value))
+        empty = [field for field in self.decisive_fields if _is_nothing(getattr(self, field))]
+        given = _expanded(self, context) if foreign.intersection(empty) else {}
+        self._emptied = [
+            field for field in empty if (field in given if field in foreign else not _is_nothing(written.get(field)))
+        ]
 
     def _render(self, template: jinja2.Template, context: Any, dag: Any = None) -> Any:
         # Airflow goes by the DAG, which may want numbers and lists, and not by the template's environment.
@@ -111,8 +120,14 @@ class RenderedFields:
     def check_rendered(self) -> None:
         """Check what the fields were rendered to.
 
-        :raises ConfigurationError: if one is a list or an object that is not meant, or the text of one.
+        :raises ConfigurationError: if one is a list or an object that is not meant, or the text of one, or nothing
+            where that means something else.
         """
+        if self._emptied:
+            raise ConfigurationError(
+                f"{' and '.join(self._emptied)} came to nothing, as where a template names what is not there, or a "
+                "task returned nothing or was skipped. Where nothing is meant, leave it out of the DAG."
+            )
         for field in self.template_fields:
             value = self.reveal(field)
             if self._is_object(field, value):
@@ -164,6 +179,10 @@ def _is_plain(value: Any) -> bool:
     return all(map(_is_plain, value)) if isinstance(value, list | tuple) else _is_scalar(value)
 
 
+def _is_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def _is_scalar(value: Any) -> bool:
     return isinstance(value, _SCALARS) or hasattr(value, "fs")
 
@@ -206,4 +225,10 @@ def _given_by_tasks(operator: Any, context: Any) -> frozenset[str]:
         return frozenset()
     if mapped._disallow_kwargs_override:  # noqa: SLF001 - what partial() has can't be among what the task returned
         return frozenset(field for field in operator.template_fields if field not in mapped.partial_kwargs)
-    return frozenset(expansion.resolve(context)[0])
+    return frozenset(_expanded(operator, context))
+
+
+def _expanded(operator: Any, context: Any) -> Mapping[str, Any]:
+    """Return what the fields of an instance of a mapped task were expanded with."""
+    values: Mapping[str, Any] = operator.get_dag().task_dict[operator.task_id].expand_input.resolve(context)[0]
+    return values

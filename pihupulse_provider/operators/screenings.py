@@ -67,6 +67,7 @@ class PihuPulseCreateScreeningOperator(PihuPulseOperator):
         "pihupulse_conn_id",
     )
     native_fields: ClassVar[tuple[str, ...]] = ("send_invitation", "failed_statuses")
+    decisive_fields: ClassVar[tuple[str, ...]] = ("failed_statuses",)
     operator_extra_links = (PihuPulsePageLink(),)
     reads: ClassVar[Sequence[str]] = ("candidates", "templates")
     writes: ClassVar[Sequence[str]] = ("screenings",)
@@ -202,6 +203,7 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         *BulkOperator.template_fields,
     )
     native_fields: ClassVar[tuple[str, ...]] = ("candidate_ids", "send_invitation", "failed_statuses")
+    decisive_fields: ClassVar[tuple[str, ...]] = ("failed_statuses",)
     writes: ClassVar[Sequence[str]] = ("screenings",)
 
     def __init__(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -64,6 +64,7 @@ class PihuPulseEventSensor(PihuPulseSensor):
         "since",
         "pihupulse_conn_id",
     )
+    decisive_fields: ClassVar[tuple[str, ...]] = ("screening_id", "candidate_id", "template_id", "since")
     operator_extra_links = (PihuPulsePageLink(),)
 
     def __init__(
@@ -169,7 +170,7 @@ class PihuPulseEventSensor(PihuPulseSensor):
         return ""
 
     def _has_come(self, wanted: EventFilter, subject: str, value: str) -> bool:
-        of_subject = EventFilter(connection=wanted.connection, **{subject: value})
+        of_subject = replace(EventFilter(connection=wanted.connection), **{subject: value})
         return bool(Inbox(self.hook.store).newest(of_subject, limit=1))
 
     def _begin(self, context: Context, wanted: EventFilter) -> None:
@@ -251,13 +252,14 @@ class PihuPulseEventSensor(PihuPulseSensor):
 
 
 def _subject(argument: str, value: object) -> str | None:
-    """Return an id as events have it: another task's, or a template's, may be a whole number; None if it is empty."""
-    if value is None or value == "":
+    """Return an id as events have it: another task's, or a template's, may be a whole number; None for any."""
+    if value is None:
         return None
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not is_name(text):
+        what = f"a {type(value).__name__} that is no id" if text or not isinstance(value, str) else "empty"
         raise ConfigurationError(
-            f"{argument} is a {type(value).__name__} that is no id: it must be one id that PihuPulse gave, such as "
+            f"{argument} is {what}: it must be one id that PihuPulse gave, such as "
             f"{{{{ ti.xcom_pull('create')['id'] }}}}."
         )
     return text

@@ -56,6 +56,7 @@ class PihuPulseScreeningSensor(PihuPulseSensor):
         "failed_statuses",
         "succeeded_statuses",
     )
+    decisive_fields: ClassVar[tuple[str, ...]] = ("failed_statuses", "succeeded_statuses")
     template_fields: Sequence[str] = (*native_fields, "results_path", "pihupulse_conn_id")
     written_files: ClassVar[tuple[str, ...]] = ("results_path",)
     operator_extra_links = (PihuPulsePageLink(), PihuPulseResultsLink())

@@ -199,8 +199,7 @@ class PihuPulseEventTrigger(BaseEventTrigger):
         pihupulse_conn_id: str = DEFAULT_CONN_ID,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.events = sorted({events} if isinstance(events, str) else set(events))
-        check_events("events", self.events, allow_unknown=allow_unknown_event)
+        self.events = sorted(set(check_events("events", events, allow_unknown=allow_unknown_event)))
         check_reading(source, start)
         self.consumer = consumer or f"assets:{','.join(self.events) or 'all'}"
         check_consumer(self.consumer)

@@ -25,6 +25,10 @@ from tests.webhooks.inboxes import cursor_of, receive
         ({"source": ["polling"]}, "choose one of webhooks, polling"),
         ({"events": ["screening.complet"]}, r"'screening\.complet', and the events that PihuPulse documents are"),
         ({"consumer": "land" * 80}, r"consumer is .* a name of 1 to 255 printable characters"),
+        ({"events": None}, "events is or holds None, as from a task that returned nothing that is no name of an event"),
+        ({"events": [None]}, "events is or holds None"),
+        ({"events": 5}, "events is or holds a int"),
+        ({"events": "", "allow_unknown_event": True}, "events is or holds a str that is no name of an event"),
         ({"events": "screening.complet"}, "If it is a new one, set allow_unknown_event=True"),
     ],
 )
@@ -38,6 +42,21 @@ def test_a_name_from_a_template_is_refused_when_the_task_runs(dag_runs, dag_of, 
     run = dag_runs.run(dag_of(consumer=consumer, events="{{ 'screening.complet' }}"))
     assert run.state == "failed"
     assert len(run.errors["read", -1]) == 1
+
+
+@pytest.mark.parametrize("name", [None, 5, {"name": "Ana"}, [["Ana"]]])
+def test_what_a_template_gives_for_names_of_events_and_is_none_is_a_sentence(dag_runs, dag_of, consumer, name):
+    class Given(PihuPulseReadEventsOperator):
+        def execute(self, context):
+            self.events = name
+            return super().execute(context)
+
+    templated = dag_runs.run(dag_of(consumer=consumer, events="{{ ti.xcom_pull('skipped') }}"))
+    for run in (templated, dag_runs.run(dag_of(Given, consumer=consumer))):
+        [error] = run.errors["read", -1]
+        assert isinstance(error, ConfigurationError)
+        assert "no name of an event: give names such as screening.completed" in str(error)
+        assert "Ana" not in str(error)
 
 
 def test_a_new_event_can_be_read_all_the_same(dag_runs, dag_of, consumer):

