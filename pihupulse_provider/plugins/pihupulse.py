@@ -49,7 +49,7 @@ class OnFirstUse:
                 self._built = self._build()
             except PihuPulseError as error:
                 self._log_problem(str(error))
-                await refusal(503, "unavailable", "The receiver is not configured.").send(send)
+                await refusal(503, "unavailable", "The receiver is not configured.").send(scope, send)
                 return
         await self._built(scope, receive, send)
 

@@ -170,8 +170,8 @@ class PihuPulseEventSensor(PihuPulseSensor):
         return ""
 
     def _has_come(self, wanted: EventFilter, subject: str, value: str) -> bool:
-        of_subject = replace(EventFilter(connection=wanted.connection), **{subject: value})
-        return bool(Inbox(self.hook.store).newest(of_subject, limit=1))
+        named: dict[str, Any] = {subject: value}
+        return bool(Inbox(self.hook.store).newest(EventFilter(wanted.connection, **named), limit=1))
 
     def _begin(self, context: Context, wanted: EventFilter) -> None:
         since = self.rescheduled_since(context)

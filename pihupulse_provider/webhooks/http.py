@@ -38,10 +38,13 @@ class Response:
     document: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    async def send(self, send: Send) -> None:
-        """Send it, in new messages each time: middleware of the server that it runs in may change their headers."""
+    async def send(self, scope: Scope, send: Send) -> None:
+        """Send it, in new messages each time: middleware of the server that it runs in may change their headers.
+
+        :param scope: the request's; to a HEAD the body is not sent, and its headers are (RFC 9110, 9.3.2).
+        """
         await send({"type": "http.response.start", "status": self.status, "headers": list(self._headers)})
-        await send({"type": "http.response.body", "body": self._body})
+        await send({"type": "http.response.body", "body": b"" if scope.get("method") == "HEAD" else self._body})
 
     def encoded(self) -> bytes:
         """Return it as HTTP/1.1, for a connection on which no request was read."""

@@ -18,7 +18,7 @@ def openapi(prefix: str) -> dict[str, Any]:
         "info": {"title": "PihuPulse webhook receiver", "version": __version__},
         "paths": {
             f"{prefix}/webhooks/{{connection_id}}": {"post": _delivery()},
-            f"{prefix}/health": {"get": _health()},
+            f"{prefix}/health": {"get": _health(), "head": _health_alone()},
         },
     }
 
@@ -52,9 +52,17 @@ def _health() -> dict[str, Any]:
         "summary": "Tell whether events can be stored",
         "responses": {
             "200": {"description": "They can.", "content": {_JSON: {"schema": _healthy()}}},
-            "405": _error("Not a GET."),
+            "405": _error("Neither a GET nor a HEAD."),
             "503": _error("They can't."),
         },
+    }
+
+
+def _health_alone() -> dict[str, Any]:
+    return {
+        "operationId": "health_without_body",
+        "summary": "Tell the same without a body",
+        "responses": {"200": {"description": "They can."}, "503": {"description": "They can't."}},
     }
 
 

@@ -105,6 +105,8 @@ async def _problem(secrets: SecretCache) -> str:
 
 PREFIX = "/pihupulse"
 """The path under which everything is served, in Airflow's API server and alone."""
+_READING = ("GET", "HEAD")
+"""Load balancers ask for the health by either."""
 
 RESPONSES = {
     Outcome.STORED: Response(202),
@@ -181,16 +183,16 @@ class Receiver:
             response = await self._respond(scope, receive)
         except DisconnectedError:
             return
-        await response.send(send)
+        await response.send(scope, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         match path_below(scope, self._prefix).split("/"):
             case ["", "webhooks", connection] if self._handler.knows(connection):
                 return await self._receive(connection, scope, receive)
             case ["", "health"]:
-                return await self._health_response() if scope["method"] == "GET" else _wrong_method("GET")
+                return await self._health_response() if scope["method"] in _READING else _wrong_method("GET")
             case ["", "openapi.json"]:
-                return Response(200, openapi(PREFIX)) if scope["method"] == "GET" else _wrong_method("GET")
+                return Response(200, openapi(PREFIX)) if scope["method"] in _READING else _wrong_method("GET")
         return self._count(Outcome.NOT_FOUND)
 
     async def _receive(self, connection: str, scope: Scope, receive: Receive) -> Response:
@@ -208,4 +210,5 @@ class Receiver:
 
 
 def _wrong_method(right: str) -> Response:
-    return refusal(405, "wrong_method", f"Use {right}.", {"allow": right})
+    allowed = ", ".join(_READING) if right in _READING else right
+    return refusal(405, "wrong_method", f"Use {right}.", {"allow": allowed})

@@ -47,6 +47,8 @@ async def test_deliveries_are_taken_below_the_base_path_of_airflow():
         answer = await client.post(path, content=completed("s1"), headers=signed(completed("s1")))
         assert (answer.status_code, answer.content) == (202, b"")
         assert (await client.get("/pihupulse/health")).json() == {"status": "ok"}
+        head = await client.head("/pihupulse/health")
+        assert (head.status_code, head.content) == (200, b"")
         assert (await client.post("/pihupulse/webhooks/other")).status_code == 404
 
 
@@ -61,6 +63,7 @@ async def test_a_configuration_that_cannot_work_stops_neither_the_server_nor_lat
     async with mounted() as client:
         monkeypatch.setenv("AIRFLOW__PIHUPULSE__INBOX_RETENTION_DAYS", "0")
         assert (await client.get("/pihupulse/health")).status_code == 503
+        assert (await client.head("/pihupulse/health")).content == b""
         assert "inbox_retention_days is 0" in caplog.text
         monkeypatch.delenv("AIRFLOW__PIHUPULSE__INBOX_RETENTION_DAYS")
         assert (await client.get("/pihupulse/health")).status_code == 200

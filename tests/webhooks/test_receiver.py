@@ -188,6 +188,30 @@ def test_health_says_whether_events_can_be_stored(url: str, store: Store):
     time.sleep(1.1)
     answer = httpx.get(health)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert (httpx.head(health).status_code, httpx.head(health).content) == (503, b"")
+
+
+@pytest.mark.parametrize("path", ["health", "openapi.json"])
+async def test_a_head_is_answered_as_a_get_without_its_body(store: Store, path: str):
+    """As load balancers ask; asked within the process, where no server takes the body away."""
+    receiver = Receiver(store, {CONNECTION: lambda: [SECRET]}, retention=86400, prefix=PREFIX)
+    transport = httpx.ASGITransport(receiver)
+    async with httpx.AsyncClient(transport=transport, base_url="http://receiver.test") as client:
+        whole, head = [await client.request(method, f"{PREFIX}/{path}") for method in ("GET", "HEAD")]
+        wrong = await client.post(f"{PREFIX}/{path}")
+    assert (head.status_code, head.content, head.headers) == (200, b"", whole.headers)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_a_head_leaves_the_connection_to_the_next_request(url: str):
+    with httpx.Client() as client:
+        health = url.rsplit("/", 2)[0] + "/health"
+        answers = [client.request(method, health) for method in ("HEAD", "GET", "HEAD")]
+    assert [(answer.status_code, bool(answer.content)) for answer in answers] == [
+        (200, False),
+        (200, True),
+        (200, False),
+    ]
 
 
 def test_a_store_that_fails_makes_the_sender_come_again(url: str, store: Store):
