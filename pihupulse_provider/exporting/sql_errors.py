@@ -25,6 +25,7 @@ _SAFE_SQLITE_CODES = frozenset(
     }
 )
 _NO_SUCH = ("no such table: ", "no such column: ")
+"""How SQLite itself begins, of a statement or a trigger's body; a trigger may say so, too, with a code of its own."""
 
 
 def reason(error: SQLAlchemyError | OverflowError, *, with_rows: bool) -> str:
@@ -46,7 +47,7 @@ def _has_safe_words(cause: Any) -> bool:
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", 0)
         is_safe = code in _SAFE_SQLITE_CODES or code & 0xFF in _SAFE_SQLITE_CODES
-        return is_safe or str(cause).startswith(_NO_SUCH)
+        return is_safe or (code == sqlite3.SQLITE_ERROR and str(cause).startswith(_NO_SUCH))
     state = _sqlstate(cause)
     if state is None:  # from psycopg itself: the connection broke, or can't be made
         return hasattr(cause, "diag") and any(kind.__name__ == "OperationalError" for kind in type(cause).__mro__)

@@ -242,14 +242,24 @@ class TestErrors:
             land(postgresql, name, [ADA], fields=["id", "name"])
         assert "Ada" not in f"{caught.value}{caught.value.__cause__}"
 
-    def test_what_a_trigger_of_sqlite_says_is_not_repeated(self, sqlite, name):
+    @pytest.mark.parametrize("words", ["Ada is on the deny list", "no such table: Ada is on none"])
+    def test_what_a_trigger_of_sqlite_says_is_not_repeated(self, sqlite, name, words):
         with sqlite.begin() as connection:
             connection.exec_driver_sql(f"CREATE TABLE {name} (id TEXT PRIMARY KEY)")
-            says = "BEGIN SELECT RAISE(ABORT, 'Ada is on the deny list'); END"
+            says = f"BEGIN SELECT RAISE(ABORT, '{words}'); END"
             connection.exec_driver_sql(f"CREATE TRIGGER deny BEFORE INSERT ON {name} {says}")
         with pytest.raises(TableError, match="SQLITE_CONSTRAINT_TRIGGER") as caught:
             land(sqlite, name, [ADA], fields=["id"])
         assert "Ada" not in f"{caught.value}{caught.value.__cause__}"
+
+    def test_what_a_trigger_of_sqlite_lacks_is_said_once(self, sqlite, name):
+        with sqlite.begin() as connection:
+            connection.exec_driver_sql(f"CREATE TABLE {name} (id TEXT PRIMARY KEY)")
+            does = "BEGIN INSERT INTO audit VALUES (NEW.id); END"
+            connection.exec_driver_sql(f"CREATE TRIGGER audited AFTER INSERT ON {name} {does}")
+        with pytest.raises(TableError) as caught:
+            land(sqlite, name, [ADA], fields=["id"])
+        assert str(caught.value) == f"The table {name} can't be written: no such table: main.audit. It is as it was."
 
     def test_a_column_that_lacks_a_value_is_named(self, engine, name):
         with engine.begin() as connection:
