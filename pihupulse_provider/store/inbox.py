@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from pihupulse_provider.api.events import LONGEST, WebhookEvent, carried
+from pihupulse_provider.store.deleting import delete_in_turns
 from pihupulse_provider.store.direct_append import EventRow
 from pihupulse_provider.store.engine import Store, metadata
 
@@ -51,8 +52,6 @@ _ENTRIES = sa.select(
 )
 PAGE = 1000
 """How many events are read in one transaction."""
-_PRUNED_AT_ONCE = 5000
-"""How many events are deleted in one transaction: deliveries wait for it."""
 
 
 @dataclass(frozen=True)
@@ -227,10 +226,10 @@ class Inbox:
 
         Positions are never given out again, so cursors stay right.
         """
-        pruned = 0
-        while deleted := self._prune_some(before):
-            pruned += deleted
-        return pruned
+        columns = events_table.c
+        return delete_in_turns(
+            self.store, columns.position, [columns.received_at < before], [columns.received_at, columns.position]
+        )
 
     def check(self) -> None:
         """Write to the store without changing anything.
@@ -242,12 +241,6 @@ class Inbox:
         with self.store.begin() as connection:
             connection.execute(sa.update(head_table).values(position=head_table.c.position))
             connection.execute(sa.insert(events_table).from_select(list(events_table.c), no_event))
-
-    def _prune_some(self, before: float) -> int:
-        position = events_table.c.position
-        old = sa.select(position).where(events_table.c.received_at < before).order_by(position).limit(_PRUNED_AT_ONCE)
-        with self.store.begin() as connection:
-            return connection.execute(sa.delete(events_table).where(position.in_(old.scalar_subquery()))).rowcount
 
 
 def _entries(connection: Connection, query: sa.sql.Select[Any]) -> list[InboxEvent]:

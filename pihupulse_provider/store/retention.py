@@ -7,6 +7,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from pihupulse_provider.store.cursors import forget_reads
+from pihupulse_provider.store.deleting import delete_in_turns
 from pihupulse_provider.store.engine import Store, insert_once, metadata
 from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.store.ledger import Ledger, creates_table, jobs_table
@@ -31,8 +32,6 @@ _LONGEST_STEP = 86400.0
 _NO_NAME = sa.cast(jobs_table.c.id, sa.String(20)) + " forgotten"
 """The name of a job that is being forgotten; no task has such a one."""
 _CHUNK = 500
-_AT_ONCE = 5000
-"""How many rows are deleted in one transaction: imports wait for it."""
 
 
 class _Clock(NamedTuple):
@@ -131,12 +130,5 @@ def _nameless(store: Store, after: int) -> list[int]:
 
 
 def _forget_creates(store: Store, job: int) -> int:
-    count = 0
-    some = sa.select(creates_table.c.item).filter_by(job=job).limit(_AT_ONCE).scalar_subquery()
-    query = sa.delete(creates_table).filter_by(job=job).where(creates_table.c.item.in_(some))
-    while True:
-        with store.begin() as connection:
-            deleted = connection.execute(query).rowcount
-        count += deleted
-        if deleted < _AT_ONCE:
-            return count
+    columns = creates_table.c
+    return delete_in_turns(store, columns.item, [columns.job == job], [columns.item])

@@ -107,6 +107,31 @@ def test_events_of_a_subject_are_looked_up_by_an_index(tmp_path: Path, subject: 
     store.dispose()
 
 
+def test_who_delivers_waits_for_no_look_through_the_inbox_while_it_is_pruned(tmp_path: Path, clock: Clock):
+    """With a million events each look took a second, also when nothing was old, and deliveries waited for it."""
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}", wall_clock=clock)
+    inbox = Inbox(store)
+    inbox.append([delivery(number) for number in range(2500)])
+    plans: list[str] = []
+    deleted: list[int] = []
+
+    def explain(_connection, cursor, statement, parameters, *_rest):
+        if statement.startswith("DELETE FROM pihupulse_events"):
+            plans.append(str(cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()))
+
+    def count(_connection, cursor, statement, *_rest):
+        if statement.startswith("DELETE FROM pihupulse_events"):
+            deleted.append(cursor.rowcount)
+
+    sa.event.listen(store._engine, "before_cursor_execute", explain)
+    sa.event.listen(store._engine, "after_cursor_execute", count)
+    inbox.prune(clock.now + 1)
+    assert all("received_at<?" in plan and "SCAN" not in plan and "TEMP B-TREE" not in plan for plan in plans), plans
+    assert sum(deleted) == 2500
+    assert max(deleted) <= 1000
+    store.dispose()
+
+
 def test_an_event_is_kept_once_for_each_connection(inbox: Inbox):
     copies = [delivery(1), delivery(1), delivery(1, connection="d")]
     assert inbox.append(copies) == [True, False, True]
