@@ -97,6 +97,11 @@ class EventFilter:
     template_id: str | None = None
     since: float | None = None
 
+    @property
+    def is_of_few(self) -> bool:
+        """Return whether it is about one screening or candidate, to whose few events an index leads."""
+        return self.screening_id is not None or self.candidate_id is not None
+
     def clauses(self) -> list[sa.sql.ColumnElement[bool]]:
         """Return the conditions on :data:`events_table`."""
         columns = events_table.c
@@ -178,6 +183,10 @@ class Inbox:
         position = events_table.c.position
         with self.store.read() as connection:
             last = read_head(connection) if until is None else until
+            if wanted.since is not None and not wanted.is_of_few and self.store.is_sqlite:
+                # SQLite would walk through all before them: PostgreSQL knows better.
+                first = _first_since(connection, wanted.since)
+                after = max(after, last if first is None else first - 1)
             stretch = _ENTRIES.where(position > after, position <= last, *wanted.clauses())
             found = _entries(connection, stretch.order_by(position).limit(limit))
         return Batch(found, found[-1].position if len(found) == limit else last)
@@ -210,10 +219,9 @@ class Inbox:
 
     def position_at(self, moment: float) -> int:
         """Return the position just before the first event that was stored at ``moment`` (epoch seconds) or later."""
-        first = sa.select(sa.func.min(events_table.c.position)).where(events_table.c.received_at >= moment)
         with self.store.read() as connection:
-            position = connection.execute(first).scalar_one()
-            return position - 1 if position is not None else read_head(connection)
+            first = _first_since(connection, moment)
+            return first - 1 if first is not None else read_head(connection)
 
     def position_before(self, seconds: float) -> int:
         """Return the position just before what was stored in the last so many seconds, by the store's clock."""
@@ -251,6 +259,18 @@ def read_head(connection: Connection) -> int:
     """Return the position of the newest event; 0 before the first."""
     position: int | None = connection.execute(sa.select(head_table.c.position)).scalar()
     return position or 0
+
+
+def _first_since(connection: Connection, moment: float) -> int | None:
+    """Return the first position of what was stored at ``moment`` (epoch seconds) or later; None if nothing was.
+
+    The sum has the database go by the index of the times. For the least of a key it would walk through the positions
+    in their order, nearly all of them for a moment that is near.
+    """
+    columns = events_table.c
+    first = sa.select(sa.func.min(columns.position + 0)).where(columns.received_at >= moment)
+    position: int | None = connection.execute(first).scalar()
+    return position
 
 
 def _take(new: set[bytes], identity: bytes) -> bool:

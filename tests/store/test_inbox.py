@@ -107,6 +107,26 @@ def test_events_of_a_subject_are_looked_up_by_an_index(tmp_path: Path, subject: 
     store.dispose()
 
 
+def test_what_came_lately_is_found_by_an_index(tmp_path: Path):
+    """So a sensor's look costs next to nothing in an inbox of a million events; it took SQLite a second."""
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    steps: list[str] = []
+
+    def explain(_connection, cursor, statement, parameters, *_rest):
+        if "FROM pihupulse_events" in statement and not statement.startswith("EXPLAIN"):
+            steps.extend(row[-1] for row in cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    inbox = Inbox(store)
+    inbox.append([delivery(1)])
+    sa.event.listen(store._engine, "before_cursor_execute", explain)
+    assert inbox.position_at(time.time() + 1) == 1
+    assert inbox.read(EventFilter(connection="c", events=("x",), since=time.time() + 1)).end == 1
+    by_time = "SEARCH pihupulse_events USING COVERING INDEX ix_pihupulse_events_received_at (received_at>?)"
+    by_position = "SEARCH pihupulse_events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+    assert steps == [by_time, by_time, by_position]
+    store.dispose()
+
+
 def test_who_delivers_waits_for_no_look_through_the_inbox_while_it_is_pruned(tmp_path: Path, clock: Clock):
     """With a million events each look took a second, also when nothing was old, and deliveries waited for it."""
     store = Store(f"sqlite:///{tmp_path / 'store.db'}", wall_clock=clock)
