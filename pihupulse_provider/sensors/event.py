@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -30,6 +30,7 @@ from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
 from pihupulse_provider.triggers.waiting import BACKSTOP
 
+T = TypeVar("T")
 DUE = "{{ dag_run.run_after.isoformat() }}"
 """When the DAG run was due to start; unlike the time when it did start, clearing the run does not move it."""
 
@@ -119,8 +120,10 @@ class PihuPulseEventSensor(PihuPulseSensor):
         """Poll once; defer afterwards if that is wanted and there is no such event yet."""
         wanted = self._wanted()
         if self.source == "polling":
-            poller(self.hook).poll(wanted.events, every=self.poke_interval, since=wanted.since)
-        found = first_event(Inbox(self.hook.store), wanted)
+            self._unless_away(
+                lambda: poller(self.hook).poll(wanted.events, every=self.poke_interval, since=wanted.since)
+            )
+        found = self._unless_away(lambda: first_event(Inbox(self.hook.store), wanted))
         if found is not None:
             return PokeReturnValue(True, self._output(found))
         if not self._began_at:
@@ -129,6 +132,16 @@ class PihuPulseEventSensor(PihuPulseSensor):
         if self.deferrable:
             self._defer(wanted)
         return PokeReturnValue(False)
+
+    def _unless_away(self, look: Callable[[], T]) -> T | None:
+        """Return what a look gives; None after an error that may pass, for which the wait goes on as in a triggerer."""
+        try:
+            return look()
+        except PihuPulseError as error:
+            if error.permanent:
+                raise
+            self.log.warning("This look for the event failed, the wait goes on: %s", error)
+            return None
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on when the trigger has fired; if PihuPulse refused to be polled, the task polls itself."""
@@ -229,7 +242,9 @@ class PihuPulseEventSensor(PihuPulseSensor):
             return
         if problem := why_none_is_received(self.pihupulse_conn_id):
             self.log.warning("%s", problem)
-        elif not Inbox(self.hook.store).newest(EventFilter(connection=self.pihupulse_conn_id), limit=1):
+            return
+        wanted = EventFilter(connection=self.pihupulse_conn_id)
+        if self._unless_away(lambda: Inbox(self.hook.store).newest(wanted, limit=1)) == []:
             self.log.warning(
                 "No webhook was received for %s so far. Check that a receiver runs and has this worker's [pihupulse] "
                 "store_url, and that PihuPulse's dashboard (Settings → Webhooks) names its address.",

@@ -17,12 +17,14 @@ from airflow.providers.common.compat.sdk import (
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow.sdk import task
 
-from pihupulse_provider.api import ConfigurationError, PihuPulseError, UnauthorizedError, clock
+from pihupulse_provider.api import ConfigurationError, PihuPulseError, TransportError, UnauthorizedError, clock
 from pihupulse_provider.hooks import settings
 from pihupulse_provider.hooks.webhooks import poller
 from pihupulse_provider.sensors.event import PihuPulseEventSensor
+from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import Inbox
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger
+from pihupulse_provider.webhooks.polling import Poller
 from tests.webhooks.inboxes import receive, receive_later
 
 MODES = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
@@ -86,6 +88,18 @@ def failed_with(run, *kinds):
     return run.states("wait") == ["failed"] and len(errors) == len(kinds) and fits
 
 
+def fail_once(monkeypatch, owner, name, error):
+    """Have a method raise an error when it is called first."""
+    errors, method = [error], getattr(owner, name)
+
+    def fail(*arguments, **options):
+        if errors:
+            raise errors.pop()
+        return method(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, fail)
+
+
 class TestEveryMode:
     def test_it_returns_the_event_without_anything_personal(self, wait, mode, screening_id):
         receive_later(1, screening_id, candidate_name="Jane Doe", completed_at="2023-01-20T15:45:00Z")
@@ -102,6 +116,14 @@ class TestEveryMode:
             "score": 85,
             "completed_at": "2023-01-20T15:45:00Z",
         }
+
+    def test_a_store_that_is_away_at_a_look_does_not_end_it(self, wait, mode, screening_id, monkeypatch):
+        receive(screening_id)
+        for look in ("read", "newest"):
+            fail_once(monkeypatch, Inbox, look, StoreError("away"))
+        run = wait(screening_id=screening_id, **mode)
+        assert run.xcom("wait")["screening_id"] == screening_id
+        assert run.errors == {}
 
     @pytest.mark.parametrize("soft_fail", [False, True])
     def test_one_that_timed_out_is_shown_no_more(self, wait, timed_mode, screening_id, soft_fail):
@@ -180,6 +202,13 @@ class TestPolling:
         pihupulse_sandbox.advance(600)
         run = wait(screening_id=pending, source="polling", timeout=1, **timed_mode)
         assert failed_with(run, AirflowSensorTimeout)
+
+    def test_a_poll_that_fails_does_not_end_it(self, wait, mode, pihupulse_sandbox, pending, monkeypatch):
+        pihupulse_sandbox.put(pending, "completed")
+        fail_once(monkeypatch, Poller, "poll", TransportError("no response"))
+        run = wait(screening_id=pending, source="polling", since=None, **mode)
+        assert run.xcom("wait")["screening_id"] == pending
+        assert run.errors == {}
 
     def test_a_wrong_key_fails_the_task(self, wait, mode, pihupulse_sandbox, monkeypatch, screening_id):
         connection = {**json.loads(pihupulse_sandbox.connection_json), "password": "wrong"}
