@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +16,8 @@ from typing import IO, Any, Protocol
 from pihupulse_provider.api.errors import PihuPulseError
 
 log = logging.getLogger(__name__)
+_LEFT_BEHIND = 3600.0
+"""Seconds since a hidden file was written last, after which it may be deleted if nobody has it locked."""
 
 
 class StorageError(PihuPulseError):
@@ -41,7 +45,8 @@ def atomic_file(path: StoragePath) -> Iterator[IO[bytes]]:
     It is written beside the path, under a hidden name that ends in ``.part``, and then moved; that is atomic on a
     local disk, and on object stores, where an object appears when it is complete. A local file is its owner's alone
     to read (0600) from the start, since it may hold personal data; object stores have no modes. Where the path is a
-    link, what it points to is written.
+    link, what it points to is written. What a process that was killed left beside it is deleted by the next that
+    writes there, an hour later or more.
 
     :raises StorageError: if it can't be written.
     """
@@ -66,7 +71,7 @@ def _written(path: StoragePath, moved_to: str) -> Iterator[IO[bytes]]:
     try:
         if _can_rename(path.fs) and path.fs.isdir(target):
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))  # noqa: TRY301 - said before anything is written
-        with _open_local(part) if _is_local(path.fs) else path.fs.open(part, "wb") as file:
+        with _open_local(target, part) if _is_local(path.fs) else path.fs.open(part, "wb") as file:
             yield file
         _move(path.fs, part, moved_to)
     except OSError as error:
@@ -110,12 +115,30 @@ def _can_rename(fs: Any) -> bool:
 
 
 @contextmanager
-def _open_local(path: str) -> Iterator[IO[bytes]]:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+def _open_local(target: str, part: str) -> Iterator[IO[bytes]]:
+    Path(part).parent.mkdir(parents=True, exist_ok=True)
+    with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _delete_left_behind(Path(target), os.fstat(file.fileno()).st_mtime)
         yield file
         file.flush()
         os.fsync(file.fileno())  # else a power cut may leave an empty file in the path's place
+
+
+def _delete_left_behind(target: Path, now: float) -> None:
+    """Delete what processes that were killed left beside a file: one that is alive has its own locked.
+
+    :param now: the time by the clock of the file system.
+    """
+    hidden = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.part")
+    for part in target.parent.iterdir():
+        if not hidden.fullmatch(part.name) or part.lstat().st_mtime > now - _LEFT_BEHIND:
+            continue
+        with suppress(OSError), part.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+            log.info("Deleted %s, which a task that was killed left behind.", part)
 
 
 def _is_local(fs: Any) -> bool:

@@ -72,6 +72,44 @@ def test_what_is_given_up_leaves_nothing(path, tmp_path, error):
     assert list((tmp_path / "folder").iterdir()) == []
 
 
+def leave(folder, name, age):
+    """Make a file as a process that was killed leaves it, written last so many seconds ago."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text("half")
+    age_by(folder / name, age)
+
+
+def age_by(file, age):
+    moment = file.stat().st_mtime - age
+    os.utime(file, (moment, moment))
+
+
+def test_what_a_process_that_was_killed_left_behind_is_deleted(path, tmp_path, caplog):
+    """It can be large and personal, and each try that is killed leaves one."""
+    caplog.set_level("INFO")
+    folder = tmp_path / "folder"
+    leave(folder, ".file.jsonl.0123abcd.part", 3700)
+    kept = [".file.jsonl.4567abcd.part", ".file.jsonl.x.part", ".other.jsonl.0123abcd.part", "file.jsonl.0123abcd.part"]
+    for name, age in zip(kept, [3500, 1e6, 1e6, 1e6], strict=True):
+        leave(folder, name, age)
+    write(path, b"whole")
+    assert {one.name for one in folder.iterdir()} == {"file.jsonl", *kept}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Deleted {folder}/.file.jsonl.0123abcd.part, which a task that was killed left behind."
+    ]
+
+
+def test_what_another_try_is_writing_is_left_to_it_however_long_that_takes(path, tmp_path):
+    with atomic_file(path) as file:
+        file.write(b"slow")
+        file.flush()
+        [part] = (tmp_path / "folder").glob(".*.part")
+        age_by(part, 1e6)
+        write(path, b"fast")
+    assert [one.name for one in (tmp_path / "folder").iterdir()] == ["file.jsonl"]
+    assert (tmp_path / "folder" / "file.jsonl").read_bytes() == b"slow"
+
+
 def test_a_full_disk_is_named(path):
     with pytest.raises(StorageError, match=r"file\.jsonl can't be written: No space left on device"), atomic_file(path):
         raise OSError(28, "No space left on device")
