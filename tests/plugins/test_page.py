@@ -260,6 +260,26 @@ class TestWhatItShows:
         assert "Page 200 of 200" in text(answer)
         assert answer.text.count("<tr>") == 51
 
+    @pytest.mark.parametrize("query", [{}, {"q": "s1"}, {"q": "report.generated"}], ids=str)
+    async def test_a_hundred_thousand_tasks_are_not_fetched_one_by_one(self, viewer, store, query):
+        """SQLite did so by an index that only told the kind, for seconds: all in a row, or the newest, it is quick."""
+        plans = []
+
+        def explain(_connection, cursor, statement, parameters, *_rest):
+            if statement.startswith("SELECT") and "pihupulse_activity.kind" in statement:
+                rows = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plans.append([row[-1] for row in rows])
+
+        sa.event.listen(sa.engine.Engine, "before_cursor_execute", explain)
+        try:
+            await viewer.get(**query)
+        finally:
+            sa.event.remove(sa.engine.Engine, "before_cursor_execute", explain)
+        by_kind = [plan for plan in plans if any("(kind=?)" in step for step in plan)]
+        assert len(plans) == 4
+        assert all("RIGHT PART OF ORDER BY" in str(plan) for plan in by_kind)
+        assert len(by_kind) == (0 if query else 2)
+
 
 async def script_hash(viewer: Visitor) -> str:
     """Return the hash of the page's one script, as a policy names it."""
