@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -26,6 +27,7 @@ from pihupulse_provider.hooks.webhooks import EventSource, check_reading, poller
 from pihupulse_provider.operators.activity import PihuPulseSensor, ShownWait
 from pihupulse_provider.operators.base import is_literal
 from pihupulse_provider.operators.links import PihuPulsePageLink
+from pihupulse_provider.store.engine import StoreError
 from pihupulse_provider.store.inbox import EventFilter, Inbox, InboxEvent
 from pihupulse_provider.triggers.event_wait import EventWaitTrigger, event_wait, first_event
 from pihupulse_provider.triggers.waiting import BACKSTOP
@@ -171,7 +173,9 @@ class PihuPulseEventSensor(PihuPulseSensor):
         return self._output(found)
 
     def _timed_out(self, wanted: EventFilter) -> AirflowSensorTimeout:
-        mistaken = self._mistaken(wanted)
+        mistaken = ""
+        with suppress(StoreError):  # it does not change what happened
+            mistaken = self._mistaken(wanted)
         return AirflowSensorTimeout(f"No {self._named(wanted)} came within {duration(self.timeout)}.{mistaken}")
 
     def _mistaken(self, wanted: EventFilter) -> str:

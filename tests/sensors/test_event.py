@@ -174,6 +174,14 @@ class TestEveryMode:
         said = f" c-{screening_id} was given as screening_id, and the events that came have it as candidate_id."
         assert str(error).endswith(f"came within 0.5 seconds.{said}") or not AIRFLOW_V_3_1_PLUS
 
+    def test_a_timeout_is_one_also_where_the_store_can_not_say_whose_an_id_is(self, wait, monkeypatch):
+        def fail(*_args, **_options):
+            raise StoreError("away")
+
+        monkeypatch.setattr(Inbox, "newest", fail)
+        run = wait(screening_id="c12345", timeout=0.5, soft_fail=True, mode="poke")
+        assert run.states("wait") == ["skipped"]
+
     def test_a_timeout_skips_it_with_soft_fail(self, wait, timed_mode, screening_id):
         run = wait(screening_id=screening_id, timeout=0.5, soft_fail=True, **timed_mode)
         assert run.states("wait") == ["skipped"]
