@@ -38,7 +38,8 @@ _PACE_SECONDS = _LATEST / 2
 _MEASURED_SECONDS = 0.5
 """Its pace is the mean of so many seconds: a single moment's is twice as much, or none."""
 _EARLY = 0.25
-"""Seconds before the last reserved slot's time at which more are reserved, or earlier where that takes longer."""
+"""Seconds before the last reserved slot's time at which more are reserved; where slots are spread over the time that a
+turn takes, as long as that."""
 _SLOW_TURN = _PACE_SECONDS
 """Seconds; a transaction that takes longer is slow: more callers come meanwhile than the pace predicts."""
 _RECENT_SECONDS = 2.0
@@ -62,6 +63,7 @@ class Reservations:
         self._waiting = 0
         self._turn_at = 0.0
         self._turn_seconds = 0.0
+        self._is_spread = False
         self._most_used: float | None = None
         self._used_of_turn = 0
         self._left_out: list[Slot] = []
@@ -96,6 +98,7 @@ class Reservations:
         pace = self.used_within(_MEASURED_SECONDS, now) / _MEASURED_SECONDS
         at_once = max(1, self.asking, self._waiting, min(most, int(pace * _PACE_SECONDS)))
         later = max(0, min(most, self._grown(now)) - at_once)
+        self._is_spread = later > 0
         return Wanted(at_once, later, min(self._turn_seconds, AHEAD_SECONDS))
 
     def add(self, slots: Sequence[Slot], seconds: float) -> None:
@@ -106,7 +109,8 @@ class Reservations:
         taken = [slot for slot in slots if slot.taken]
         self._reserved.extend(taken)
         self.last_at = taken[-1].at if taken else self.last_at
-        self._turn_at = slots[-1].at - max(_EARLY, seconds) if slots[-1].taken else slots[-1].at
+        early = max(_EARLY, seconds) if self._is_spread else _EARLY
+        self._turn_at = slots[-1].at - early if slots[-1].taken else slots[-1].at
 
     def drop(self) -> None:
         """Let more be reserved at once, as what was has become void."""
