@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.logs import counted
 from pihupulse_provider.creating.candidate_fields import check_supported, cleaned, problem_of, region_of, with_country
 from pihupulse_provider.creating.cell_text import Joined, NotTextError, cell_text
 from pihupulse_provider.creating.errors import InvalidCandidateError, Problem, SourceFormatError
@@ -95,8 +96,11 @@ class CandidateInput:
             return
         found = {column: _matching(columns, column) for field in FIELDS for column in self._columns[field]}
         if missing := [column for needed in self.columns.values() for column in needed if not found[column]]:
-            has = f"It has {_quoted(columns[:_SHOWN])}" if has_schema else f"The first line names {len(columns)} others"
-            raise SourceFormatError(f"The source has no column {_quoted(missing)}. {has}: say which in field_map.")
+            has = f"It has {_quoted(columns[:_SHOWN])}: say which in field_map"
+            if not has_schema:
+                others = counted(len([*filter(None, columns)]), "other")
+                has = f"The first line names {others}: say which in field_map, or take out what is above their names"
+            raise SourceFormatError(f"The source has no column {_quoted(missing)}. {has}.")
         if repeated := [column for column, matches in found.items() if len(matches) > 1]:
             raise SourceFormatError(f"The source names the column {_quoted(repeated)} twice: give each its own name.")
 

@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from pihupulse_provider.creating.errors import SourceError
+from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 
 LONGEST_ROW = 2**20
 """Characters of a line, and of a CSV record over several lines."""
 _OTHERS = "'utf-16' (Excel's Unicode text) or 'cp1252'"
+_NOT_LINES = {
+    "PK\x03\x04": "a ZIP archive, as spreadsheets such as .xlsx are: save it as CSV UTF-8, or unpack it",
+    "PAR1": "a Parquet file: set format to 'parquet'",
+    "\x1f": "packed with gzip: end its name in .gz",
+}
+"""What a file is that begins so, in every encoding that has ASCII within; gzip's second byte may be no text."""
 _UNDECODED = "\udfff"
 """Stands for bytes that are no text in the file's encoding; no text that was decoded holds it."""
 codecs.register_error("pihupulse.undecoded", lambda error: (_UNDECODED, error.end))  # type: ignore[attr-defined]
@@ -22,7 +28,10 @@ codecs.register_error("pihupulse.undecoded", lambda error: (_UNDECODED, error.en
 
 @contextmanager
 def reading_lines(file: IO[bytes], encoding: str) -> Iterator[Lines]:
-    """Read an open file as text. :raises SourceError: if it can't be read, while the lines are iterated over."""
+    """Read an open file as text.
+
+    :raises SourceError: if it can't be read, or is no text, while the lines are iterated over.
+    """
     with io.TextIOWrapper(file, encoding, "pihupulse.undecoded", newline="") as text:
         yield Lines(_raw_lines(text), encoding)
 
@@ -80,12 +89,21 @@ def _raw_lines(text: io.TextIOWrapper) -> Iterator[str]:
             part = line
             while len(part) == LONGEST_ROW and not _is_whole(part):
                 part = text.readline(LONGEST_ROW)
-            yield line.removeprefix("\ufeff") if count == 0 else line
+            if count == 0:
+                line = line.removeprefix("\ufeff")
+                _check_text(line)
+            yield line
             count += 1
     except UnicodeError:
         raise SourceError(f"The file can't be read after line {count}: set encoding to the one it has.") from None
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"The file can't be read after line {count}: {type(error).__name__}: {error}.") from error
+
+
+def _check_text(first: str) -> None:
+    for beginning, kind in _NOT_LINES.items():
+        if first.startswith(beginning):
+            raise SourceFormatError(f"The file is {kind}.")
 
 
 def _is_whole(line: str) -> bool:

@@ -36,7 +36,8 @@ _SMALL_FLOATS = {"halffloat": "float16", "float": "float32"}
 _LINE_BREAKS = re.compile(r"\s*[\r\n\v\f\u2028\u2029]\s*")
 _SEPARATOR_LINE = re.compile("sep=(.)")
 _PACKED = ".gz"
-
+_LIST_OF_TABLE = ", as pandas makes one by to_dict('records')"
+_ARRAY = "begins a JSON array: write one object on each line"
 
 NeededOf = Callable[[Sequence[str]], list[str]]
 """Returns which of a file's columns somebody reads anything from."""
@@ -85,7 +86,10 @@ class FileFormat:
         try:
             io.TextIOWrapper(io.BytesIO(), self.encoding).read()
         except (LookupError, UnicodeError):
-            raise ConfigurationError(f"encoding is {self.encoding!r}, which Python does not know.") from None
+            raise ConfigurationError(
+                f"encoding is {self.encoding!r}, which Python does not know: name one such as 'utf-8', "
+                "'cp1252' or 'utf-16'."
+            ) from None
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise ConfigurationError(f"delimiter is {self.delimiter!r}: it must be one character, such as ',' or ';'.")
 
@@ -123,9 +127,13 @@ def read_records(records: Any) -> Source:
     """
     if isinstance(records, Mapping):
         records = [records]
-    if records is None or isinstance(records, str | bytes) or not isinstance(records, Iterable):
+    is_table = hasattr(records, "columns")  # a data frame, which Airflow passes on: its items are its columns
+    if records is None or is_table or isinstance(records, str | bytes) or not isinstance(records, Iterable):
         kind = "None, as from a task that returned nothing" if records is None else f"a {type(records).__name__}"
-        raise SourceFormatError(f"The source is {kind}: give a path, or a list of objects such as name and email.")
+        raise SourceFormatError(
+            f"The source is {kind}: give a path, or a list of objects with fields such as name and email"
+            f"{_LIST_OF_TABLE if is_table else ''}."
+        )
     flat = chain.from_iterable(one if isinstance(one, list | tuple) else [one] for one in records)
     return Source(_record(number, record) for number, record in enumerate(flat, start=1))
 
@@ -133,7 +141,7 @@ def read_records(records: Any) -> Source:
 def _record(number: int, record: Any) -> Row:
     if isinstance(record, Mapping):
         return Row(number, record)
-    return Row(number, None, "is not a mapping of fields")
+    return Row(number, None, "is not an object with fields such as name and email")
 
 
 def _read_csv(lines: Lines, delimiter: str) -> Source:
@@ -221,10 +229,11 @@ def _json_values(line: str | BadRowError) -> tuple[Mapping[str, Any] | None, str
     try:
         values = json.loads(line, object_pairs_hook=_object)
     except json.JSONDecodeError:
-        is_array = line.lstrip().startswith("[")
-        return None, "begins a JSON array: write one object on each line" if is_array else "is not JSON"
+        return None, _ARRAY if line.lstrip().startswith("[") else "is not JSON"
     except (ValueError, RecursionError):
         return None, "holds a number of too many digits, or is nested too deeply"
+    if isinstance(values, list):
+        return None, _ARRAY
     return (values, None) if isinstance(values, dict) else (None, "is not a JSON object")
 
 
@@ -243,7 +252,7 @@ def _read_parquet(file: IO[bytes], needed_of: NeededOf) -> Source:
     try:
         table = pyarrow.parquet.ParquetFile(file)
     except broken as error:
-        raise SourceError(f"The Parquet file can't be read: {error}.") from error
+        raise SourceError(f"The Parquet file can't be read: {str(error).rstrip('.')}.") from error
     names = table.schema_arrow.names
     return Source(_parquet_rows(table, needed_of(names), broken), names, has_schema=True)
 

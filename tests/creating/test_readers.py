@@ -6,6 +6,7 @@ import contextlib
 import csv
 import gzip
 import io
+import json
 import tracemalloc
 
 import pyarrow
@@ -25,6 +26,14 @@ ROWS = [
     {"name": "Åsa Öberg", "email": "asa@example.com"},
     {"name": "Long\nName", "email": "long@example.com"},
 ]
+
+
+class DataFrame(list):
+    """As those of pandas and Polars: its items are its columns."""
+
+    @property
+    def columns(self):
+        return list(self)
 
 
 def read(name, content, **how):
@@ -59,9 +68,15 @@ def test_json_lines_keep_their_count_over_bad_lines():
     assert [(row.number, row.reason) for row in rows] == [
         (1, None),
         (2, "is not JSON"),
-        (3, "is not a JSON object"),
+        (3, "begins a JSON array: write one object on each line"),
         (4, None),
     ]
+
+
+@pytest.mark.parametrize("space", [None, 2])
+def test_a_json_array_is_told_from_broken_json(space):
+    first = read("people.jsonl", json.dumps(ROWS, indent=space).encode())[0]
+    assert first.reason == "begins a JSON array: write one object on each line"
 
 
 def test_parquet():
@@ -287,7 +302,13 @@ def test_what_is_no_list_of_records_is_a_sentence(source):
 
 
 def test_records_that_are_none():
-    assert [row.reason for row in read_records([{"name": "A"}, "B"]).rows] == [None, "is not a mapping of fields"]
+    rows = read_records([{"name": "A"}, "B"]).rows
+    assert [row.reason for row in rows] == [None, "is not an object with fields such as name and email"]
+
+
+def test_a_data_frame_is_no_list_of_its_columns():
+    with pytest.raises(SourceError, match=r"The source is a DataFrame: .* to_dict\('records'\)\.$"):
+        read_records(DataFrame(["name", "email"]))
 
 
 @pytest.mark.parametrize(
@@ -298,12 +319,19 @@ def test_records_that_are_none():
         ("people.csv", TEXT.encode("utf-16-le"), "check the encoding|set encoding"),
         ("people.csv", b"name;email\nA;a@example.com\n", "set delimiter"),
         ("people.csv", b"name\temail\n", "set delimiter"),
+        (
+            "people.csv",
+            b"PK\x03\x04\x14\x00\x06\x00\x00\x00!\x00\xc9",
+            r"a ZIP archive, as spreadsheets such as \.xlsx",
+        ),
+        ("people.jsonl", b"PAR1\x15\x04\x15\xc9", "a Parquet file: set format to 'parquet'"),
+        ("people.csv", gzip.compress(TEXT.encode(), mtime=0), r"packed with gzip: end its name in \.gz"),
         ("people.csv", b"", "name its columns|names its columns"),
         ("people.csv", b",,,\n", "name its columns|names its columns"),
         ("people.csv", b'"name,email\n', "first line has a quotation mark"),
         ("people.csv.gz", b"not gzip", "can't be read after line 0"),
         ("people.csv.gz", gzip.compress(TEXT.encode() * 1000, mtime=0)[:80], "can't be read after line"),
-        ("people.parquet", b"not parquet", "Parquet file can't be read"),
+        ("people.parquet", b"not parquet", r"Parquet file can't be read: .*[^.]\.$"),
         ("people.parquet.gz", gzip.compress(b"PAR1" * 100, mtime=0)[:-9], "Parquet file can't be read"),
     ],
 )

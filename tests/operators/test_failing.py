@@ -44,6 +44,7 @@ class TestWithoutARetry:
         [
             ("name;email\nAna;ana@example.com\n", "one field with ';' in it: set delimiter to that"),
             ("Full name,email\nAna,ana@example.com\n", "has no column 'name'"),
+            ("Applicants,\nname,email\n", "names 1 other: say which in field_map, or take out what is above"),
         ],
     )
     def test_a_file_that_is_not_as_the_arguments_say(self, dag_runs, pihupulse_sandbox, tmp_path, text, said):

@@ -244,7 +244,7 @@ def test_screenings_take_ids_objects_and_single_ids(dag_runs, pihupulse_sandbox)
         ({"max_rejects": -1}, "share of them below 1"),
         ({"max_rejects": 1.5}, "share of them below 1"),
         ({"format": "xlsx"}, "csv, jsonl, parquet"),
-        ({"encoding": "klingon"}, "Python does not know"),
+        ({"encoding": "klingon"}, "Python does not know: name one such as 'utf-8'"),
         ({"delimiter": "||"}, "one character"),
         ({"field_map": {"mail": "email"}}, "name, email, phone, resume_url"),
     ],

@@ -108,6 +108,30 @@ class TestWhatAnotherTaskGave:
     def test_it_stays_so_when_the_fields_are_rendered_again(self, dag_runs, pihupulse_sandbox):
         """As a callback or a subclass can do."""
         rendered = []
+    def test_a_data_frame_is_refused_in_a_sentence(self, dag_runs, pihupulse_sandbox):
+        class DataFrame:
+            """As those of pandas."""
+
+            columns = ("name", "email")
+
+            def __iter__(self):
+                return iter(self.columns)
+
+            def __eq__(self, _other):
+                return self
+
+            def __bool__(self):
+                raise ValueError("The truth value of a DataFrame is ambiguous.")
+
+            __hash__ = None
+
+        with dag_runs.dag(retries=0) as dag:
+            PihuPulseImportCandidatesOperator(task_id="import", source=DataFrame())
+        run = dag_runs.run(dag)
+        [error] = run.errors["import", -1]
+        assert str(error).startswith("The source is a DataFrame: give a path, or a list of objects")
+        assert run.rendered("import")["source"] == "[personal data]"
+
 
         class Again(PihuPulseGetCandidateOperator):
             def execute(self, context):
