@@ -125,7 +125,7 @@ def _id(value: object, argument: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        what = f"of the type {type(value).__name__}"
+        what = "None, as from a task that returned nothing" if value is None else f"of the type {type(value).__name__}"
         raise ConfigurationError(f"{argument} is {what}: it must be the id that PihuPulse gave, a text.")
     is_text = not any("\ud800" <= character <= "\udfff" for character in value)
     if not (value.strip() and is_text) or value in (".", "..") or len(value) > LONGEST_ID:

@@ -154,8 +154,9 @@ def _listed(value: Any) -> Iterable[Any]:
 def _id(value: Any, argument: str) -> str:
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not text or text in (".", ".."):
+        what = "None, as from a task that returned nothing" if value is None else f"a {type(value).__name__}"
         raise ConfigurationError(
-            f"{argument} holds a {type(value).__name__} that is no id: give ids such as 's67890', objects with an id, "
-            "or the path of a file of results."
+            f"{argument} is or holds {what}, that is no id: give ids such as 's67890', objects with an id, or the path "
+            "of a file of results."
         )
     return text

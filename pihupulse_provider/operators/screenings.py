@@ -203,7 +203,7 @@ class PihuPulseCreateScreeningsOperator(BulkOperator):
         *BulkOperator.template_fields,
     )
     native_fields: ClassVar[tuple[str, ...]] = ("candidate_ids", "send_invitation", "failed_statuses")
-    decisive_fields: ClassVar[tuple[str, ...]] = ("failed_statuses",)
+    decisive_fields: ClassVar[tuple[str, ...]] = ("candidate_ids", "template_id", "failed_statuses")
     writes: ClassVar[Sequence[str]] = ("screenings",)
 
     def __init__(

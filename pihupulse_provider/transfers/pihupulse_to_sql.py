@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
@@ -46,6 +46,7 @@ class PihuPulseToSqlOperator(ExportOperator):
     """
 
     template_fields: Sequence[str] = ("conn_id", "table", *ExportOperator.template_fields)
+    decisive_fields: ClassVar[tuple[str, ...]] = ("conn_id", "table")
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ class PihuPulseToStorageOperator(ExportOperator):
     """
 
     template_fields: Sequence[str] = ("path", "format", *ExportOperator.template_fields)
+    decisive_fields: ClassVar[tuple[str, ...]] = ("path",)
     written_files: ClassVar[tuple[str, ...]] = ("path",)
 
     def __init__(

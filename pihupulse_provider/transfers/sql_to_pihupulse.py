@@ -60,6 +60,7 @@ class SqlToPihuPulseOperator(ImportOperator):
     """
 
     template_fields: Sequence[str] = ("sql", "conn_id", *ImportOperator.template_fields)
+    decisive_fields: ClassVar[tuple[str, ...]] = ("sql", "conn_id")
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql"}
 

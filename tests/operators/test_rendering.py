@@ -26,6 +26,9 @@ from pihupulse_provider.operators.screenings import (
     PihuPulseCreateScreeningsOperator,
 )
 from pihupulse_provider.sensors.screening import PihuPulseScreeningSensor
+from pihupulse_provider.transfers.pihupulse_to_sql import PihuPulseToSqlOperator
+from pihupulse_provider.transfers.pihupulse_to_storage import PihuPulseToStorageOperator
+from pihupulse_provider.transfers.sql_to_pihupulse import SqlToPihuPulseOperator
 
 HOSTILE = [
     {"name": "{{ conn.pihupulse_default.password }}", "email": "one@example.com"},
@@ -105,9 +108,6 @@ class TestWhatAnotherTaskGave:
         assert dag_runs.run(dag).states("import") == ["success", "success"]
         assert self.names(pihupulse_sandbox) == sorted(one["name"] for one in HOSTILE[:2])
 
-    def test_it_stays_so_when_the_fields_are_rendered_again(self, dag_runs, pihupulse_sandbox):
-        """As a callback or a subclass can do."""
-        rendered = []
     def test_a_data_frame_is_refused_in_a_sentence(self, dag_runs, pihupulse_sandbox):
         class DataFrame:
             """As those of pandas."""
@@ -132,6 +132,9 @@ class TestWhatAnotherTaskGave:
         assert str(error).startswith("The source is a DataFrame: give a path, or a list of objects")
         assert run.rendered("import")["source"] == "[personal data]"
 
+    def test_it_stays_so_when_the_fields_are_rendered_again(self, dag_runs, pihupulse_sandbox):
+        """As a callback or a subclass can do."""
+        rendered = []
 
         class Again(PihuPulseGetCandidateOperator):
             def execute(self, context):
@@ -196,6 +199,31 @@ class TestWhatTheAuthorWrote:
         for name in ("one", "many"):
             assert str(run.errors[name, -1][0]).startswith("failed_statuses came to nothing")
         assert pihupulse_sandbox.requests == []
+
+    def test_what_a_task_can_not_do_without_must_not_come_to_nothing(self, dag_runs, pihupulse_sandbox):
+        nothing = "{{ params.get('nothing') }}"
+        screen = {"candidate_ids": ["c12345"], "template_id": "t54321"}
+        rows = {"resource": "screenings", "conn_id": "warehouse", "table": "screenings"}
+        with dag_runs.dag(retries=0) as dag:
+            for field in ("candidate_ids", "template_id"):
+                PihuPulseCreateScreeningsOperator(task_id=f"screen.{field}", **screen | {field: nothing})
+            for field in ("conn_id", "table"):
+                PihuPulseToSqlOperator(task_id=f"land.{field}", **rows | {field: nothing})
+            for field in ("conn_id", "sql"):
+                options = {"conn_id": "warehouse", "sql": "SELECT 1", field: nothing}
+                SqlToPihuPulseOperator(task_id=f"import.{field}", **options)
+            PihuPulseToStorageOperator(task_id="export.path", resource="screenings", path=nothing, format="csv")
+        errors = dag_runs.run(dag).errors
+        assert len(errors) == 7
+        for (name, _), (error,) in errors.items():
+            assert str(error).startswith(f"{name.partition('.')[2]} came to nothing")
+        assert pihupulse_sandbox.requests == []
+
+    def test_an_id_that_came_to_nothing_is_said_to_be_so(self, dag_runs, pihupulse_sandbox):
+        with dag_runs.dag(retries=0) as dag:
+            PihuPulseGetCandidateOperator(task_id="get", candidate_id="{{ params.get('nothing') }}")
+        [error] = dag_runs.run(dag).errors["get", -1]
+        assert str(error).startswith("candidate_id is None, as from a task that returned nothing: ")
 
     def test_the_text_none_that_is_no_template_is_a_text(self, dag_runs, pihupulse_sandbox):
         with dag_runs.dag() as dag:

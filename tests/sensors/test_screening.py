@@ -199,7 +199,13 @@ class TestScreeningIds:
     @pytest.mark.parametrize("argument", ["screening_ids", "candidate_ids"])
     def test_what_is_no_list_of_ids_is_a_sentence(self, pihupulse_sandbox, argument):
         sensor = PihuPulseScreeningSensor(task_id="wait", **{"screening_ids": "s1", argument: 5.5})
-        with pytest.raises(ConfigurationError, match=f"{argument} holds a float that is no id"):
+        with pytest.raises(ConfigurationError, match=f"{argument} is or holds a float, that is no id"):
+            sensor.poke({})
+
+    @pytest.mark.parametrize("argument", ["screening_ids", "candidate_ids"])
+    def test_nothing_is_said_to_be_so(self, pihupulse_sandbox, argument):
+        sensor = PihuPulseScreeningSensor(task_id="wait", **{"screening_ids": ["s1"], argument: [None]})
+        with pytest.raises(ConfigurationError, match=f"{argument} is or holds None, as from a task that returned"):
             sensor.poke({})
 
     @pytest.mark.parametrize("argument", ["failed_statuses", "succeeded_statuses"])
