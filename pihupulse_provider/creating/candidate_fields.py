@@ -104,7 +104,7 @@ def _check_email(value: str, *, allow_special_domains: bool) -> str | None:
         validate_email(value, check_deliverability=False)
     except EmailNotValidError as error:
         reason = _VALUE_BEGINS.split(str(error))[0].rstrip(".")
-        hint = "; allow_special_domains takes it" if "special-use" in reason else ""
+        hint = "; an import with allow_special_domains takes it" if "special-use" in reason else ""
         return f"is not an e-mail address ({reason}{hint})"
     return None
 
@@ -120,7 +120,7 @@ def _check_phone(value: str, region: str | None) -> str | None:
         number = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException as error:
         if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and not value.startswith("+"):
-            return "has no country code: begin it with + or set phone_region"
+            return "has no country code: begin it with +, or set the phone_region of an import"
         return "is not a phone number"
     if any(map(str.isalpha, value)) and str(number.national_number) not in phonenumbers.normalize_digits_only(value):
         return "holds letters, of which a telephone makes digits"

@@ -55,6 +55,8 @@ class CandidateInput:
         allow_special_domains: bool = False,
     ) -> None:
         field_map = field_map or {}
+        if not isinstance(field_map, Mapping):
+            raise ConfigurationError(f"field_map is a {type(field_map).__name__}: write it as {{field: column}}.")
         if unknown := sorted(set(field_map) - set(FIELDS)):
             raise ConfigurationError(
                 f"field_map names {', '.join(unknown)}: a candidate has the fields {', '.join(FIELDS)}. "

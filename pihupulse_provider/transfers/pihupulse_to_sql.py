@@ -102,6 +102,8 @@ class PihuPulseToSqlOperator(ExportOperator):
                 'mode="replace" removes what was there, and updated_since would put back only what is new: use '
                 'mode="upsert".'
             )
+        if isinstance(self.columns, str):
+            raise ConfigurationError(f"columns is a text: give a list of fields, such as {[self.columns]}.")
         unknown = sorted(set(self.columns or ()) - MODELS[self.resource].model_fields.keys())
         if unknown:
             raise ConfigurationError(

@@ -62,7 +62,7 @@ def test_every_problem_is_told():
         ("email", "alex@", "not an e-mail address"),
         ("email", "alex example.com", "not an e-mail address"),
         ("email", f"alex@{'x.' * 130}com", "not an e-mail address"),
-        ("phone", "555 0100", "has no country code"),
+        ("phone", "555 0100", "has no country code: begin it with +, or set the phone_region of an import"),
         ("phone", "+1 555 0100 0100 0100", "too many digits"),
         ("phone", "call me", "not a phone number"),
         ("resume_url", "example.com/cv.pdf", "not an http:// or https:// address"),

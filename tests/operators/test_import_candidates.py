@@ -245,6 +245,7 @@ def test_screenings_take_ids_objects_and_single_ids(dag_runs, pihupulse_sandbox)
         ({"max_rejects": 1.5}, "share of them below 1"),
         ({"format": "xlsx"}, "csv, jsonl, parquet"),
         ({"encoding": "klingon"}, "Python does not know: name one such as 'utf-8'"),
+        ({"field_map": "name=Name"}, "field_map is a str: write it as {field: column}"),
         ({"delimiter": "||"}, "one character"),
         ({"field_map": {"mail": "email"}}, "name, email, phone, resume_url"),
     ],

@@ -78,6 +78,7 @@ class TestArguments:
             ({"mode": "merge"}, "choose one of upsert, append, replace"),
             ({"mode": "replace", "updated_since": "{{ ds }}"}, "would put back only what is new"),
             ({"columns": ["salary"]}, "columns names salary"),
+            ({"columns": "score"}, r"columns is a text: give a list of fields, such as \['score'\]"),
             ({"columns": ["status", "skills", "resume_url"]}, "columns names resume_url, skills.* needs detail=True"),
             ({"resource": "jobs"}, "choose one of candidates"),
         ],
