@@ -17,7 +17,7 @@ LONGEST_ROW = 2**20
 _OTHERS = "'utf-16' (Excel's Unicode text) or 'cp1252'"
 _NOT_LINES = {
     "PK\x03\x04": "a ZIP archive, as spreadsheets such as .xlsx are: save it as CSV UTF-8, or unpack it",
-    "PAR1": "a Parquet file: set format to 'parquet'",
+    "PAR1\x15": "a Parquet file: set format to 'parquet'",
     "\x1f": "packed with gzip: end its name in .gz",
 }
 """What a file is that begins so, in every encoding that has ASCII within; gzip's second byte may be no text."""

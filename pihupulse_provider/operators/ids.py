@@ -148,7 +148,9 @@ def _candidate_id(one: Any) -> str:
 
 
 def _listed(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) else [value]
+    is_table = hasattr(value, "columns")  # a data frame, whose items are its columns
+    is_one = is_table or isinstance(value, str | bytes | Mapping)
+    return value if isinstance(value, Iterable) and not is_one else [value]
 
 
 def _id(value: Any, argument: str) -> str:

@@ -203,6 +203,15 @@ class TestScreeningIds:
             sensor.poke({})
 
     @pytest.mark.parametrize("argument", ["screening_ids", "candidate_ids"])
+    def test_a_data_frame_is_no_list_of_the_ids_that_its_columns_have(self, pihupulse_sandbox, argument):
+        class DataFrame(list):
+            columns = ("id", "status")
+
+        sensor = PihuPulseScreeningSensor(task_id="wait", **{"screening_ids": ["s1"], argument: DataFrame(["id"])})
+        with pytest.raises(ConfigurationError, match=f"{argument} is or holds a DataFrame, that is no id"):
+            sensor.poke({})
+
+    @pytest.mark.parametrize("argument", ["screening_ids", "candidate_ids"])
     def test_nothing_is_said_to_be_so(self, pihupulse_sandbox, argument):
         sensor = PihuPulseScreeningSensor(task_id="wait", **{"screening_ids": ["s1"], argument: [None]})
         with pytest.raises(ConfigurationError, match=f"{argument} is or holds None, as from a task that returned"):
