@@ -60,6 +60,9 @@ class Fleet(Airflow):
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             # Until then nobody watches the heartbeats of tasks that a scheduler queued which is gone.
             "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+            # What a worker had taken from the queue when it was killed, and not begun, waits for so long.
+            "SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+            "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "15",
             "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
             "PIHUPULSE__STORE_URL": store_url,
