@@ -132,9 +132,9 @@ class TestEveryMode:
     def test_a_timeout_skips_it_with_soft_fail(self, wait, timed_mode, screenings):
         assert wait(screenings(1, "pending"), timeout=0.5, soft_fail=True, **timed_mode).states("wait") == ["skipped"]
 
-    def test_at_its_deadline_it_returns_what_there_is(self, wait, mode, screenings):
+    def test_at_its_deadline_it_returns_what_there_is(self, wait, timed_mode, screenings):
         ids = screenings(1) + screenings(1, "pending") + screenings(1, "failed")
-        run = wait(ids, deadline=1.0, **mode)
+        run = wait(ids, deadline=1.0, **timed_mode)
         assert run.state == "success"
         assert [outcome["status"] for outcome in run.xcom("wait")] == ["completed", "pending", "failed"]
 
