@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.errors import ConfigurationError, kind_of
 from pihupulse_provider.api.logs import shown_id
 from pihupulse_provider.api.models import (
     Candidate,
@@ -125,8 +125,7 @@ def _id(value: object, argument: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        what = "None, as from a task that returned nothing" if value is None else f"of the type {type(value).__name__}"
-        raise ConfigurationError(f"{argument} is {what}: it must be the id that PihuPulse gave, a text.")
+        raise ConfigurationError(f"{argument} is {kind_of(value)}: it must be the id that PihuPulse gave, a text.")
     is_text = not any("\ud800" <= character <= "\udfff" for character in value)
     if not (value.strip() and is_text) or value in (".", "..") or len(value) > LONGEST_ID:
         raise ConfigurationError(f"{_named(**{argument: value})} can't be used: it must be the id that PihuPulse gave.")

@@ -259,3 +259,8 @@ def status_error_class(status: int) -> type[StatusError]:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return ServerError if status >= 500 else ClientError
+
+
+def kind_of(value: object) -> str:
+    """Return what a value is that is of the wrong kind, as a message says it, and nothing of the value."""
+    return "None, as from a task that returned nothing" if value is None else f"a {type(value).__name__}"

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from pihupulse_provider.api.clock import read_iso
-from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError
+from pihupulse_provider.api.errors import ConfigurationError, PihuPulseError, kind_of
 
 CANDIDATE_CREATED = "candidate.created"
 SCREENING_CREATED = "screening.created"
@@ -42,9 +42,9 @@ def check_events(argument: str, names: Any, *, allow_unknown: bool) -> tuple[str
     found = tuple(names) if is_list else (names,)
     for one in found:
         if not isinstance(one, str) or not is_name(one):
-            what = "None, as from a task that returned nothing" if one is None else f"a {type(one).__name__}"
             raise ConfigurationError(
-                f"{argument} is or holds {what} that is no name of an event: give names such as {SCREENING_COMPLETED}."
+                f"{argument} is or holds {kind_of(one)} that is no name of an event: give names such as "
+                f"{SCREENING_COMPLETED}."
             )
     unknown = [name for name in found if name not in EVENTS]
     if unknown and not allow_unknown:

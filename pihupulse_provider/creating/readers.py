@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, Any, NamedTuple, assert_never, cast
 
-from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.errors import ConfigurationError, kind_of
 from pihupulse_provider.creating.cell_text import NotTextError, Unreadable, cell_text, known_digits
 from pihupulse_provider.creating.errors import SourceError, SourceFormatError
 from pihupulse_provider.creating.lines import BadRowError, Lines, reading_lines
@@ -129,9 +129,8 @@ def read_records(records: Any) -> Source:
         records = [records]
     is_table = hasattr(records, "columns")  # a data frame, which Airflow passes on: its items are its columns
     if records is None or is_table or isinstance(records, str | bytes) or not isinstance(records, Iterable):
-        kind = "None, as from a task that returned nothing" if records is None else f"a {type(records).__name__}"
         raise SourceFormatError(
-            f"The source is {kind}: give a path, or a list of objects with fields such as name and email"
+            f"The source is {kind_of(records)}: give a path, or a list of objects with fields such as name and email"
             f"{_LIST_OF_TABLE if is_table else ''}."
         )
     flat = chain.from_iterable(one if isinstance(one, list | tuple) else [one] for one in records)

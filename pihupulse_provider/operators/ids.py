@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from pihupulse_provider.api.errors import ConfigurationError
+from pihupulse_provider.api.errors import ConfigurationError, kind_of
 from pihupulse_provider.creating.readers import FileFormat, Row
 from pihupulse_provider.operators.storage import open_source
 
@@ -156,9 +156,8 @@ def _listed(value: Any) -> Iterable[Any]:
 def _id(value: Any, argument: str) -> str:
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not text or text in (".", ".."):
-        what = "None, as from a task that returned nothing" if value is None else f"a {type(value).__name__}"
         raise ConfigurationError(
-            f"{argument} is or holds {what}, that is no id: give ids such as 's67890', objects with an id, or the path "
-            "of a file of results."
+            f"{argument} is or holds {kind_of(value)}, that is no id: give ids such as 's67890', objects with an "
+            "id, or the path of a file of results."
         )
     return text

@@ -94,7 +94,7 @@ class RenderedFields:
         render(self, texts, context, _text_environment(self, jinja_env), seen_oids)
         for field in template_fields:
             value = getattr(self, field)
-            # What a data frame is compared with is a frame of answers.
+            # Comparing a data frame gives a frame, which is neither true nor false.
             found_nothing = isinstance(value, str) and value == _NOTHING and written.get(field, value) != value
             setattr(self, field, None if found_nothing else self._shown(field, value))
         empty = [field for field in self.decisive_fields if _is_nothing(getattr(self, field))]

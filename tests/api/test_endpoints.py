@@ -160,7 +160,7 @@ def test_whole_number_is_an_id(connect: Callable[..., Driver]) -> None:
 @pytest.mark.parametrize(("method", "argument"), [("get_candidate", "candidate_id"), ("get_report", "screening_id")])
 def test_what_is_no_text_is_no_id(connect: Callable[..., Driver], method: str, argument: str, value: object) -> None:
     service = Service(httpx.Response(200))
-    kind = "None, as from a task that returned nothing" if value is None else f"of the type {type(value).__name__}"
+    kind = "None, as from a task that returned nothing" if value is None else f"a {type(value).__name__}"
 
     with pytest.raises(ConfigurationError, match=f"{argument} is {kind}: it must be the id that PihuPulse gave"):
         connect(service).call(method, value)
